@@ -1,0 +1,1 @@
+//! Pages of a pull in the binary and in the JSON form.

@@ -1,0 +1,1 @@
+//! Tests that need a server, databases and devices together live in `tests/`.
