@@ -1,2 +1,3 @@
-//! .
+//! The `sync-server` command.
+
 fn main() {}

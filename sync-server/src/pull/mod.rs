@@ -1,0 +1,1 @@
+//! Pull: from a cursor to pages (DESIGN 3 and 4).

@@ -1,0 +1,1 @@
+//! Push: from transactions to receipts (DESIGN 4).

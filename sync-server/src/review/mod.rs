@@ -1,0 +1,1 @@
+//! Review: conflicts and the decisions about them (DESIGN 4).

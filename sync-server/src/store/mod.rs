@@ -1,0 +1,187 @@
+//! The two stores behind one interface: PostgreSQL ([`postgres`]) and SQLite ([`sqlite`]).
+//!
+//! The interface is cut where the two differ. What is above it (deciding about edits, cutting
+//! pages, reviewing) is written once; what is below it is how rows are locked, read and written,
+//! and how each change is stamped: on PostgreSQL by statement triggers, whoever writes; on SQLite,
+//! where nobody else writes, by the store itself, from the same rules
+//! ([`sync_protocol::merge::RowMeta`]). One suite of tests (`tests/store`) runs on both.
+//!
+//! A database transaction is a value: [`WriteTx`] ends with [`WriteTx::commit`], or changes nothing
+//! when it is dropped; [`ReadTx`] is one snapshot.
+
+pub mod accounts;
+pub mod error;
+pub mod page;
+pub mod postgres;
+pub mod row;
+pub mod sqlite;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sync_protocol::schema::{Collection, Schema};
+use sync_protocol::wire::receipt::Receipt;
+use sync_protocol::wire::review::Conflict;
+use sync_protocol::{
+    ConflictId, DeviceId, ReceiptId, RecordId, RowVersion, Scope, StreamId, TenantId, UserId, Value,
+};
+
+pub use accounts::Accounts;
+pub use error::StoreError;
+pub use page::{BackfillQuery, DeltaQuery, Grants, PageRows, Position, RowKey};
+pub use row::{AuditEntry, ConflictFilter, RowWrite, StoredReceipt, StoredRow, WriteKind};
+
+/// A database with the tables of one [`Schema`].
+#[async_trait]
+pub trait Store: Accounts + Send + Sync + 'static {
+    /// The schema whose tables this store holds.
+    fn schema(&self) -> &Arc<Schema>;
+
+    /// Begins a transaction that may write rows of the tenant.
+    ///
+    /// `writer` is recorded as the stream that made its changes.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] when no connection or lock is to be had in time.
+    async fn write(
+        &self,
+        tenant: TenantId,
+        writer: StreamId,
+    ) -> Result<Box<dyn WriteTx>, StoreError>;
+
+    /// Begins a read-only transaction: one snapshot of the tenant.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] when no connection is to be had in time.
+    async fn read(&self, tenant: TenantId) -> Result<Box<dyn ReadTx>, StoreError>;
+}
+
+/// A transaction that may write rows of one tenant. Dropped without [`Self::commit`] it changes nothing.
+#[async_trait]
+pub trait WriteTx: Send {
+    /// Waits until no other transaction works for this device, so that a device's pushes are
+    /// settled one after another.
+    async fn lock_device(&mut self, device: DeviceId) -> Result<(), StoreError>;
+
+    /// The scopes that a user holds.
+    async fn scopes_of(&mut self, user: UserId) -> Result<BTreeSet<Scope>, StoreError>;
+
+    /// Those of the receipts that exist, of whichever device of the tenant.
+    async fn receipts(&mut self, ids: &[ReceiptId]) -> Result<Vec<StoredReceipt>, StoreError>;
+
+    /// Reads rows, deleted ones included, and locks them in key order until the end of the
+    /// transaction. Ids that never existed are missing from the result.
+    ///
+    /// A deleted row has the content of its tombstone.
+    async fn lock_rows(
+        &mut self,
+        collection: &Collection,
+        ids: &[RecordId],
+    ) -> Result<BTreeMap<RecordId, StoredRow>, StoreError>;
+
+    /// Live rows by their natural key: for each of `keys` (values in the order of the key's
+    /// fields) the row that has it, locked.
+    async fn find_by_natural_key(
+        &mut self,
+        collection: &Collection,
+        keys: &[Vec<Value>],
+    ) -> Result<Vec<Option<RecordId>>, StoreError>;
+
+    /// Writes rows of one collection with set statements, and their bookkeeping. A record occurs
+    /// once in `writes`. Answers the version of each row after the write, in the order of `writes`.
+    ///
+    /// # Errors
+    /// [`StoreError::Constraint`] for an error of the tables' own constraints or triggers; after
+    /// any error the transaction can only be rolled back, to a savepoint or whole.
+    async fn write_rows(
+        &mut self,
+        collection: &Collection,
+        writes: &[RowWrite],
+    ) -> Result<Vec<RowVersion>, StoreError>;
+
+    /// Sets a savepoint. One at a time.
+    async fn savepoint(&mut self) -> Result<(), StoreError>;
+
+    /// Forgets the savepoint and keeps what was written since.
+    async fn release_savepoint(&mut self) -> Result<(), StoreError>;
+
+    /// Undoes what was written since the savepoint, and forgets it.
+    async fn rollback_to_savepoint(&mut self) -> Result<(), StoreError>;
+
+    /// Writes receipts, new ones or with another state; stamps them for [`ReadTx::settled`].
+    async fn save_receipts(&mut self, receipts: &[StoredReceipt]) -> Result<(), StoreError>;
+
+    /// Marks receipts of this stream as seen by their device.
+    async fn mark_seen(&mut self, stream: StreamId, ids: &[ReceiptId]) -> Result<(), StoreError>;
+
+    /// Open and claimed conflicts of these records, locked.
+    async fn open_conflicts(
+        &mut self,
+        collection: &str,
+        records: &[RecordId],
+    ) -> Result<Vec<Conflict>, StoreError>;
+
+    /// One conflict, whatever its status, locked.
+    async fn lock_conflict(&mut self, id: ConflictId) -> Result<Option<Conflict>, StoreError>;
+
+    /// Writes a conflict, new or changed.
+    async fn save_conflict(&mut self, conflict: &Conflict) -> Result<(), StoreError>;
+
+    /// Appends to the audit trail, which nobody can change afterwards.
+    async fn audit(&mut self, entry: &AuditEntry) -> Result<(), StoreError>;
+
+    /// Makes all of it durable and visible.
+    async fn commit(self: Box<Self>) -> Result<(), StoreError>;
+}
+
+/// One snapshot of one tenant.
+#[async_trait]
+pub trait ReadTx: Send {
+    /// What a cursor taken from this snapshot says: everything after it will be sent again.
+    fn position(&self) -> &Position;
+
+    /// Whether this store's history holds that position. Not, when the server was restored from an
+    /// older state, or the position comes from another database.
+    async fn knows(&mut self, position: &Position) -> Result<bool, StoreError>;
+
+    /// The user's grants, told apart by whether they changed since a position.
+    async fn grants(
+        &mut self,
+        user: UserId,
+        since: Option<&Position>,
+    ) -> Result<Grants, StoreError>;
+
+    /// Rows that changed since a position in the scopes asked for, in key order.
+    async fn delta(&mut self, query: DeltaQuery<'_>) -> Result<PageRows, StoreError>;
+
+    /// All live rows of the scopes asked for, in key order.
+    async fn backfill(&mut self, query: BackfillQuery<'_>) -> Result<PageRows, StoreError>;
+
+    /// How many rows [`Self::backfill`] has still to bring. May be an estimate.
+    async fn backfill_remaining(&mut self, query: BackfillQuery<'_>) -> Result<u64, StoreError>;
+
+    /// Receipts of a stream that were settled since a position; without one, those that its device
+    /// has not seen. Oldest first.
+    async fn settled(
+        &mut self,
+        stream: StreamId,
+        since: Option<&Position>,
+    ) -> Result<Vec<Receipt>, StoreError>;
+
+    /// One receipt.
+    async fn receipt(&mut self, id: ReceiptId) -> Result<Option<StoredReceipt>, StoreError>;
+
+    /// Rows by id, deleted ones included, not locked.
+    async fn rows(
+        &mut self,
+        collection: &Collection,
+        ids: &[RecordId],
+    ) -> Result<BTreeMap<RecordId, StoredRow>, StoreError>;
+
+    /// Conflicts, oldest first.
+    async fn conflicts(&mut self, filter: &ConflictFilter) -> Result<Vec<Conflict>, StoreError>;
+
+    /// The audit trail of a conflict, oldest first.
+    async fn audit_trail(&mut self, conflict: ConflictId) -> Result<Vec<AuditEntry>, StoreError>;
+}
