@@ -80,6 +80,10 @@ pub struct Mutation {
     /// missing here, or whose version the server cannot know, counts as concurrent.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub base: BTreeMap<String, RowVersion>,
+    /// Values that the author saw in fields with the rule `review`, canonical JSON: what a
+    /// supervisor is shown as the base if the edit turns out to be concurrent.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub seen: Map<String, Json>,
     /// Row version that the author saw, for deletions and restorations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub row_base: Option<RowVersion>,

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sync_protocol::schema::{Collection, Schema};
 use sync_protocol::wire::receipt::Receipt;
-use sync_protocol::wire::review::Conflict;
+use sync_protocol::wire::review::{Authorship, Conflict};
 use sync_protocol::{
     ConflictId, DeviceId, ReceiptId, RecordId, RowVersion, Scope, StreamId, TenantId, UserId, Value,
 };
@@ -79,6 +79,19 @@ pub trait WriteTx: Send {
         collection: &Collection,
         ids: &[RecordId],
     ) -> Result<BTreeMap<RecordId, StoredRow>, StoreError>;
+
+    /// As [`Self::lock_rows`], without locking: for rows that are only referred to.
+    async fn rows(
+        &mut self,
+        collection: &Collection,
+        ids: &[RecordId],
+    ) -> Result<BTreeMap<RecordId, StoredRow>, StoreError>;
+
+    /// Grants a scope to a user; nothing happens if it is held.
+    async fn grant(&mut self, user: UserId, scope: &Scope) -> Result<(), StoreError>;
+
+    /// Who writes in a stream, from its newest receipt; none for plain SQL and unknown streams.
+    async fn author_of(&mut self, stream: StreamId) -> Result<Option<Authorship>, StoreError>;
 
     /// Live rows by their natural key: for each of `keys` (values in the order of the key's
     /// fields) the row that has it, locked.
