@@ -5,10 +5,14 @@
 //! collection or a field needs no Rust code.
 
 pub mod check;
+mod mistake;
+mod names;
 pub mod parse;
+pub mod typescript;
 
 use std::collections::BTreeMap;
 
+pub use mistake::Mistake;
 use serde::{Deserialize, Serialize};
 
 /// All collections that a server (or, reduced to what a user may see, a device) knows.
