@@ -129,6 +129,7 @@ impl<'a> Check<'a> {
         }
         let mut held: BTreeSet<&str> = SERVER_PERMISSIONS.iter().copied().collect();
         held.extend(self.schema.roles.values().flatten().map(String::as_str));
+        held.remove("");
         if !self.schema.roles.is_empty() && !held.contains(permission) {
             let what = format!("no role has the permission {}", shown(permission));
             let remedy = did_you_mean(permission, held, "the permissions that roles have");
@@ -154,11 +155,11 @@ impl<'a> Check<'a> {
             if let Some((what, remedy)) = names::problem(NameOf::Role, role) {
                 self.wrong(&["roles", role], what, remedy);
             }
-            if self.places.is_broken(&["roles", role]) {
-                continue;
-            }
             for (number, permission) in permissions.iter().enumerate() {
                 let at = ["roles", role, &number.to_string()];
+                if self.places.is_broken(&at) {
+                    continue;
+                }
                 if permissions[..number].contains(permission) {
                     let what = format!("{} is there twice", shown(permission));
                     self.wrong(&at, what, "remove one");
@@ -251,8 +252,8 @@ impl<'a> Check<'a> {
             self.wrong(&at, format!("`{name}` is its own ancestor"), "break the circle of parents");
             return;
         }
-        self.link(child, &link.field, parent);
-        if !self.places.is_broken(&["collections", &parent.name, "scopes"]) {
+        let linked = self.link(child, &link.field, parent);
+        if linked && !self.places.is_broken(&["collections", &parent.name, "scopes"]) {
             for rule in &parent.scopes {
                 self.follows(child, &link.field, parent, rule);
             }
@@ -267,12 +268,15 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Checks the column that holds the parent's id.
-    fn link(&mut self, child: &'a Collection, name: &str, parent: &Collection) {
+    /// Checks the column that holds the parent's id. Returns whether it is there.
+    fn link(&mut self, child: &'a Collection, name: &str, parent: &Collection) -> bool {
         let at = ["collections", &child.name, "parent", "field"];
         match self.column(child, name) {
-            Column::Broken => {}
-            Column::Id | Column::Unknown => self.unknown_column(&at, child, name),
+            Column::Broken => true,
+            Column::Id | Column::Unknown => {
+                self.unknown_column(&at, child, name);
+                false
+            }
             Column::Field(field) => {
                 let fits = field.kind == FieldType::Uuid
                     && field.required
@@ -285,6 +289,7 @@ impl<'a> Check<'a> {
                     );
                     self.wrong(&["collections", &child.name, "fields", name], what, remedy);
                 }
+                true
             }
         }
     }

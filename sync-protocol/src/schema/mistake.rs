@@ -96,7 +96,7 @@ pub(super) fn did_you_mean<'a>(
     let known: Vec<&str> = known.into_iter().collect();
     let nearest = known.iter().map(|k| (edits_between(word, k), *k)).min();
     match nearest {
-        Some((edits, near)) if edits <= 1.max(near.chars().count() / 3) => {
+        Some((edits, near)) if edits <= near.len().div_ceil(3) => {
             format!("did you mean `{near}`?")
         }
         Some(_) => format!("{which} are {}", known.join(", ")),
@@ -137,7 +137,7 @@ mod tests {
     fn near_words_are_suggested_and_far_ones_listed() {
         let known = ["required", "references", "merge"];
         assert_eq!(did_you_mean("requird", known, "keys"), "did you mean `required`?");
-        assert_eq!(did_you_mean("mergue", known, "keys"), "did you mean `merge`?");
+        assert_eq!(did_you_mean("megre", known, "keys"), "did you mean `merge`?");
         assert_eq!(did_you_mean("xyz", known, "keys"), "keys are required, references, merge");
         assert_eq!(did_you_mean("xyz", [], "keys"), "there are no keys");
     }

@@ -234,6 +234,27 @@ impl Schema {
         all
     }
 
+    /// The collections in an order in which each comes after those it refers to, so that rows can
+    /// be inserted in this order and deleted in the opposite one. A cycle of references is cut
+    /// where its first collection by name comes.
+    #[must_use]
+    pub fn referenced_first(&self) -> Vec<&Collection> {
+        let mut order: Vec<&Collection> = Vec::with_capacity(self.collections.len());
+        let mut left: Vec<&Collection> = self.collections.values().collect();
+        while !left.is_empty() {
+            let waits = |c: &&Collection| {
+                let references = c.fields.iter().filter_map(|f| f.references.as_deref());
+                let parent = c.parent.iter().map(|p| p.collection.as_str());
+                references
+                    .chain(parent)
+                    .any(|name| name != c.name && left.iter().any(|other| other.name == name))
+            };
+            let next = left.iter().position(|c| !waits(c)).unwrap_or(0);
+            order.push(left.remove(next));
+        }
+        order
+    }
+
     /// What somebody with these permissions may see: collections and fields they may read, no roles.
     #[must_use]
     pub fn visible_to(&self, may: impl Fn(&str) -> bool) -> Self {

@@ -63,7 +63,8 @@ fn collection_types(collection: &Collection) -> String {
         let kind = if field.required { kind(field) } else { format!("{} | null", kind(field)) };
         // Not everybody receives a field with a permission of its own.
         let seldom = if field.read.is_some() { "?" } else { "" };
-        let _ = writeln!(row, "  readonly {name}{seldom}: {kind};");
+        let frozen = if field.kind == FieldType::Set { "readonly " } else { "" };
+        let _ = writeln!(row, "  readonly {name}{seldom}: {frozen}{kind};");
         if field.from_parent || field.merge == MergeRule::Server {
             continue;
         }

@@ -185,7 +185,11 @@ impl<'a> Reader<'a> {
             self.put(at.clone(), self.place(element.span.start.saturating_sub(quote)));
             match element.as_str() {
                 Some(text) => texts.push(text.to_owned()),
-                None => self.wrong_type(&at, "a text", element),
+                None => {
+                    // Its place is kept, so that the numbers of the others stay true.
+                    texts.push(String::new());
+                    self.wrong_type(&at, "a text", element);
+                }
             }
         }
         Some(texts)
@@ -214,7 +218,10 @@ impl<'a> Reader<'a> {
     }
 
     fn wrong_type(&mut self, path: &[String], expected: &str, value: &Value<'_>) {
-        let name = path.last().map_or("the file", String::as_str);
+        let name = match path.last() {
+            Some(key) if key.parse::<usize>().is_err() => shown(key),
+            _ => "an element".to_owned(),
+        };
         let found = match value.as_ref() {
             ValueInner::String(text) => format!("the text {}", shown(text)),
             ValueInner::Integer(integer) => format!("`{integer}`"),
@@ -223,6 +230,6 @@ impl<'a> Reader<'a> {
             ValueInner::Array(_) => "an array".to_owned(),
             ValueInner::Table(_) => "a table".to_owned(),
         };
-        self.wrong(path, format!("{} is {found}", shown(name)), format!("write {expected}"));
+        self.wrong(path, format!("{name} is {found}"), format!("write {expected}"));
     }
 }
