@@ -221,6 +221,29 @@ p = { type = "uuid", required = true }
 }
 
 #[test]
+fn a_carried_column_that_refers_elsewhere() {
+    let a = r##"vertical = "a"
+[collections.x]
+read = "a:read"
+write = "a:write"
+scopes = ["project:p"]
+fields = { p = { type = "uuid", required = true } }
+[collections.y]
+read = "a:read"
+write = "a:write"
+scopes = ["project:p"]
+parent = { collection = "x", field = "a" }
+[collections.y.fields]
+a = { type = "uuid", required = true, references = "x" }
+p = { type = "uuid", from_parent = true, references = "y" }
+"##;
+    let files = [("a.toml", a)];
+    let expected: &[&str] =
+        &["a.toml:14:42: `x.p` does not refer to that; refer to the same collection as the parent"];
+    assert_eq!(told(&files), expected);
+}
+
+#[test]
 fn a_carried_column_that_says_what_the_parent_says() {
     let a = r##"vertical = "a"
 [collections.x]

@@ -346,6 +346,13 @@ fn mistakes_in_a_collection() {
             ],
         ),
         (
+            r#"scopes = ["project:a"]"#,
+            r#"a = { type = "uuid", required = true, default = "0192aaaa-0000-7000-8000-000000000000", read = "cost:read" }"#,
+            &[
+                "14:89: the scope column `a` is hidden from some who get the row; remove its `read`: devices need it to know where the row belongs",
+            ],
+        ),
+        (
             r#"scopes = ["projct:a"]"#,
             r#"a = { type = "uuid", required = true, references = "obras" }"#,
             &["10:11: `a` refers to `obras`, whose scope is `project:id`; write `project:a`"],

@@ -223,6 +223,11 @@ impl<'a> Check<'a> {
             self.wrong(&field_at, what, remedy);
             return true;
         }
+        if field.read.is_some() {
+            let what = format!("the scope column `{name}` is hidden from some who get the row");
+            let remedy = "remove its `read`: devices need it to know where the row belongs";
+            self.wrong(&[&field_at[..], &["read"]].concat(), what, remedy);
+        }
         let home = field.references.as_deref().and_then(|home| self.schema.collection(home));
         let homes = home.map(|home| home.scopes.iter().filter_map(home_kind).collect::<Vec<_>>());
         if let Some([home_kind]) = homes.as_deref()
@@ -260,10 +265,15 @@ impl<'a> Check<'a> {
         }
         let carried: BTreeSet<&str> = parent.scope_fields().collect();
         for field in child.fields.iter().filter(|field| field.from_parent) {
+            let at = |key| ["collections", name, "fields", &field.name, key];
+            let theirs = parent.field(&field.name).map(|theirs| &theirs.references);
             if !carried.contains(field.name.as_str()) {
-                let at = ["collections", name, "fields", &field.name, "from_parent"];
                 let what = format!("`{}` is no scope column of `{}`", field.name, parent.name);
-                self.wrong(&at, what, "only scope columns follow the parent: remove it");
+                let remedy = "only scope columns follow the parent: remove it";
+                self.wrong(&at("from_parent"), what, remedy);
+            } else if field.references.is_some() && theirs.is_some_and(|t| *t != field.references) {
+                let what = format!("`{}.{}` does not refer to that", parent.name, field.name);
+                self.wrong(&at("references"), what, "refer to the same collection as the parent");
             }
         }
     }

@@ -94,6 +94,7 @@ pub struct Field {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<serde_json::Value>,
     /// Filled by the server from the parent's column of the same name; devices never write it.
+    /// [`Self::required`] is then the parent's.
     #[serde(default)]
     pub from_parent: bool,
     /// Permission needed to receive this field, besides the collection's.

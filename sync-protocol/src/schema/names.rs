@@ -35,7 +35,7 @@ const SQL_WORDS: &str = "\
     escape except exists false fetch for foreign freeze from full glob grant group having if \
     ilike in index initially inner insert intersect into is isnull join lateral leading left \
     like limit localtime localtimestamp natural not nothing notnull null offset on only or order \
-    outer overlaps placing primary references returning right select session_user set similar \
+    outer overlaps placing primary raise references returning right select session_user set similar \
     some symmetric system_user table tablesample then to trailing transaction true union unique \
     update user using values variadic verbose when where window with";
 
