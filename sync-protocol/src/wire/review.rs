@@ -192,3 +192,40 @@ pub struct ConflictList {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
+
+/// Body of `POST conflicts/{id}/claim`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClaimRequest {
+    /// Gives it back instead.
+    pub release: bool,
+    /// Takes it from whoever has it.
+    pub take_over: bool,
+}
+
+/// Body of `POST conflicts/{id}/undo`: opens a decided conflict again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UndoRequest {
+    /// The revision that the caller saw; an older one gets 409.
+    pub revision: i64,
+    /// Why; kept in the audit trail.
+    pub reason: String,
+}
+
+/// Answer of `POST conflicts/resolve`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResolveManyAnswer {
+    /// By conflict.
+    pub results: BTreeMap<ConflictId, ResolveResult>,
+}
+
+/// What became of one of many decisions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResolveResult {
+    /// Decided.
+    Resolved(Box<Conflict>),
+    /// Not decided, and why.
+    Failed(Box<crate::problem::Problem>),
+}

@@ -1,1 +1,86 @@
 //! Pull: from a cursor to pages (DESIGN 3 and 4).
+//!
+//! One request reads one snapshot and answers a stream of pages from it:
+//!
+//! ```text
+//!  cursor ──► drops and gains (grants that changed)
+//!         ──► delta:    rows changed since the cursor, in scopes held        ──► checkpoint
+//!         ──► backfill: all rows of gained scopes, in key order              ──► checkpoint
+//! ```
+//!
+//! Every page carries the cursor behind it, so the stream may be cut anywhere.
+//!
+//! * **A delta that was cut is no checkpoint.** Its pages come from several snapshots: a row that
+//!   moved behind the cut in between would be missed. So a resumed delta ends with the snapshot of
+//!   its *first* page, and another delta follows from there ([`cursor::Round`]).
+//! * **A backfill that was cut** goes on after its last key. What changed meanwhile in the part
+//!   that is done comes by delta, which counts the scopes for rows up to that key.
+//! * **Receipts** are told since the last checkpoint, and only with a checkpoint: then the rows
+//!   that they changed are there as well, as of the same snapshot.
+//! * **A grant that changed** is dropped first, also where it is held again now, and gained anew.
+
+mod cursor;
+mod round;
+
+use async_trait::async_trait;
+use sync_protocol::limits::PAGE_ROWS_MAX;
+use sync_protocol::problem::Problem;
+use sync_protocol::wire::pull::{PullPage, PullRequest};
+
+use crate::auth::caller::Caller;
+use crate::clock::Clock;
+use crate::push::failed;
+use crate::store::Store;
+
+/// Where pages go.
+#[async_trait]
+pub trait PageSink: Send {
+    /// Takes a page; answers whether another one is wanted now. Waits while its reader is slow.
+    async fn page(&mut self, page: PullPage) -> bool;
+}
+
+/// Answers a pull: pages until the sink has enough or nothing more is to come from the snapshot.
+///
+/// # Errors
+/// Before the first page: `out_of_limits` for a page size, the cursor's problems
+/// (`cursor_malformed`, `cursor_foreign`, `cursor_visibility_changed`, `cursor_history_ended`), and
+/// `busy`. After the first page an error ends the stream; the device resumes from its last page.
+pub async fn pull(
+    store: &dyn Store,
+    clock: &dyn Clock,
+    caller: &Caller,
+    request: PullRequest,
+    sink: &mut dyn PageSink,
+) -> Result<(), Problem> {
+    let rows_max = request.page_rows_max.unwrap_or(PAGE_ROWS_MAX);
+    if !(1..=PAGE_ROWS_MAX).contains(&rows_max) {
+        return Err(Problem::new(400, "out_of_limits", "The page size is out of limits")
+            .detail(format!("page_rows_max is 1 to {PAGE_ROWS_MAX}, but {rows_max} was asked")));
+    }
+    let visible = store.schema().visible_to(|permission| caller.may(permission));
+    let hash = visible.hash();
+    let cursor = request
+        .cursor
+        .as_deref()
+        .map(|text| cursor::Cursor::read(text, caller, &hash))
+        .transpose()?;
+    let mut tx = store.read(caller.tenant).await.map_err(|error| failed(&error))?;
+    if let Some(cursor) = &cursor
+        && !tx.knows(&cursor.since).await.map_err(|error| failed(&error))?
+    {
+        return Err(cursor::history_ended());
+    }
+    let schema = (request.schema_hash.as_deref() != Some(&hash)).then(|| visible.clone());
+    let mut round = round::Round {
+        tx: tx.as_mut(),
+        clock,
+        caller,
+        visible: &visible,
+        visibility: hash,
+        stream: request.stream,
+        rows_max,
+        sink,
+        opening: PullPage { schema, ..PullPage::default() },
+    };
+    round.run(cursor).await.map_err(|error| failed(&error))
+}

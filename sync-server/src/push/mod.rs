@@ -1,1 +1,157 @@
-//! Push: from transactions to receipts (DESIGN 4).
+//! Push: from transactions of edits to receipts (DESIGN 4).
+//!
+//! The life of a push:
+//!
+//! 1. **Chunks** ([`chunk`]): the transactions are cut, in order, into chunks in which no two
+//!    touch the same row, parent or natural key. A chunk is one database transaction, so what one
+//!    chunk decided is committed before the next looks at it.
+//! 2. **Known receipts**: a transaction that the server has settled gets its receipt again; the
+//!    same id with other content is refused and changes nothing.
+//! 3. **Check** ([`check`], pure): names, types, limits and permissions of every mutation.
+//! 4. **Load** ([`load`]): the rows of the chunk, locked in key order, and what they refer to.
+//! 5. **Decide** ([`decide`], pure): merge rules, visibility, conflicts → what to write.
+//! 6. **Apply** ([`apply`]): set statements, receipts, conflicts, one commit. An error of the
+//!    tables' own constraints undoes the chunk, which is then done again one transaction at a time
+//!    under savepoints, so that only the culprit is refused.
+//!
+//! Until the commit nothing is visible; after it every transaction of the chunk has its receipt.
+//! A passing failure (busy, deadlock) changes nothing and the chunk is tried again; when it
+//! persists the push fails as a whole with `busy`, and the chunks before it stay settled.
+
+mod alias;
+mod apply;
+mod check;
+mod chunk;
+mod conflict;
+mod decide;
+mod load;
+mod outcome;
+mod rows;
+
+use std::time::Duration;
+
+use sync_protocol::limits::{PUSH_TRANSACTIONS_MAX, TRANSACTION_MUTATIONS_MAX};
+use sync_protocol::problem::Problem;
+use sync_protocol::wire::push::{PushAnswer, PushRequest, Transaction};
+use sync_protocol::wire::receipt::Receipt;
+use sync_protocol::{DeviceId, StreamId};
+
+use crate::auth::caller::Caller;
+use crate::clock::Clock;
+use crate::store::{Store, StoreError};
+
+pub(crate) use conflict::row_in_json;
+pub(crate) use outcome::{constraint_problem, state_of};
+
+/// How often a chunk is tried again after a passing failure.
+const PASSING_RETRIES_MAX: u32 = 5;
+/// Pause before the first of those, doubled each time.
+const PASSING_RETRY_PAUSE: Duration = Duration::from_millis(20);
+
+/// What a push works with.
+#[derive(Clone, Copy)]
+pub struct PushContext<'a> {
+    /// The database.
+    pub store: &'a dyn Store,
+    /// The time.
+    pub clock: &'a dyn Clock,
+    /// Who pushes.
+    pub caller: &'a Caller,
+}
+
+/// Settles the transactions of a push and answers their receipts, in the order of the request.
+///
+/// # Errors
+/// `too_many_transactions` and `device_required` before anything is done; `busy` (retryable) or
+/// `storage_failed` after some chunks, whose transactions answer their receipts when sent again.
+pub async fn push(context: PushContext<'_>, request: PushRequest) -> Result<PushAnswer, Problem> {
+    let device = context.caller.device.ok_or_else(|| {
+        Problem::new(403, "device_required", "Only a registered device can push")
+            .detail("log in with a device id and use the token of that session")
+    })?;
+    if request.transactions.len() > PUSH_TRANSACTIONS_MAX {
+        return Err(Problem::new(
+            413,
+            "too_many_transactions",
+            "Too many transactions in one push",
+        )
+        .detail(format!(
+            "at most {PUSH_TRANSACTIONS_MAX}, but {} came; send them in several pushes",
+            request.transactions.len()
+        )));
+    }
+    if let Some(large) =
+        request.transactions.iter().find(|t| t.mutations.len() > TRANSACTION_MUTATIONS_MAX)
+    {
+        return Err(Problem::new(413, "transaction_too_large", "A transaction is too large")
+            .detail(format!(
+                "transaction {} has {} mutations, at most {TRANSACTION_MUTATIONS_MAX} are allowed",
+                large.id,
+                large.mutations.len()
+            )));
+    }
+    let schema = context.store.schema().clone();
+    let mut receipts = Vec::with_capacity(request.transactions.len());
+    for chunk in chunk::split(&schema, &request.transactions) {
+        receipts.extend(settle(context, device, request.stream, chunk, &receipts).await?);
+    }
+    if !request.seen.is_empty() {
+        mark_seen(context, &request).await?;
+    }
+    Ok(PushAnswer { receipts, server_time_us: context.clock.now_us() })
+}
+
+/// Settles one chunk, again after passing failures.
+async fn settle(
+    context: PushContext<'_>,
+    device: DeviceId,
+    stream: StreamId,
+    chunk: &[Transaction],
+    earlier: &[Receipt],
+) -> Result<Vec<Receipt>, Problem> {
+    let mut pause = PASSING_RETRY_PAUSE;
+    for _ in 0..PASSING_RETRIES_MAX {
+        match apply::chunk(context, device, stream, chunk, earlier).await {
+            Err(error) if error.is_passing() => {
+                tracing::debug!(%error, "chunk is tried again");
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+            other => return other.map_err(|error| failed(&error)),
+        }
+    }
+    apply::chunk(context, device, stream, chunk, earlier).await.map_err(|error| failed(&error))
+}
+
+async fn mark_seen(context: PushContext<'_>, request: &PushRequest) -> Result<(), Problem> {
+    let seen = async {
+        let mut tx = context.store.write(context.caller.tenant, request.stream).await?;
+        tx.mark_seen(request.stream, &request.seen).await?;
+        tx.commit().await
+    };
+    seen.await.map_err(|error: StoreError| failed(&error))
+}
+
+/// The problem document for a failure that is nobody's edit's fault.
+pub(crate) fn failed(error: &StoreError) -> Problem {
+    match error {
+        StoreError::Busy(_) => {
+            tracing::warn!(%error, "busy");
+            Problem::new(503, "busy", "The server is busy")
+                .detail("send the same again")
+                .retryable()
+        }
+        StoreError::Storage(_) => {
+            tracing::error!(%error, "storage failed");
+            Problem::new(507, "storage_failed", "The server's storage failed")
+                .detail("nothing that was confirmed is lost; send the same again later")
+                .retryable()
+        }
+        _ => {
+            tracing::error!(%error, "internal");
+            Problem::new(500, "internal", "The server failed")
+                .detail("send the same again later")
+                .retryable()
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Reading pages from one snapshot: drops and gains, the delta, the backfill.
+
+use sync_protocol::schema::Schema;
+use sync_protocol::wire::pull::{PagePart, PullPage};
+use sync_protocol::{Scope, StreamId};
+
+use super::PageSink;
+use super::cursor::{Backfill, Cursor, CutDelta};
+use crate::auth::caller::Caller;
+use crate::clock::Clock;
+use crate::store::page::GrantChange;
+use crate::store::{BackfillQuery, DeltaQuery, Grants, PageRows, Position, ReadTx, StoreError};
+
+/// One request's reading.
+pub(super) struct Round<'a> {
+    pub tx: &'a mut dyn ReadTx,
+    pub clock: &'a dyn Clock,
+    pub caller: &'a Caller,
+    pub visible: &'a Schema,
+    pub visibility: String,
+    pub stream: StreamId,
+    pub rows_max: usize,
+    pub sink: &'a mut dyn PageSink,
+    /// What goes with the first page that is sent: schema, drops, gains.
+    pub opening: PullPage,
+}
+
+/// What the device has, as the pages sent so far make it.
+struct Progress {
+    since: Position,
+    told: Option<Position>,
+    /// Scopes whose rows the device holds all.
+    held: Vec<Scope>,
+    backfill: Option<Backfill>,
+    /// Changes of grants that were dealt with.
+    grants: Vec<GrantChange>,
+}
+
+impl Round<'_> {
+    /// Sends pages from the cursor on, until the sink has enough.
+    pub async fn run(&mut self, cursor: Option<Cursor>) -> Result<(), StoreError> {
+        let since = cursor.as_ref().map(|cursor| cursor.since.clone());
+        let grants = self.tx.grants(self.caller.user, since.as_ref()).await?;
+        let first_sync = cursor.is_none();
+        let cut = cursor.as_ref().and_then(|cursor| cursor.round.clone());
+        // Grants newer than the position would look changed at the next pull: they are dealt with.
+        let newest = self.tx.position().clone();
+        let recent = self.tx.grants(self.caller.user, Some(&newest)).await?.changed;
+        let mut progress = self.begin(cursor, grants, recent);
+        if !first_sync && !self.delta(&mut progress, cut).await? {
+            return Ok(());
+        }
+        self.backfill(&mut progress).await
+    }
+
+    /// Compares grants with the cursor: what is held, what leaves, what is to be brought.
+    fn begin(
+        &mut self,
+        cursor: Option<Cursor>,
+        grants: Grants,
+        recent: Vec<GrantChange>,
+    ) -> Progress {
+        let Some(cursor) = cursor else {
+            self.opening.gains = grants.held.clone();
+            let backfill = Backfill { scopes: grants.held, ..Backfill::default() };
+            return Progress {
+                since: self.tx.position().clone(),
+                told: None,
+                held: Vec::new(),
+                backfill: Some(backfill),
+                grants: recent,
+            };
+        };
+        let mut held = grants.held;
+        let mut gained = Vec::new();
+        for change in &grants.changed {
+            if !cursor.grants.contains(change) {
+                // Also where it is held again: what changed while it was lost was not told.
+                self.opening.drops.push(change.scope.clone());
+                if change.held {
+                    gained.push(change.scope.clone());
+                }
+            } else if change.held {
+                held.push(change.scope.clone());
+            }
+        }
+        let mut backfill = cursor.backfill;
+        if let Some(running) = &mut backfill {
+            running.scopes.retain(|scope| held.contains(scope));
+            running.queued.retain(|scope| held.contains(scope));
+            held.retain(|s| !running.scopes.contains(s) && !running.queued.contains(s));
+            running.queued.extend(gained.iter().cloned());
+        } else if !gained.is_empty() {
+            backfill = Some(Backfill { scopes: gained.clone(), ..Backfill::default() });
+        }
+        self.opening.gains = gained;
+        Progress { since: cursor.since, told: cursor.told, held, backfill, grants: grants.changed }
+    }
+
+    /// Sends what changed since the cursor. Answers whether the stream goes on.
+    async fn delta(
+        &mut self,
+        progress: &mut Progress,
+        mut cut: Option<CutDelta>,
+    ) -> Result<bool, StoreError> {
+        let now = self.tx.position().clone();
+        loop {
+            let end = cut.as_ref().map_or(&now, |cut| &cut.end).clone();
+            let mut after = cut.as_ref().map(|cut| cut.after.clone());
+            loop {
+                let running = progress.backfill.as_ref();
+                let partial =
+                    running.and_then(|b| b.after.as_ref().map(|key| (&b.scopes[..], key)));
+                let rows = self
+                    .tx
+                    .delta(DeltaQuery {
+                        since: &progress.since,
+                        scopes: &progress.held,
+                        partial,
+                        visible: self.visible,
+                        after: after.as_ref(),
+                        limit: self.rows_max,
+                    })
+                    .await?;
+                let Some(key) = rows.next.clone() else {
+                    progress.since = end;
+                    if !self.end_delta(progress, rows, cut.is_none()).await? {
+                        return Ok(false);
+                    }
+                    break;
+                };
+                after = Some(key.clone());
+                let round = Some(CutDelta { end: end.clone(), after: key });
+                let cursor = self.cursor(progress, round);
+                let page = PullPage { cursor, ..page_of(rows, PagePart::Delta) };
+                if !self.send(page).await {
+                    return Ok(false);
+                }
+            }
+            if cut.take().is_none() {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Sends the last page of a delta, which is a checkpoint unless the delta was cut.
+    async fn end_delta(
+        &mut self,
+        progress: &mut Progress,
+        rows: PageRows,
+        checkpoint: bool,
+    ) -> Result<bool, StoreError> {
+        let mut page = page_of(rows, PagePart::Delta);
+        if checkpoint {
+            page.settled = self.tx.settled(self.stream, progress.told.as_ref()).await?;
+            progress.told = Some(progress.since.clone());
+        }
+        page.checkpoint = checkpoint;
+        // A page that says nothing is left out where pages of a backfill follow.
+        let silent = page.tables.is_empty() && page.settled.is_empty();
+        if silent && (!checkpoint || progress.backfill.is_some()) {
+            return Ok(true);
+        }
+        page.cursor = self.cursor(progress, None);
+        Ok(self.send(page).await && (!checkpoint || progress.backfill.is_some()))
+    }
+
+    /// Sends the rows of gained scopes.
+    async fn backfill(&mut self, progress: &mut Progress) -> Result<(), StoreError> {
+        progress.since = self.tx.position().clone();
+        let mut remaining = None;
+        while let Some(running) = progress.backfill.clone() {
+            let query = BackfillQuery {
+                scopes: &running.scopes,
+                held: &progress.held,
+                visible: self.visible,
+                after: running.after.as_ref(),
+                limit: self.rows_max,
+            };
+            let left = match remaining {
+                Some(left) => left,
+                None => self.tx.backfill_remaining(query).await?,
+            };
+            let rows = self.tx.backfill(query).await?;
+            let left = left.saturating_sub(rows.count as u64);
+            remaining = Some(left);
+            let next = rows.next.clone();
+            let mut page = page_of(rows, PagePart::Backfill);
+            if next.is_some() {
+                progress.backfill = Some(Backfill { after: next, ..running });
+                page.remaining = left;
+            } else {
+                progress.held.extend(running.scopes);
+                progress.backfill = (!running.queued.is_empty())
+                    .then(|| Backfill { scopes: running.queued, ..Backfill::default() });
+                remaining = None;
+            }
+            if progress.backfill.is_none() {
+                page.checkpoint = true;
+                page.settled = self.tx.settled(self.stream, progress.told.as_ref()).await?;
+                progress.told = Some(progress.since.clone());
+            }
+            page.cursor = self.cursor(progress, None);
+            if !self.send(page).await {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn cursor(&self, progress: &Progress, round: Option<CutDelta>) -> String {
+        Cursor {
+            tenant: self.caller.tenant,
+            user: self.caller.user,
+            visibility: self.visibility.clone(),
+            since: progress.since.clone(),
+            told: progress.told.clone(),
+            round,
+            backfill: progress.backfill.clone(),
+            grants: progress.grants.clone(),
+        }
+        .write()
+    }
+
+    async fn send(&mut self, page: PullPage) -> bool {
+        let PullPage { schema, drops, gains, .. } = std::mem::take(&mut self.opening);
+        let server_time_us = self.clock.now_us();
+        self.sink.page(PullPage { schema, drops, gains, server_time_us, ..page }).await
+    }
+}
+
+fn page_of(rows: PageRows, part: PagePart) -> PullPage {
+    PullPage { part, scope_sets: rows.scope_sets, tables: rows.tables, ..PullPage::default() }
+}

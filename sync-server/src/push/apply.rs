@@ -1,0 +1,361 @@
+//! One chunk, one database transaction: from known receipts to the commit.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
+use sync_protocol::limits::EDIT_TIME_AHEAD_MAX_US;
+use sync_protocol::schema::Schema;
+use sync_protocol::wire::push::Transaction;
+use sync_protocol::wire::receipt::{Receipt, ReceiptState};
+use sync_protocol::wire::review::{Authorship, ConflictStatus};
+use sync_protocol::{DeviceId, EditTime, ReceiptId, RecordId, RowVersion, StreamId};
+
+use super::check::{CheckedMutation, check};
+use super::decide::{Author, Plan, decide};
+use super::load::load;
+use super::outcome::{constraint_problem, content_hash, parked, refused, reused, state_of};
+use super::rows::RowName;
+use super::{PushContext, alias};
+use crate::store::{AuditEntry, RowWrite, StoreError, StoredReceipt, WriteKind, WriteTx};
+
+/// Settles a chunk and commits. `earlier` are the receipts of this push's earlier chunks.
+pub(super) async fn chunk(
+    context: PushContext<'_>,
+    device: DeviceId,
+    stream: StreamId,
+    chunk: &[Transaction],
+    earlier: &[Receipt],
+) -> Result<Vec<Receipt>, StoreError> {
+    let pusher = Pusher { context, device, stream, now_us: context.clock.now_us() };
+    match pusher.together(chunk, earlier).await {
+        // Somebody in the chunk broke a constraint. What was done is undone; find the culprit.
+        Err(StoreError::Constraint { .. }) => pusher.one_by_one(chunk, earlier).await,
+        other => other,
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Pusher<'a> {
+    context: PushContext<'a>,
+    device: DeviceId,
+    stream: StreamId,
+    now_us: i64,
+}
+
+impl Pusher<'_> {
+    async fn begin(&self) -> Result<Box<dyn WriteTx>, StoreError> {
+        let caller = self.context.caller;
+        let mut tx = self.context.store.write(caller.tenant, self.stream).await?;
+        tx.lock_device(self.device).await?;
+        Ok(tx)
+    }
+
+    async fn together(
+        &self,
+        chunk: &[Transaction],
+        earlier: &[Receipt],
+    ) -> Result<Vec<Receipt>, StoreError> {
+        let mut tx = self.begin().await?;
+        let known = self.known(tx.as_mut(), chunk, earlier).await?;
+        let all: Vec<&Transaction> = chunk.iter().collect();
+        let receipts = self.group(tx.as_mut(), &known, &all).await?;
+        tx.commit().await?;
+        Ok(receipts)
+    }
+
+    async fn one_by_one(
+        &self,
+        chunk: &[Transaction],
+        earlier: &[Receipt],
+    ) -> Result<Vec<Receipt>, StoreError> {
+        let mut tx = self.begin().await?;
+        let known = self.known(tx.as_mut(), chunk, earlier).await?;
+        let mut receipts = Vec::with_capacity(chunk.len());
+        for transaction in chunk {
+            tx.savepoint().await?;
+            match self.group(tx.as_mut(), &known, &[transaction]).await {
+                Ok(settled) => {
+                    tx.release_savepoint().await?;
+                    receipts.extend(settled);
+                }
+                Err(error) => {
+                    let Some(problem) = constraint_problem(&error) else { return Err(error) };
+                    tx.rollback_to_savepoint().await?;
+                    let receipt = refused(transaction, problem, self.now_us);
+                    tx.save_receipts(&[self.stored(transaction, &receipt)]).await?;
+                    receipts.push(receipt);
+                }
+            }
+        }
+        tx.commit().await?;
+        Ok(receipts)
+    }
+
+    /// Receipts that matter for the chunk: its own, if they were settled before, and those that it
+    /// builds on.
+    async fn known(
+        &self,
+        tx: &mut dyn WriteTx,
+        chunk: &[Transaction],
+        earlier: &[Receipt],
+    ) -> Result<Known, StoreError> {
+        let ids: BTreeSet<ReceiptId> = chunk
+            .iter()
+            .flat_map(|t| t.builds_on.iter().copied().chain([t.id]).chain(t.replaces))
+            .collect();
+        let ids: Vec<ReceiptId> = ids.into_iter().collect();
+        let stored = tx.receipts(&ids).await?;
+        Ok(Known {
+            stored: stored.into_iter().map(|s| (s.receipt.id, s)).collect(),
+            earlier: earlier.iter().map(|receipt| (receipt.id, receipt.clone())).collect(),
+        })
+    }
+
+    /// Settles transactions that do not depend on each other, without committing.
+    async fn group(
+        &self,
+        tx: &mut dyn WriteTx,
+        known: &Known,
+        transactions: &[&Transaction],
+    ) -> Result<Vec<Receipt>, StoreError> {
+        let schema = self.context.store.schema();
+        // Records that natural keys merged into others go by their new ids.
+        let renamed: Vec<Transaction> =
+            transactions.iter().map(|t| alias::rename(schema, t, known.aliases(t))).collect();
+        let mut entries: Vec<Entry> = transactions
+            .iter()
+            .zip(&renamed)
+            .map(|(transaction, renamed)| self.entry(schema, known, transaction, renamed))
+            .collect();
+        let mutations: Vec<&CheckedMutation> =
+            entries.iter().flat_map(|entry| entry.checked.iter().flatten()).collect();
+        let user = self.context.caller.user;
+        if !mutations.is_empty() {
+            let loaded = load(tx, schema, user, self.stream, &mutations).await?;
+            for (entry, transaction) in entries.iter_mut().zip(&renamed) {
+                let Some(checked) = &entry.checked else { continue };
+                let author = self.author(transaction);
+                match decide(&loaded, &author, transaction, checked) {
+                    Ok(plan) => entry.plan = Some(plan),
+                    Err(problem) => {
+                        entry.receipt = Some(refused(transaction, *problem, self.now_us));
+                    }
+                }
+            }
+        }
+        let versions = write(tx, schema, &entries).await?;
+        let mut receipts = Vec::with_capacity(entries.len());
+        let mut to_store = Vec::new();
+        for (entry, transaction) in entries.into_iter().zip(transactions) {
+            let settled = entry.plan.is_some() || entry.checked.is_some() || entry.store;
+            let receipt = match (entry.plan, entry.receipt) {
+                (Some(plan), _) => self.finish(tx, transaction, plan, &versions).await?,
+                (None, Some(receipt)) => receipt,
+                (None, None) => {
+                    return Err(StoreError::Internal("a transaction without outcome".to_owned()));
+                }
+            };
+            if settled {
+                to_store.push(self.stored(transaction, &receipt));
+            }
+            receipts.push(receipt);
+        }
+        if !to_store.is_empty() {
+            tx.save_receipts(&to_store).await?;
+        }
+        Ok(receipts)
+    }
+
+    /// What is known about a transaction before anything is loaded.
+    fn entry<'t>(
+        &self,
+        schema: &'t Schema,
+        known: &Known,
+        transaction: &Transaction,
+        renamed: &'t Transaction,
+    ) -> Entry<'t> {
+        let mut entry = Entry { receipt: None, store: false, checked: None, plan: None };
+        if let Some(stored) = known.stored.get(&transaction.id) {
+            // Another device's or user's receipt is no different from other content.
+            let same = stored.content_hash == content_hash(transaction)
+                && stored.user == self.context.caller.user
+                && stored.stream == self.stream;
+            entry.receipt =
+                Some(if same { stored.receipt.clone() } else { reused(transaction, self.now_us) });
+        } else if known
+            .earlier
+            .get(&transaction.id)
+            .is_some_and(|e| e.state != ReceiptState::Parked)
+        {
+            entry.receipt = Some(reused(transaction, self.now_us));
+        } else if let Some(on) = known.refused_base(transaction) {
+            entry.receipt = Some(parked(transaction, on, self.now_us));
+        } else {
+            match check(schema, self.context.caller, renamed) {
+                Ok(checked) => entry.checked = Some(checked),
+                Err(problem) => {
+                    entry.receipt = Some(refused(transaction, *problem, self.now_us));
+                    entry.store = true;
+                }
+            }
+        }
+        entry
+    }
+
+    /// Completes the receipt with the versions that the rows got, and saves what belongs to it.
+    async fn finish(
+        &self,
+        tx: &mut dyn WriteTx,
+        transaction: &Transaction,
+        mut plan: Plan,
+        versions: &BTreeMap<RowName, RowVersion>,
+    ) -> Result<Receipt, StoreError> {
+        for outcome in &mut plan.outcomes {
+            let record = outcome.alias.unwrap_or(outcome.record);
+            if let Some(version) = versions.get(&(outcome.collection.clone(), record)) {
+                outcome.version = Some(*version);
+            }
+        }
+        for scope in &plan.grants {
+            tx.grant(self.context.caller.user, scope).await?;
+        }
+        for conflict in &plan.conflicts {
+            tx.save_conflict(conflict).await?;
+            if conflict.status != ConflictStatus::Informational {
+                tx.audit(&AuditEntry {
+                    at_us: self.now_us,
+                    user: Some(self.context.caller.user),
+                    action: if conflict.revision == 1 {
+                        "conflict.opened".to_owned()
+                    } else {
+                        "conflict.joined".to_owned()
+                    },
+                    conflict: Some(conflict.id),
+                    detail: json!({ "receipt": transaction.id, "revision": conflict.revision }),
+                })
+                .await?;
+            }
+        }
+        Ok(Receipt {
+            id: transaction.id,
+            state: state_of(&plan.outcomes),
+            problem: None,
+            mutations: plan.outcomes,
+            settled_at_us: self.now_us,
+        })
+    }
+
+    fn author(&self, transaction: &Transaction) -> Author {
+        // A small lead is the clocks' noise; a larger one would win over everybody for long.
+        let latest = if transaction.edited.at_us > self.now_us + EDIT_TIME_AHEAD_MAX_US {
+            self.now_us
+        } else {
+            transaction.edited.at_us
+        };
+        let time: EditTime = transaction.edited.clamped(latest);
+        Author { stream: self.stream, time, by: self.by(transaction, time), now_us: self.now_us }
+    }
+
+    fn by(&self, transaction: &Transaction, time: EditTime) -> Authorship {
+        let caller = self.context.caller;
+        Authorship {
+            user: Some(caller.user),
+            user_name: Some(caller.user_name.clone()),
+            device: Some(self.device),
+            device_name: caller.device_name.clone(),
+            edited_at_us: time.at_us,
+            uncertain: time.uncertain,
+            offline_us: Some((self.now_us - time.at_us).max(0)),
+            position: transaction.position,
+        }
+    }
+
+    fn stored(&self, transaction: &Transaction, receipt: &Receipt) -> StoredReceipt {
+        StoredReceipt {
+            receipt: receipt.clone(),
+            stream: self.stream,
+            device: self.device,
+            user: self.context.caller.user,
+            by: self.author(transaction).by,
+            content_hash: content_hash(transaction),
+            replaces: transaction.replaces,
+        }
+    }
+}
+
+/// A transaction on its way through a group.
+struct Entry<'a> {
+    /// The outcome, where it is known without writing.
+    receipt: Option<Receipt>,
+    /// Whether such an outcome is a new one, to be kept.
+    store: bool,
+    /// The checked mutations, where it came that far.
+    checked: Option<Vec<CheckedMutation<'a>>>,
+    plan: Option<Plan>,
+}
+
+/// Receipts that were settled before.
+struct Known {
+    stored: BTreeMap<ReceiptId, StoredReceipt>,
+    earlier: BTreeMap<ReceiptId, Receipt>,
+}
+
+impl Known {
+    fn receipt(&self, id: &ReceiptId) -> Option<&Receipt> {
+        self.earlier.get(id).or_else(|| self.stored.get(id).map(|stored| &stored.receipt))
+    }
+
+    /// The refused or parked transaction that this one builds on.
+    fn refused_base(&self, transaction: &Transaction) -> Option<&Receipt> {
+        transaction
+            .builds_on
+            .iter()
+            .filter_map(|id| self.receipt(id))
+            .find(|receipt| matches!(receipt.state, ReceiptState::Refused | ReceiptState::Parked))
+    }
+
+    /// Where records of earlier transactions went by adoption.
+    fn aliases(&self, transaction: &Transaction) -> BTreeMap<(&str, RecordId), RecordId> {
+        let receipts = transaction.builds_on.iter().filter_map(|id| self.receipt(id));
+        receipts
+            .flat_map(|receipt| &receipt.mutations)
+            .filter_map(|m| m.alias.map(|alias| ((m.collection.as_str(), m.record), alias)))
+            .collect()
+    }
+}
+
+/// Writes all plans, phase by phase, with one call per collection; answers the rows' new versions.
+async fn write(
+    tx: &mut dyn WriteTx,
+    schema: &Schema,
+    entries: &[Entry<'_>],
+) -> Result<BTreeMap<RowName, RowVersion>, StoreError> {
+    let plans = || entries.iter().filter_map(|entry| entry.plan.as_ref());
+    let phases = plans().map(|plan| plan.phases.len()).max().unwrap_or(0);
+    let order = schema.referenced_first();
+    let mut versions = BTreeMap::new();
+    for phase in 0..phases {
+        let writes = || plans().filter_map(|plan| plan.phases.get(phase)).flatten();
+        let of = |collection: &str, deletions: bool| -> Vec<RowWrite> {
+            writes()
+                .filter(|(name, write)| {
+                    name.0 == collection && (write.kind == WriteKind::Delete) == deletions
+                })
+                .map(|(_, write)| write.clone())
+                .collect()
+        };
+        // Rows come before what refers to them, and go after it.
+        let forward = order.iter().map(|collection| (*collection, false));
+        let backward = order.iter().rev().map(|collection| (*collection, true));
+        for (collection, deletions) in forward.chain(backward) {
+            let batch = of(&collection.name, deletions);
+            if batch.is_empty() {
+                continue;
+            }
+            let written = tx.write_rows(collection, &batch).await?;
+            let names = batch.iter().map(|write| (collection.name.clone(), write.record));
+            versions.extend(names.zip(written));
+        }
+    }
+    Ok(versions)
+}

@@ -1,0 +1,141 @@
+//! Deletions and restorations, and what happens when a deletion meets an edit.
+
+use serde_json::Value as Json;
+use sync_protocol::Fields;
+use sync_protocol::problem::Problem;
+use sync_protocol::schema::DeleteConflict;
+use sync_protocol::wire::receipt::{FieldOutcome, MutationOutcome};
+
+use super::{Decided, Work, edit_in_json, outcome};
+use crate::push::check::CheckedMutation;
+use crate::push::conflict::{self, Standing, Subject};
+use crate::store::{StoredRow, WriteKind};
+
+impl Work<'_> {
+    /// An edit of a row that is deleted.
+    pub(super) fn update_deleted(
+        &mut self,
+        mutation: &CheckedMutation<'_>,
+        row: StoredRow,
+    ) -> Decided<MutationOutcome> {
+        let collection = mutation.collection;
+        let Some(deletion) = row.meta.deleted else { return Ok(outcome(mutation)) };
+        let seen = mutation.edits.iter().all(|(field, _)| {
+            mutation.base(&field.name).is_some_and(|base| base >= deletion.version)
+        });
+        if seen || deletion.writer == self.author.stream {
+            return Err(Box::new(
+                Problem::new(422, "record_deleted", "The record is deleted")
+                    .detail("restore it first, or discard this edit"),
+            ));
+        }
+        let wanted: serde_json::Map<String, Json> = mutation
+            .edits
+            .iter()
+            .map(|(field, edit)| (field.name.clone(), edit_in_json(field, edit)))
+            .collect();
+        let mut outcome = outcome(mutation);
+        outcome.version = Some(row.meta.version);
+        match collection.on_delete_conflict {
+            DeleteConflict::Delete => {
+                outcome.row = Some(FieldOutcome::Superseded {
+                    value: Json::Object(wanted),
+                    by_version: deletion.version,
+                });
+            }
+            DeleteConflict::Review => {
+                let subject = Subject { collection, record: mutation.record, field: None };
+                let standing = Standing {
+                    base: None,
+                    current: Json::from("deleted"),
+                    current_by: Some(self.standing_author(deletion)),
+                };
+                let base = mutation.wire.base.values().min().copied();
+                let candidate = self.candidate(Json::Object(wanted), base);
+                let conflict = conflict::open_or_join(
+                    subject,
+                    self.loaded,
+                    &mut self.plan.conflicts,
+                    standing,
+                    candidate,
+                    self.author.now_us,
+                );
+                outcome.row = Some(FieldOutcome::InReview { conflict });
+            }
+            DeleteConflict::Keep => {
+                self.write(
+                    mutation,
+                    mutation.record,
+                    WriteKind::Restore,
+                    Fields::new(),
+                    Vec::new(),
+                );
+                let mut live = row;
+                live.meta.record_restore();
+                self.rows.insert((collection.name.clone(), mutation.record), live.clone());
+                return self.update(mutation, mutation.record, live, false);
+            }
+        }
+        Ok(outcome)
+    }
+
+    pub(super) fn delete(&mut self, mutation: &CheckedMutation<'_>) -> Decided<MutationOutcome> {
+        let collection = mutation.collection;
+        let row = self.visible_row(mutation)?;
+        let mut outcome = outcome(mutation);
+        outcome.version = Some(row.meta.version);
+        if row.meta.deleted.is_some() {
+            return Ok(outcome);
+        }
+        if row.meta.is_row_concurrent(mutation.wire.row_base, self.author.stream) {
+            match collection.on_delete_conflict {
+                DeleteConflict::Delete => {}
+                DeleteConflict::Keep => {
+                    outcome.row = Some(FieldOutcome::Superseded {
+                        value: Json::from("deleted"),
+                        by_version: row.meta.version,
+                    });
+                    return Ok(outcome);
+                }
+                DeleteConflict::Review => {
+                    let subject = Subject { collection, record: mutation.record, field: None };
+                    let standing = Standing {
+                        base: None,
+                        current: Json::Object(conflict::row_in_json(collection, &row.fields)),
+                        current_by: None,
+                    };
+                    let candidate = self.candidate(Json::from("deleted"), mutation.wire.row_base);
+                    let conflict = conflict::open_or_join(
+                        subject,
+                        self.loaded,
+                        &mut self.plan.conflicts,
+                        standing,
+                        candidate,
+                        self.author.now_us,
+                    );
+                    outcome.row = Some(FieldOutcome::InReview { conflict });
+                    return Ok(outcome);
+                }
+            }
+        }
+        self.write(mutation, mutation.record, WriteKind::Delete, Fields::new(), Vec::new());
+        let mut deleted = row;
+        deleted.meta.record_delete(self.author.stream, self.author.time);
+        self.rows.insert((collection.name.clone(), mutation.record), deleted);
+        Ok(outcome)
+    }
+
+    pub(super) fn restore(&mut self, mutation: &CheckedMutation<'_>) -> Decided<MutationOutcome> {
+        let row = self.visible_row(mutation)?;
+        let mut outcome = outcome(mutation);
+        outcome.version = Some(row.meta.version);
+        if row.meta.deleted.is_none() {
+            return Ok(outcome);
+        }
+        self.write(mutation, mutation.record, WriteKind::Restore, Fields::new(), Vec::new());
+        let mut live = row;
+        live.meta.record_restore();
+        self.rows.insert((mutation.collection.name.clone(), mutation.record), live);
+        Ok(outcome)
+    }
+}

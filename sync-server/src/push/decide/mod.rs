@@ -1,0 +1,425 @@
+//! Deciding about one transaction. Pure: rows, scopes, conflicts and time come in as arguments.
+
+mod deletion;
+mod reach;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+use sync_protocol::merge::{FieldEdit, RowMeta, Verdict, merge_field};
+use sync_protocol::problem::{Location, Problem};
+use sync_protocol::schema::{Collection, Field, MergeRule, OnDuplicate};
+use sync_protocol::wire::push::{MutationKind, Transaction};
+use sync_protocol::wire::receipt::{FieldOutcome, MutationOutcome};
+use sync_protocol::wire::review::{Authorship, Candidate, Conflict};
+use sync_protocol::{EditTime, Fields, RecordId, Scope, StreamId, Value};
+
+use crate::push::check::CheckedMutation;
+use crate::push::conflict::{self, Standing, Subject};
+use crate::push::load::natural_key;
+use crate::push::rows::{Loaded, RowName, key_text};
+use crate::store::{RowWrite, StoredRow, WriteKind};
+
+/// Whose edits are decided about.
+#[derive(Debug, Clone)]
+pub(super) struct Author {
+    pub stream: StreamId,
+    /// Of the transaction, not ahead of the server.
+    pub time: EditTime,
+    pub by: Authorship,
+    pub now_us: i64,
+}
+
+/// What a transaction does.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    /// Writes that can be made together, one phase after another. Most transactions have one.
+    pub phases: Vec<BTreeMap<RowName, RowWrite>>,
+    /// What became of each mutation; versions are filled in after writing.
+    pub outcomes: Vec<MutationOutcome>,
+    /// Conflicts that were opened or that got a candidate.
+    pub conflicts: Vec<Conflict>,
+    /// Scopes of entities that the author made and therefore holds.
+    pub grants: Vec<Scope>,
+}
+
+pub(super) type Decided<T> = Result<T, Box<Problem>>;
+
+/// Decides about a transaction whose mutations passed [`super::check`].
+pub(super) fn decide(
+    loaded: &Loaded,
+    author: &Author,
+    transaction: &Transaction,
+    mutations: &[CheckedMutation<'_>],
+) -> Decided<Plan> {
+    let mut work =
+        Work { loaded, author, transaction, rows: BTreeMap::new(), plan: Plan::default() };
+    for mutation in mutations {
+        let outcome = work.mutation(mutation).map_err(|mut problem| {
+            let at = problem.at.get_or_insert_default();
+            let Location { mutation, collection, record, .. } = mutation.location();
+            (at.mutation, at.collection, at.record) = (mutation, collection, record);
+            problem
+        })?;
+        work.plan.outcomes.push(outcome);
+    }
+    Ok(work.plan)
+}
+
+struct Work<'a> {
+    loaded: &'a Loaded,
+    author: &'a Author,
+    transaction: &'a Transaction,
+    /// Rows as they are after the mutations decided so far.
+    rows: BTreeMap<RowName, StoredRow>,
+    plan: Plan,
+}
+
+impl<'a> Work<'a> {
+    fn row(&self, collection: &str, id: RecordId) -> Option<&StoredRow> {
+        let name = (collection.to_owned(), id);
+        self.rows.get(&name).or_else(|| self.loaded.rows.get(&name))
+    }
+
+    fn holds(&self, scope: &Scope) -> bool {
+        self.loaded.scopes.contains(scope) || self.plan.grants.contains(scope)
+    }
+
+    fn sees(&self, collection: &Collection, id: RecordId, row: &StoredRow) -> bool {
+        collection.scopes_of(id, &row.fields).iter().any(|scope| self.holds(scope))
+    }
+
+    fn mutation(&mut self, mutation: &CheckedMutation<'_>) -> Decided<MutationOutcome> {
+        match mutation.kind {
+            MutationKind::Insert => self.insert(mutation),
+            MutationKind::Update => {
+                let row = self.visible_row(mutation)?;
+                match row.meta.deleted {
+                    Some(_) => self.update_deleted(mutation, row),
+                    None => self.update(mutation, mutation.record, row, false),
+                }
+            }
+            MutationKind::Delete => self.delete(mutation),
+            MutationKind::Restore => self.restore(mutation),
+        }
+    }
+
+    /// The row, if its author may see it. One that is hidden and one that never was get one answer.
+    fn visible_row(&self, mutation: &CheckedMutation<'_>) -> Decided<StoredRow> {
+        self.row(&mutation.collection.name, mutation.record)
+            .filter(|row| self.sees(mutation.collection, mutation.record, row))
+            .cloned()
+            .ok_or_else(|| {
+                Box::new(Problem::new(422, "unknown_record", "There is no such record").detail(
+                    format!(
+                        "`{}` has no record {} that you can see",
+                        mutation.collection.name, mutation.record
+                    ),
+                ))
+            })
+    }
+
+    fn insert(&mut self, mutation: &CheckedMutation<'_>) -> Decided<MutationOutcome> {
+        let collection = mutation.collection;
+        if let Some(values) = natural_key(mutation) {
+            let name = (collection.name.clone(), key_text(collection, &values));
+            if let Some(existing) = self.loaded.natural_keys.get(&name).copied()
+                && existing != mutation.record
+            {
+                return self.duplicate(mutation, existing);
+            }
+        }
+        if self.row(&collection.name, mutation.record).is_some() {
+            return Err(Box::new(
+                Problem::new(409, "record_exists", "This record id was used before")
+                    .detail("ids are never used again; draw a new UUIDv7 for each record"),
+            ));
+        }
+        let mut fields: Fields =
+            collection.fields.iter().map(|f| (f.name.clone(), f.default_value())).collect();
+        for (field, edit) in &mutation.edits {
+            if let FieldEdit::Set(value) = edit {
+                self.check_reference(collection, field, value)?;
+                fields.insert(field.name.clone(), value.clone());
+            }
+        }
+        self.follow_parent(collection, &mut fields);
+        self.check_scopes(collection, mutation.record, &fields, true)?;
+        let meta = RowMeta::inserted(self.author.stream, self.author.time);
+        self.write(mutation, mutation.record, WriteKind::Insert, fields.clone(), Vec::new());
+        self.rows.insert((collection.name.clone(), mutation.record), StoredRow { fields, meta });
+        Ok(outcome(mutation))
+    }
+
+    /// An insertion whose natural key a live row has.
+    fn duplicate(
+        &mut self,
+        mutation: &CheckedMutation<'_>,
+        existing: RecordId,
+    ) -> Decided<MutationOutcome> {
+        let collection = mutation.collection;
+        let adopts = collection
+            .natural_key
+            .as_ref()
+            .is_some_and(|key| key.on_duplicate == OnDuplicate::Adopt);
+        let row = self
+            .row(&collection.name, existing)
+            .filter(|row| row.meta.deleted.is_none() && self.sees(collection, existing, row))
+            .cloned();
+        match row {
+            Some(row) if adopts => {
+                let mut outcome = self.update(mutation, existing, row, true)?;
+                outcome.alias = Some(existing);
+                Ok(outcome)
+            }
+            row => {
+                let key = collection.natural_key.as_ref().map(|k| k.fields.join(" + "));
+                let mut problem =
+                    Problem::new(422, "duplicate_key", "Such a record exists already").detail(
+                        format!(
+                            "`{}` allows one record for each {}; edit the existing one instead",
+                            collection.name,
+                            key.unwrap_or_default()
+                        ),
+                    );
+                if row.is_some() {
+                    problem.more.insert("existing".to_owned(), existing.to_string().into());
+                }
+                Err(Box::new(problem))
+            }
+        }
+    }
+
+    /// Merges the edits into a live row. `adopting`: they come from an insertion with the same
+    /// natural key, so that first values of counters and sets are additions to what is there.
+    fn update(
+        &mut self,
+        mutation: &CheckedMutation<'_>,
+        record: RecordId,
+        row: StoredRow,
+        adopting: bool,
+    ) -> Decided<MutationOutcome> {
+        let collection = mutation.collection;
+        let mut outcome = outcome(mutation);
+        let mut set = Fields::new();
+        let mut touched = Vec::new();
+        for (field, edit) in &mutation.edits {
+            let current = row.fields.get(&field.name).unwrap_or(&Value::Null);
+            let edit = if adopting { as_addition(field, edit) } else { edit.clone() };
+            if let FieldEdit::Set(value) = &edit {
+                self.check_reference(collection, field, value)?;
+            }
+            let subject = Subject { collection, record, field: Some(&field.name) };
+            let in_review =
+                conflict::find(subject, &self.plan.conflicts, &self.loaded.conflicts).is_some();
+            let wanted = edit_in_json(field, &edit);
+            let merged = merge_field(
+                field,
+                current,
+                &row.meta,
+                edit,
+                mutation.base(&field.name),
+                (self.author.stream, self.author.time),
+                in_review,
+            );
+            match merged.verdict {
+                Verdict::Applied => {}
+                Verdict::AppliedBeyondLimits => outcome.flags.push(field.name.clone()),
+                Verdict::Superseded(by_version) => {
+                    let superseded = FieldOutcome::Superseded { value: wanted, by_version };
+                    outcome.fields.insert(field.name.clone(), superseded);
+                }
+                Verdict::Review => {
+                    let conflict = self.review_field(mutation, subject, &row, current, wanted);
+                    outcome.fields.insert(field.name.clone(), FieldOutcome::InReview { conflict });
+                }
+                Verdict::Immutable => return Err(immutable(collection, field)),
+                Verdict::Overflow => return Err(overflow(field)),
+            }
+            set.extend(merged.write.map(|value| (field.name.clone(), value)));
+            touched.extend(merged.touched.into_iter().map(|e| (field.name.clone(), e)));
+        }
+        outcome.version = Some(row.meta.version);
+        if set.is_empty() && touched.is_empty() {
+            return Ok(outcome);
+        }
+        let mut after = row.fields.clone();
+        after.extend(set.clone());
+        if collection.parent.as_ref().is_some_and(|parent| set.contains_key(&parent.field)) {
+            self.follow_parent(collection, &mut after);
+            for field in collection.fields.iter().filter(|f| f.from_parent) {
+                if after.get(&field.name) != row.fields.get(&field.name) {
+                    let value = after.get(&field.name).cloned().unwrap_or(Value::Null);
+                    set.insert(field.name.clone(), value);
+                }
+            }
+        }
+        self.check_scopes(collection, record, &after, false)?;
+        self.note_merge(mutation, record, &row, &set);
+        let mut meta = row.meta;
+        meta.record_update(
+            set.iter().map(|(name, new)| {
+                (name.as_str(), row.fields.get(name).unwrap_or(&Value::Null), new)
+            }),
+            touched.iter().map(|(field, element)| (field.as_str(), element.as_str())),
+            self.author.stream,
+            self.author.time,
+        );
+        self.write(mutation, record, WriteKind::Update, set, touched);
+        self.rows.insert((collection.name.clone(), record), StoredRow { fields: after, meta });
+        Ok(outcome)
+    }
+
+    fn review_field(
+        &mut self,
+        mutation: &CheckedMutation<'_>,
+        subject: Subject<'_>,
+        row: &StoredRow,
+        current: &Value,
+        wanted: Json,
+    ) -> sync_protocol::ConflictId {
+        let name = subject.field.unwrap_or_default();
+        let kind = subject.collection.field(name).map(|field| &field.kind);
+        let standing = Standing {
+            base: mutation.wire.seen.get(name).cloned(),
+            current: kind.map_or(Json::Null, |kind| current.to_json(kind)),
+            current_by: Some(self.standing_author(row.meta.last_change(name))),
+        };
+        let candidate = self.candidate(wanted, mutation.base(name));
+        conflict::open_or_join(
+            subject,
+            self.loaded,
+            &mut self.plan.conflicts,
+            standing,
+            candidate,
+            self.author.now_us,
+        )
+    }
+
+    fn standing_author(&self, change: sync_protocol::merge::Change) -> Authorship {
+        conflict::author_of(self.loaded, change, (self.author.stream, &self.author.by))
+    }
+
+    fn candidate(&self, value: Json, base_version: Option<i64>) -> Candidate {
+        Candidate { receipt: self.transaction.id, value, base_version, by: self.author.by.clone() }
+    }
+
+    /// Lists a merge of different fields for information, where both sides set plain values.
+    fn note_merge(
+        &mut self,
+        mutation: &CheckedMutation<'_>,
+        record: RecordId,
+        row: &StoredRow,
+        set: &Fields,
+    ) {
+        let plain = |name: &str| {
+            mutation.collection.field(name).is_some_and(|field| {
+                !field.from_parent && matches!(field.merge, MergeRule::Lww | MergeRule::Review)
+            })
+        };
+        let Some(base) = mutation.wire.base.values().min().copied() else { return };
+        let others = row.meta.fields.keys().any(|name| {
+            !set.contains_key(name)
+                && plain(name)
+                && row.meta.is_concurrent(name, Some(base), self.author.stream)
+        });
+        if others && set.keys().any(|name| plain(name)) {
+            let wanted = mutation
+                .edits
+                .iter()
+                .filter(|(field, _)| set.contains_key(&field.name))
+                .map(|(field, edit)| (field.name.clone(), edit_in_json(field, edit)))
+                .collect();
+            let candidate = self.candidate(Json::Object(wanted), Some(base));
+            let subject = Subject { collection: mutation.collection, record, field: None };
+            let note = conflict::informational(subject, &row.fields, candidate, self.author.now_us);
+            self.plan.conflicts.retain(|known| known.id != note.id);
+            self.plan.conflicts.push(note);
+        }
+    }
+
+    /// Plans a write, together with what is already planned for the row where that is possible.
+    fn write(
+        &mut self,
+        mutation: &CheckedMutation<'_>,
+        record: RecordId,
+        kind: WriteKind,
+        set: Fields,
+        touched: Vec<(String, String)>,
+    ) {
+        let name = (mutation.collection.name.clone(), record);
+        let time = self.author.time;
+        let write = RowWrite { record, kind, set, touched, time };
+        if let Some(phase) = self.plan.phases.last_mut() {
+            match phase.get_mut(&name) {
+                None => {
+                    phase.insert(name, write);
+                    return;
+                }
+                Some(earlier) if kind == WriteKind::Update && earlier.kind != WriteKind::Delete => {
+                    earlier.set.extend(write.set);
+                    earlier.touched.extend(write.touched);
+                    return;
+                }
+                Some(_) => {}
+            }
+        }
+        self.plan.phases.push(BTreeMap::from([(name, write)]));
+    }
+}
+
+fn outcome(mutation: &CheckedMutation<'_>) -> MutationOutcome {
+    MutationOutcome {
+        collection: mutation.collection.name.clone(),
+        record: mutation.record,
+        version: None,
+        fields: BTreeMap::new(),
+        row: None,
+        alias: None,
+        flags: Vec::new(),
+    }
+}
+
+/// What an insertion says of a field, as an addition to a row that is there.
+fn as_addition(field: &Field, edit: &FieldEdit) -> FieldEdit {
+    match (field.merge, edit) {
+        (MergeRule::Counter, FieldEdit::Set(value)) => FieldEdit::Add(value.units().unwrap_or(0)),
+        (MergeRule::Set, FieldEdit::Set(Value::Set(elements))) => {
+            FieldEdit::Elements { add: elements.clone(), remove: Default::default() }
+        }
+        _ => edit.clone(),
+    }
+}
+
+/// An edit as its author and a supervisor are shown it.
+fn edit_in_json(field: &Field, edit: &FieldEdit) -> Json {
+    match edit {
+        FieldEdit::Set(value) => value.to_json(&field.kind),
+        FieldEdit::Add(units) => {
+            let value = match field.kind {
+                sync_protocol::schema::FieldType::Decimal { .. } => Value::Decimal(*units),
+                _ => Value::Integer(*units),
+            };
+            serde_json::json!({ "add": value.to_json(&field.kind) })
+        }
+        FieldEdit::Elements { add, remove } => serde_json::json!({ "add": add, "remove": remove }),
+    }
+}
+
+fn immutable(collection: &Collection, field: &Field) -> Box<Problem> {
+    let at = Location { field: Some(field.name.clone()), ..Location::default() };
+    Box::new(
+        Problem::new(422, "immutable_field", "This field was set before and stays")
+            .detail(format!("`{}.{}` is set once", collection.name, field.name))
+            .at(at),
+    )
+}
+
+fn overflow(field: &Field) -> Box<Problem> {
+    let at = Location { field: Some(field.name.clone()), ..Location::default() };
+    Box::new(
+        Problem::new(422, "out_of_limits", "The result does not fit the field")
+            .detail(format!("`{}` would become too large", field.name))
+            .at(at),
+    )
+}

@@ -1,0 +1,150 @@
+//! Loading what deciding about a chunk needs, with one statement per collection and kind.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use sync_protocol::merge::FieldEdit;
+use sync_protocol::schema::{Collection, MergeRule, Schema};
+use sync_protocol::wire::push::MutationKind;
+use sync_protocol::{RecordId, StreamId, UserId, Value};
+
+use super::check::CheckedMutation;
+use super::rows::{Loaded, key_text};
+use crate::store::{StoreError, WriteTx};
+
+/// Loads and locks the rows that the mutations change, and reads those that they refer to.
+pub(super) async fn load(
+    tx: &mut dyn WriteTx,
+    schema: &Arc<Schema>,
+    user: UserId,
+    stream: StreamId,
+    mutations: &[&CheckedMutation<'_>],
+) -> Result<Loaded, StoreError> {
+    let mut loaded = Loaded {
+        schema: schema.clone(),
+        scopes: tx.scopes_of(user).await?,
+        rows: BTreeMap::new(),
+        referenced: BTreeMap::new(),
+        natural_keys: BTreeMap::new(),
+        conflicts: Vec::new(),
+        authors: BTreeMap::new(),
+    };
+    let mut changed: BTreeMap<&str, BTreeSet<RecordId>> = BTreeMap::new();
+    for mutation in mutations {
+        changed.entry(&mutation.collection.name).or_default().insert(mutation.record);
+    }
+    for (collection, keys) in natural_keys(mutations) {
+        let values: Vec<Vec<Value>> = keys.into_values().collect();
+        let found = tx.find_by_natural_key(collection, &values).await?;
+        for (values, id) in values.iter().zip(found) {
+            if let Some(id) = id {
+                changed.entry(&collection.name).or_default().insert(id);
+                let name = (collection.name.clone(), key_text(collection, values));
+                loaded.natural_keys.insert(name, id);
+            }
+        }
+    }
+    for (name, ids) in &changed {
+        let Some(collection) = schema.collection(name) else { continue };
+        let ids: Vec<RecordId> = ids.iter().copied().collect();
+        for (id, row) in tx.lock_rows(collection, &ids).await? {
+            loaded.rows.insert(((*name).to_owned(), id), row);
+        }
+        loaded.conflicts.extend(tx.open_conflicts(name, &ids).await?);
+    }
+    for (name, ids) in references(mutations) {
+        let Some(collection) = schema.collection(name) else { continue };
+        let ids: Vec<RecordId> = ids
+            .into_iter()
+            .filter(|id| !loaded.rows.contains_key(&(name.to_owned(), *id)))
+            .collect();
+        if ids.is_empty() {
+            continue;
+        }
+        for (id, row) in tx.rows(collection, &ids).await? {
+            loaded.referenced.insert((name.to_owned(), id), row);
+        }
+    }
+    for writer in writers_under_review(&loaded, mutations) {
+        if writer != stream
+            && let Some(author) = tx.author_of(writer).await?
+        {
+            loaded.authors.insert(writer, author);
+        }
+    }
+    Ok(loaded)
+}
+
+/// Natural keys of one collection, by their text; each key once.
+type KeysOf<'a> = (&'a Collection, BTreeMap<Vec<String>, Vec<Value>>);
+
+/// The natural keys that insertions name, by collection.
+fn natural_keys<'a>(mutations: &[&CheckedMutation<'a>]) -> Vec<KeysOf<'a>> {
+    let mut keys: BTreeMap<&str, KeysOf<'a>> = BTreeMap::new();
+    for mutation in mutations.iter().filter(|m| m.kind == MutationKind::Insert) {
+        if let Some(values) = natural_key(mutation) {
+            let collection = mutation.collection;
+            let entry =
+                keys.entry(&collection.name).or_insert_with(|| (collection, BTreeMap::new()));
+            entry.1.insert(key_text(collection, &values), values);
+        }
+    }
+    keys.into_values().collect()
+}
+
+/// The values of the natural key that an insertion names, in the order of the key's fields.
+pub(super) fn natural_key(mutation: &CheckedMutation<'_>) -> Option<Vec<Value>> {
+    let key = mutation.collection.natural_key.as_ref()?;
+    key.fields
+        .iter()
+        .map(|name| {
+            let given = mutation.edits.iter().find(|(field, _)| field.name == *name);
+            match given {
+                Some((_, FieldEdit::Set(value))) => Some(value.clone()),
+                _ => mutation.collection.field(name).map(|field| field.default_value()),
+            }
+        })
+        .collect()
+}
+
+/// The collection that a column refers to.
+pub(super) fn referenced_collection<'a>(
+    collection: &'a Collection,
+    field: &str,
+) -> Option<&'a str> {
+    if let Some(parent) = collection.parent.as_ref().filter(|parent| parent.field == field) {
+        return Some(&parent.collection);
+    }
+    collection.field(field).and_then(|field| field.references.as_deref())
+}
+
+fn references<'a>(mutations: &[&CheckedMutation<'a>]) -> BTreeMap<&'a str, BTreeSet<RecordId>> {
+    let mut references: BTreeMap<&str, BTreeSet<RecordId>> = BTreeMap::new();
+    for mutation in mutations {
+        for (field, edit) in &mutation.edits {
+            if let FieldEdit::Set(Value::Uuid(id)) = edit
+                && let Some(target) = referenced_collection(mutation.collection, &field.name)
+            {
+                references.entry(target).or_default().insert(RecordId(*id));
+            }
+        }
+    }
+    references
+}
+
+/// Streams that last changed a field under review which is edited now: a conflict names them.
+fn writers_under_review(loaded: &Loaded, mutations: &[&CheckedMutation<'_>]) -> BTreeSet<StreamId> {
+    let mut writers = BTreeSet::new();
+    for mutation in mutations {
+        let name = (mutation.collection.name.clone(), mutation.record);
+        let Some(row) = loaded.rows.get(&name) else { continue };
+        writers.extend(row.meta.deleted.map(|deletion| deletion.writer));
+        for (field, _) in &mutation.edits {
+            if field.merge == MergeRule::Review {
+                writers.insert(row.meta.last_change(&field.name).writer);
+            }
+        }
+    }
+    writers.remove(&StreamId::SQL);
+    writers
+}

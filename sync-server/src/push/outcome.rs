@@ -1,0 +1,77 @@
+//! From decisions to receipts.
+
+use sha2::{Digest, Sha256};
+use sync_protocol::problem::Problem;
+use sync_protocol::wire::push::Transaction;
+use sync_protocol::wire::receipt::{FieldOutcome, MutationOutcome, Receipt, ReceiptState};
+
+use crate::store::StoreError;
+use crate::store::error::ConstraintKind;
+
+/// The state of a transaction whose mutations came out like this.
+pub(crate) fn state_of(mutations: &[MutationOutcome]) -> ReceiptState {
+    let outcomes = || mutations.iter().flat_map(|m| m.fields.values().chain(&m.row));
+    if outcomes().any(|o| matches!(o, FieldOutcome::InReview { .. })) {
+        ReceiptState::InReview
+    } else if outcomes().any(|o| {
+        matches!(o, FieldOutcome::Superseded { .. } | FieldOutcome::Decided { kept: false, .. })
+    }) {
+        ReceiptState::Superseded
+    } else {
+        ReceiptState::Applied
+    }
+}
+
+/// A receipt for a transaction that took no effect.
+pub(super) fn refused(transaction: &Transaction, problem: Problem, now_us: i64) -> Receipt {
+    Receipt {
+        id: transaction.id,
+        state: ReceiptState::Refused,
+        problem: Some(problem),
+        mutations: Vec::new(),
+        settled_at_us: now_us,
+    }
+}
+
+/// The answer for a transaction that builds on a refused one; it is not kept.
+pub(super) fn parked(transaction: &Transaction, on: &Receipt, now_us: i64) -> Receipt {
+    let problem =
+        Problem::new(409, "builds_on_refused", "An edit that this one builds on was refused")
+            .detail(format!(
+                "correct or discard transaction {}; this one then goes through by itself",
+                on.id
+            ))
+            .retryable();
+    Receipt { state: ReceiptState::Parked, ..refused(transaction, problem, now_us) }
+}
+
+/// The answer for a transaction whose id was used for something else; it is not kept.
+pub(super) fn reused(transaction: &Transaction, now_us: i64) -> Receipt {
+    let problem = Problem::new(409, "receipt_reused", "This transaction id was used before")
+        .detail("the same id came with other content; give each transaction an id of its own");
+    refused(transaction, problem, now_us)
+}
+
+/// SHA-256 of the transaction's canonical JSON, hex. What it builds on is left out, because a
+/// device may name it anew while the transaction waits.
+pub(super) fn content_hash(transaction: &Transaction) -> String {
+    let content = Transaction { builds_on: Vec::new(), ..transaction.clone() };
+    let canonical = serde_json::to_vec(&content).unwrap_or_default();
+    Sha256::digest(&canonical).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The problem of a transaction that the tables' own constraints refused.
+pub(crate) fn constraint_problem(error: &StoreError) -> Option<Problem> {
+    let StoreError::Constraint { kind, name, message } = error else { return None };
+    let (code, title) = match kind {
+        ConstraintKind::Unique => ("duplicate_key", "Something unique exists already"),
+        ConstraintKind::ForeignKey => ("unknown_reference", "A referenced row does not exist"),
+        ConstraintKind::NotNull => ("field_required", "A value is required"),
+        ConstraintKind::Check => ("constraint_failed", "The database refused the change"),
+    };
+    let mut problem = Problem::new(422, code, title).detail(message.clone());
+    if let Some(name) = name {
+        problem.more.insert("constraint".to_owned(), name.as_str().into());
+    }
+    Some(problem)
+}

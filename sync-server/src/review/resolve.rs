@@ -1,0 +1,209 @@
+//! Deciding a conflict, and taking a decision back.
+
+use serde_json::{Value as Json, json};
+use sync_protocol::problem::Problem;
+use sync_protocol::schema::Collection;
+use sync_protocol::wire::review::{
+    Conflict, ConflictStatus, Keep, Resolution, ResolveRequest, UndoRequest,
+};
+use sync_protocol::{ConflictId, EditTime, Fields, RecordId, RowVersion, Value};
+
+use super::list::show;
+use super::settle::{receipts, stream_of};
+use super::target::{in_force, write_back, write_for};
+use super::{ReviewContext, check_text, may_resolve, not_found, stale};
+use crate::push::{constraint_problem, failed};
+use crate::store::{AuditEntry, RowWrite, StoreError, StoredRow, WriteKind, WriteTx};
+
+/// Decides a conflict.
+///
+/// # Errors
+/// `unknown_conflict`, `forbidden`, `conflict_changed` (409, with the present revision),
+/// `conflict_closed`, `unknown_candidate`, the errors of a value that does not fit, and refusals of
+/// the tables' own constraints.
+pub async fn resolve(
+    context: ReviewContext<'_>,
+    id: ConflictId,
+    request: ResolveRequest,
+) -> Result<Conflict, Problem> {
+    check_text(&request.reason, "reason")?;
+    let open = [ConflictStatus::Open, ConflictStatus::Claimed];
+    let mut work = Work::begin(context, id, request.revision, &open).await?;
+    let previous = in_force(&work.collection, &work.conflict, &work.row);
+    let write = write_for(&work.collection, &work.conflict, &work.row, &request.keep, work.time())?;
+    work.write(write).await?;
+    work.conflict.status = ConflictStatus::Resolved;
+    work.conflict.resolution = Some(Resolution {
+        keep: request.keep.clone(),
+        reason: request.reason.clone(),
+        user: context.caller.user,
+        at_us: work.now_us,
+        previous,
+    });
+    let detail = json!({ "keep": request.keep, "reason": request.reason });
+    work.finish(Some(&request.keep), "conflict.resolved", detail).await?;
+    show(context, id).await
+}
+
+/// Takes a decision back: what was in force before it is in force again, and the conflict is open.
+///
+/// # Errors
+/// As [`resolve`]; `changed_since` (409) where somebody has changed the decided value meanwhile.
+pub async fn undo(
+    context: ReviewContext<'_>,
+    id: ConflictId,
+    request: UndoRequest,
+) -> Result<Conflict, Problem> {
+    check_text(&request.reason, "reason")?;
+    let resolved = [ConflictStatus::Resolved];
+    let mut work = Work::begin(context, id, request.revision, &resolved).await?;
+    let Some(resolution) = work.conflict.resolution.take() else { return Err(not_found()) };
+    let stream = stream_of(context.caller);
+    let changed = match &work.conflict.field {
+        Some(field) => {
+            let last = work.row.meta.last_change(field);
+            last.at_us > resolution.at_us && last.writer != stream
+        }
+        None => work.row.meta.fields.values().any(|f| f.last.at_us > resolution.at_us),
+    };
+    if changed {
+        return Err(Problem::new(409, "changed_since", "The value was changed after the decision")
+            .detail("edit the record instead"));
+    }
+    let write =
+        write_back(&work.collection, &work.conflict, &work.row, &resolution.previous, work.time())?;
+    work.write(write).await?;
+    work.conflict.status = ConflictStatus::Open;
+    work.conflict.claimed_by = None;
+    let detail = json!({ "reason": request.reason, "undone": resolution });
+    work.finish(None, "conflict.undone", detail).await?;
+    show(context, id).await
+}
+
+/// A decision on its way: conflict and row are locked.
+struct Work<'a> {
+    context: ReviewContext<'a>,
+    tx: Box<dyn WriteTx>,
+    conflict: Conflict,
+    collection: Collection,
+    row: StoredRow,
+    now_us: i64,
+    version: Option<RowVersion>,
+}
+
+impl<'a> Work<'a> {
+    async fn begin(
+        context: ReviewContext<'a>,
+        id: ConflictId,
+        revision: i64,
+        expected: &[ConflictStatus],
+    ) -> Result<Self, Problem> {
+        may_resolve(context.caller)?;
+        // Whether the caller sees it at all.
+        show(context, id).await?;
+        let caller = context.caller;
+        let mut tx =
+            context.store.write(caller.tenant, stream_of(caller)).await.map_err(store_failed)?;
+        // Rows are locked before conflicts, as in a push.
+        let peek = show(context, id).await?;
+        let collection = context.store.schema().collection(&peek.collection).cloned();
+        let collection = collection.ok_or_else(not_found)?;
+        if !caller.may(&collection.write) {
+            return Err(Problem::new(403, "forbidden", "You may not change this collection")
+                .detail(format!("this needs the permission `{}`", collection.write)));
+        }
+        let record = peek.record;
+        let mut rows = tx.lock_rows(&collection, &[record]).await.map_err(store_failed)?;
+        let row = rows.remove(&record).ok_or_else(not_found)?;
+        let conflict = tx.lock_conflict(id).await.map_err(store_failed)?.ok_or_else(not_found)?;
+        if conflict.revision != revision {
+            return Err(stale(conflict.revision));
+        }
+        if !expected.contains(&conflict.status) {
+            return Err(Problem::new(409, "conflict_closed", "The conflict is in another state")
+                .detail("look at it again"));
+        }
+        let now_us = context.clock.now_us();
+        Ok(Self { context, tx, conflict, collection, row, now_us, version: None })
+    }
+
+    fn time(&self) -> EditTime {
+        EditTime::certain(self.now_us)
+    }
+
+    async fn write(&mut self, write: Option<RowWrite>) -> Result<(), Problem> {
+        let Some(write) = write else { return Ok(()) };
+        if write.kind == WriteKind::Restore {
+            self.restore_parents().await?;
+        }
+        let versions = self.tx.write_rows(&self.collection, &[write]).await.map_err(refused)?;
+        self.version = versions.first().copied();
+        Ok(())
+    }
+
+    /// A row that comes back brings back the deleted parents that it needs.
+    async fn restore_parents(&mut self) -> Result<(), Problem> {
+        let mut missing = Vec::new();
+        let mut collection = self.collection.clone();
+        let mut fields = self.row.fields.clone();
+        while let Some(parent) = collection.parent.clone() {
+            let Some(Value::Uuid(id)) = fields.get(&parent.field) else { break };
+            let id = RecordId(*id);
+            let schema = self.context.store.schema();
+            let Some(above) = schema.collection(&parent.collection).cloned() else { break };
+            let mut rows = self.tx.lock_rows(&above, &[id]).await.map_err(store_failed)?;
+            let Some(row) = rows.remove(&id) else { break };
+            if row.meta.deleted.is_none() {
+                break;
+            }
+            fields = row.fields;
+            missing.push((above.clone(), id));
+            collection = above;
+        }
+        for (collection, record) in missing.into_iter().rev() {
+            let restore = RowWrite {
+                record,
+                kind: WriteKind::Restore,
+                set: Fields::new(),
+                touched: Vec::new(),
+                time: self.time(),
+            };
+            self.tx.write_rows(&collection, &[restore]).await.map_err(refused)?;
+        }
+        Ok(())
+    }
+
+    async fn finish(
+        mut self,
+        keep: Option<&Keep>,
+        action: &str,
+        detail: Json,
+    ) -> Result<(), Problem> {
+        let tx = self.tx.as_mut();
+        self.conflict.revision += 1;
+        self.conflict.row.clear();
+        receipts(tx, &self.conflict, keep, self.version, self.now_us)
+            .await
+            .map_err(store_failed)?;
+        tx.save_conflict(&self.conflict).await.map_err(store_failed)?;
+        tx.audit(&AuditEntry {
+            at_us: self.now_us,
+            user: Some(self.context.caller.user),
+            action: action.to_owned(),
+            conflict: Some(self.conflict.id),
+            detail,
+        })
+        .await
+        .map_err(store_failed)?;
+        self.tx.commit().await.map_err(store_failed)
+    }
+}
+
+fn store_failed(error: StoreError) -> Problem {
+    failed(&error)
+}
+
+/// A constraint's refusal, or a failure.
+fn refused(error: StoreError) -> Problem {
+    constraint_problem(&error).unwrap_or_else(|| failed(&error))
+}

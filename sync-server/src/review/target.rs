@@ -1,0 +1,153 @@
+//! What a decision writes. Pure.
+
+use serde_json::{Map, Value as Json};
+use sync_protocol::problem::Problem;
+use sync_protocol::schema::{Collection, Field};
+use sync_protocol::value::ValueError;
+use sync_protocol::wire::review::{Conflict, Keep};
+use sync_protocol::{EditTime, Fields, Value};
+
+use crate::store::{RowWrite, StoredRow, WriteKind};
+
+/// The write that a decision makes, if any.
+pub(super) fn write_for(
+    collection: &Collection,
+    conflict: &Conflict,
+    row: &StoredRow,
+    keep: &Keep,
+    time: EditTime,
+) -> Result<Option<RowWrite>, Problem> {
+    let wanted = match keep {
+        Keep::Server => return Ok(None),
+        Keep::Value(value) => value,
+        Keep::Candidate(receipt) => {
+            let candidate = conflict.candidates.iter().find(|c| c.receipt == *receipt);
+            &candidate
+                .ok_or_else(|| {
+                    Problem::new(422, "unknown_candidate", "There is no such candidate")
+                        .detail("name the receipt of one of the conflict's candidates")
+                })?
+                .value
+        }
+    };
+    let deleted = row.meta.deleted.is_some();
+    if conflict.field.is_none() && wanted == "deleted" {
+        let delete = RowWrite {
+            record: conflict.record,
+            kind: WriteKind::Delete,
+            set: Fields::new(),
+            touched: Vec::new(),
+            time,
+        };
+        return Ok((!deleted).then_some(delete));
+    }
+    let mut set = match &conflict.field {
+        Some(name) => {
+            let field = collection.field(name).ok_or_else(|| gone(name))?;
+            Fields::from([(name.clone(), value(field, wanted)?)])
+        }
+        None => fields(collection, row, wanted.as_object().ok_or_else(no_object)?)?,
+    };
+    set.retain(|name, value| row.fields.get(name) != Some(value));
+    let kind = if deleted { WriteKind::Restore } else { WriteKind::Update };
+    if kind == WriteKind::Update && set.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(RowWrite { record: conflict.record, kind, set, touched: Vec::new(), time }))
+}
+
+/// The write that takes a decision back, from what was in force before it.
+pub(super) fn write_back(
+    collection: &Collection,
+    conflict: &Conflict,
+    row: &StoredRow,
+    previous: &Json,
+    time: EditTime,
+) -> Result<Option<RowWrite>, Problem> {
+    write_for(collection, conflict, row, &Keep::Value(previous.clone()), time)
+}
+
+/// What is in force now, for [`write_back`].
+pub(super) fn in_force(collection: &Collection, conflict: &Conflict, row: &StoredRow) -> Json {
+    match &conflict.field {
+        Some(name) => match (collection.field(name), row.fields.get(name)) {
+            (Some(field), Some(value)) => value.to_json(&field.kind),
+            _ => Json::Null,
+        },
+        None if row.meta.deleted.is_some() => Json::from("deleted"),
+        None => {
+            let mut fields = crate::push::row_in_json(collection, &row.fields);
+            fields.retain(|name, _| collection.field(name).is_some_and(|f| !f.from_parent));
+            Json::Object(fields)
+        }
+    }
+}
+
+fn value(field: &Field, json: &Json) -> Result<Value, Problem> {
+    let value = Value::from_json(field, json).and_then(|value| {
+        if value.is_null() && field.required {
+            return Err(ValueError::Required { field: field.name.clone() });
+        }
+        Ok(value)
+    });
+    value.map_err(|error| {
+        Problem::new(422, error.code(), "The value does not fit the field")
+            .detail(error.to_string())
+    })
+}
+
+/// Values for a row from an edit as a candidate keeps it: plain values, differences of counters,
+/// elements of sets.
+fn fields(
+    collection: &Collection,
+    row: &StoredRow,
+    edit: &Map<String, Json>,
+) -> Result<Fields, Problem> {
+    let mut set = Fields::new();
+    for (name, json) in edit {
+        let field = collection.field(name).ok_or_else(|| gone(name))?;
+        let present = row.fields.get(name).unwrap_or(&Value::Null);
+        let new = match (field.merge, json) {
+            (sync_protocol::schema::MergeRule::Counter, Json::Object(difference)) => {
+                let add = difference.get("add").unwrap_or(&Json::Null);
+                let add = Value::difference_from_json(field, add).map_err(|error| {
+                    Problem::new(422, error.code(), "The difference does not fit")
+                        .detail(error.to_string())
+                })?;
+                let sum = present.units().unwrap_or(0).saturating_add(add);
+                match field.kind {
+                    sync_protocol::schema::FieldType::Decimal { .. } => Value::Decimal(sum),
+                    _ => Value::Integer(sum),
+                }
+            }
+            (sync_protocol::schema::MergeRule::Set, Json::Object(elements)) => {
+                let texts = |name: &str| {
+                    let list = elements.get(name).and_then(Json::as_array);
+                    list.into_iter().flatten().filter_map(|e| e.as_str().map(str::to_owned))
+                };
+                let mut after = match present {
+                    Value::Set(present) => present.clone(),
+                    _ => Default::default(),
+                };
+                for gone in texts("remove") {
+                    after.remove(&gone);
+                }
+                after.extend(texts("add"));
+                Value::Set(after)
+            }
+            _ => value(field, json)?,
+        };
+        set.insert(name.clone(), new);
+    }
+    Ok(set)
+}
+
+fn gone(field: &str) -> Problem {
+    Problem::new(422, "unknown_field", "The field does not exist any more")
+        .detail(format!("`{field}` is not declared; keep the server's value"))
+}
+
+fn no_object() -> Problem {
+    Problem::new(422, "wrong_type", "A row is decided by an object of fields")
+        .detail("give the fields that are to be set, or \"deleted\"")
+}

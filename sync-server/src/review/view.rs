@@ -1,0 +1,63 @@
+//! What of a conflict a caller may see.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value as Json;
+use sync_protocol::Scope;
+use sync_protocol::schema::{Collection, Schema};
+use sync_protocol::wire::review::{Conflict, ConflictStatus};
+
+use super::RESOLVE_PERMISSION;
+use crate::auth::caller::Caller;
+use crate::push::row_in_json;
+use crate::store::StoredRow;
+
+/// Who looks.
+pub(super) struct Viewer<'a> {
+    pub caller: &'a Caller,
+    /// Collections and fields that the caller may read.
+    pub visible: Schema,
+    pub scopes: BTreeSet<Scope>,
+}
+
+impl Viewer<'_> {
+    /// The conflict as the caller may see it, with the row around it; none if it is hidden.
+    pub fn show(&self, mut conflict: Conflict, row: Option<&StoredRow>) -> Option<Conflict> {
+        let collection = self.visible.collection(&conflict.collection)?;
+        let row = row.filter(|row| self.in_scope(collection, &conflict, row))?;
+        let author = conflict.candidates.iter().any(|c| c.by.user == Some(self.caller.user));
+        if !author && !self.caller.may(RESOLVE_PERMISSION) {
+            return None;
+        }
+        if let Some(name) = &conflict.field {
+            let field = collection.field(name)?;
+            if conflict.status != ConflictStatus::Resolved
+                && let Some(value) = row.fields.get(name)
+            {
+                conflict.current = value.to_json(&field.kind);
+            }
+        } else {
+            hide_fields(collection, &mut conflict.current);
+            for candidate in &mut conflict.candidates {
+                hide_fields(collection, &mut candidate.value);
+            }
+            if let Some(resolution) = &mut conflict.resolution {
+                hide_fields(collection, &mut resolution.previous);
+            }
+        }
+        conflict.row = row_in_json(collection, &row.fields);
+        Some(conflict)
+    }
+
+    fn in_scope(&self, collection: &Collection, conflict: &Conflict, row: &StoredRow) -> bool {
+        let scopes = collection.scopes_of(conflict.record, &row.fields);
+        scopes.iter().any(|scope| self.scopes.contains(scope))
+    }
+}
+
+/// Takes out of a document about a row what `collection`, reduced to the visible, does not declare.
+fn hide_fields(collection: &Collection, document: &mut Json) {
+    if let Json::Object(members) = document {
+        members.retain(|name, _| collection.field(name).is_some());
+    }
+}
