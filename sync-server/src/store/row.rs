@@ -90,7 +90,7 @@ pub struct ConflictFilter {
     pub severity: Option<Severity>,
     /// Only these collections (what the caller may read, or fewer).
     pub collections: Vec<String>,
-    /// Only rows that are in one of these scopes.
+    /// Only rows that are in one of these scopes, or were when they were deleted.
     pub scopes: Vec<sync_protocol::Scope>,
     /// Only this one.
     pub id: Option<ConflictId>,
