@@ -116,7 +116,8 @@ mod tests {
     fn a_shared_row_or_a_dependency_begins_a_new_chunk() {
         let mut all = vec![transaction(1, &[1]), transaction(2, &[2, 1]), transaction(3, &[3])];
         assert_eq!(lengths(&all), [1, 2]);
-        all[2].builds_on.push(all[1].id);
+        let second = all[1].id;
+        all[2].builds_on.push(second);
         assert_eq!(lengths(&all), [1, 1, 1]);
     }
 

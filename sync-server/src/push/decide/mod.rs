@@ -423,3 +423,6 @@ fn overflow(field: &Field) -> Box<Problem> {
             .at(at),
     )
 }
+
+#[cfg(test)]
+mod tests;
