@@ -21,6 +21,10 @@ pub struct Receipt {
     /// What became of each mutation, in order; empty where none took effect.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mutations: Vec<MutationOutcome>,
+    /// The transaction waits as a whole (`atomic_review`): nothing of it has taken effect yet, and
+    /// what builds on it is parked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
     /// When the server settled it, in microseconds since 1970.
     pub settled_at_us: i64,
 }

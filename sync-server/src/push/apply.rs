@@ -143,7 +143,8 @@ impl Pusher<'_> {
                 }
             }
         }
-        let versions = write(tx, schema, &entries).await?;
+        let plans: Vec<&Plan> = entries.iter().filter_map(|entry| entry.plan.as_ref()).collect();
+        let versions = write(tx, schema, &plans).await?;
         let mut receipts = Vec::with_capacity(entries.len());
         let mut to_store = Vec::new();
         for (entry, transaction) in entries.into_iter().zip(transactions) {
@@ -191,7 +192,7 @@ impl Pusher<'_> {
         } else if let Some(on) = known.refused_base(transaction) {
             entry.receipt = Some(parked(transaction, on, self.now_us));
         } else {
-            match check(schema, self.context.caller, renamed) {
+            match check(schema, &|permission| self.context.caller.may(permission), renamed) {
                 Ok(checked) => entry.checked = Some(checked),
                 Err(problem) => {
                     entry.receipt = Some(refused(transaction, *problem, self.now_us));
@@ -240,6 +241,7 @@ impl Pusher<'_> {
             id: transaction.id,
             state: state_of(&plan.outcomes),
             problem: None,
+            held: plan.held,
             mutations: plan.outcomes,
             settled_at_us: self.now_us,
         })
@@ -305,13 +307,11 @@ impl Known {
         self.earlier.get(id).or_else(|| self.stored.get(id).map(|stored| &stored.receipt))
     }
 
-    /// The refused or parked transaction that this one builds on.
+    /// The refused, parked or held transaction that this one builds on.
     fn refused_base(&self, transaction: &Transaction) -> Option<&Receipt> {
-        transaction
-            .builds_on
-            .iter()
-            .filter_map(|id| self.receipt(id))
-            .find(|receipt| matches!(receipt.state, ReceiptState::Refused | ReceiptState::Parked))
+        transaction.builds_on.iter().filter_map(|id| self.receipt(id)).find(|receipt| {
+            receipt.held || matches!(receipt.state, ReceiptState::Refused | ReceiptState::Parked)
+        })
     }
 
     /// Where records of earlier transactions went by adoption.
@@ -325,17 +325,16 @@ impl Known {
 }
 
 /// Writes all plans, phase by phase, with one call per collection; answers the rows' new versions.
-async fn write(
+pub(super) async fn write(
     tx: &mut dyn WriteTx,
     schema: &Schema,
-    entries: &[Entry<'_>],
+    plans: &[&Plan],
 ) -> Result<BTreeMap<RowName, RowVersion>, StoreError> {
-    let plans = || entries.iter().filter_map(|entry| entry.plan.as_ref());
-    let phases = plans().map(|plan| plan.phases.len()).max().unwrap_or(0);
+    let phases = plans.iter().map(|plan| plan.phases.len()).max().unwrap_or(0);
     let order = schema.referenced_first();
     let mut versions = BTreeMap::new();
     for phase in 0..phases {
-        let writes = || plans().filter_map(|plan| plan.phases.get(phase)).flatten();
+        let writes = || plans.iter().filter_map(|plan| plan.phases.get(phase)).flatten();
         let of = |collection: &str, deletions: bool| -> Vec<RowWrite> {
             writes()
                 .filter(|(name, write)| {

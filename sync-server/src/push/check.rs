@@ -9,8 +9,6 @@ use sync_protocol::value::{ValueError, check_element};
 use sync_protocol::wire::push::{Mutation, MutationKind, Transaction};
 use sync_protocol::{RecordId, RowVersion, Value, limits};
 
-use crate::auth::caller::Caller;
-
 /// A mutation whose names, types, limits and permissions are in order.
 #[derive(Debug, Clone)]
 pub(super) struct CheckedMutation<'a> {
@@ -45,10 +43,13 @@ impl CheckedMutation<'_> {
     }
 }
 
+/// Whether the author has a permission.
+pub(super) type May<'a> = &'a dyn Fn(&str) -> bool;
+
 /// Checks every mutation of a transaction; the first problem is the answer.
 pub(super) fn check<'a>(
     schema: &'a Schema,
-    caller: &Caller,
+    may: May<'_>,
     transaction: &'a Transaction,
 ) -> Result<Vec<CheckedMutation<'a>>, Box<Problem>> {
     if transaction.mutations.is_empty() {
@@ -70,7 +71,7 @@ pub(super) fn check<'a>(
         .iter()
         .enumerate()
         .map(|(index, mutation)| {
-            check_mutation(schema, caller, index, mutation).map_err(|mut problem| {
+            check_mutation(schema, may, index, mutation).map_err(|mut problem| {
                 let at = problem.at.get_or_insert_default();
                 at.mutation = Some(index);
                 at.collection = Some(mutation.collection.clone());
@@ -83,21 +84,21 @@ pub(super) fn check<'a>(
 
 fn check_mutation<'a>(
     schema: &'a Schema,
-    caller: &Caller,
+    may: May<'_>,
     index: usize,
     mutation: &'a Mutation,
 ) -> Result<CheckedMutation<'a>, Box<Problem>> {
     // A collection that is hidden and one that does not exist get the same answer.
     let collection = schema
         .collection(&mutation.collection)
-        .filter(|collection| caller.may(&collection.read))
+        .filter(|collection| may(&collection.read))
         .ok_or_else(|| {
             Problem::new(422, "unknown_collection", "There is no such collection").detail(format!(
                 "`{}` is not a collection that you can see; pull to get the present schema",
                 mutation.collection
             ))
         })?;
-    if !caller.may(&collection.write) {
+    if !may(&collection.write) {
         return Err(Box::new(
             Problem::new(403, "forbidden", "You may not change this collection").detail(format!(
                 "`{}` needs the permission `{}`",
@@ -115,7 +116,7 @@ fn check_mutation<'a>(
         Ok(())
     };
     for (name, json) in &mutation.set {
-        let (position, field) = writable(collection, caller, name)?;
+        let (position, field) = writable(collection, may, name)?;
         let value = Value::from_json(field, json).map_err(|e| value_problem(&e))?;
         if value.is_null() && field.required {
             return Err(Box::new(value_problem(&ValueError::Required { field: name.clone() })));
@@ -137,7 +138,7 @@ fn check_mutation<'a>(
         put(name, FieldEdit::Set(value), position, field)?;
     }
     for (name, json) in &mutation.add {
-        let (position, field) = writable(collection, caller, name)?;
+        let (position, field) = writable(collection, may, name)?;
         if field.merge != MergeRule::Counter {
             return Err(Box::new(
                 field_problem("wrong_edit", "This field is no counter", name)
@@ -148,7 +149,7 @@ fn check_mutation<'a>(
         put(name, FieldEdit::Add(difference), position, field)?;
     }
     for (name, edit) in &mutation.elements {
-        let (position, field) = writable(collection, caller, name)?;
+        let (position, field) = writable(collection, may, name)?;
         if field.merge != MergeRule::Set {
             return Err(Box::new(
                 field_problem("wrong_edit", "This field is no set", name)
@@ -205,12 +206,12 @@ fn check_shape(mutation: &Mutation) -> Result<(), Box<Problem>> {
 /// The field, if the caller may see and write it.
 fn writable<'a>(
     collection: &'a Collection,
-    caller: &Caller,
+    may: May<'_>,
     name: &str,
 ) -> Result<(usize, &'a Field), Box<Problem>> {
     let found = collection.fields.iter().enumerate().find(|(_, field)| field.name == name);
     let Some((position, field)) =
-        found.filter(|(_, field)| field.read.as_deref().is_none_or(|read| caller.may(read)))
+        found.filter(|(_, field)| field.read.as_deref().is_none_or(may))
     else {
         return Err(Box::new(
             field_problem("unknown_field", "There is no such field", name)
@@ -223,7 +224,7 @@ fn writable<'a>(
                 .detail(format!("leave `{name}` out: the server fills it")),
         ));
     }
-    if let Some(permission) = field.write.as_deref().filter(|write| !caller.may(write)) {
+    if let Some(permission) = field.write.as_deref().filter(|write| !may(write)) {
         return Err(Box::new(Problem {
             status: 403,
             ..field_problem("field_forbidden", "You may not change this field", name)

@@ -24,6 +24,7 @@ mod check;
 mod chunk;
 mod conflict;
 mod decide;
+mod held;
 mod load;
 mod outcome;
 mod rows;
@@ -41,6 +42,7 @@ use crate::clock::Clock;
 use crate::store::{Store, StoreError};
 
 pub(crate) use conflict::row_in_json;
+pub(crate) use held::release;
 pub(crate) use outcome::{constraint_problem, state_of};
 
 /// How often a chunk is tried again after a passing failure.

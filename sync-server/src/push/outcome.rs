@@ -29,19 +29,24 @@ pub(super) fn refused(transaction: &Transaction, problem: Problem, now_us: i64) 
         state: ReceiptState::Refused,
         problem: Some(problem),
         mutations: Vec::new(),
+        held: false,
         settled_at_us: now_us,
     }
 }
 
-/// The answer for a transaction that builds on a refused one; it is not kept.
+/// The answer for a transaction that builds on a refused or held one; it is not kept.
 pub(super) fn parked(transaction: &Transaction, on: &Receipt, now_us: i64) -> Receipt {
-    let problem =
+    let problem = if on.held {
+        Problem::new(409, "builds_on_held", "An edit that this one builds on is in review")
+            .detail(format!("this one goes through when transaction {} is decided", on.id))
+    } else {
         Problem::new(409, "builds_on_refused", "An edit that this one builds on was refused")
             .detail(format!(
                 "correct or discard transaction {}; this one then goes through by itself",
                 on.id
             ))
-            .retryable();
+    }
+    .retryable();
     Receipt { state: ReceiptState::Parked, ..refused(transaction, problem, now_us) }
 }
 

@@ -3,6 +3,7 @@
 use serde_json::{Value as Json, json};
 use sync_protocol::problem::Problem;
 use sync_protocol::schema::Collection;
+use sync_protocol::wire::receipt::ReceiptState;
 use sync_protocol::wire::review::{
     Conflict, ConflictStatus, Keep, Resolution, ResolveRequest, UndoRequest,
 };
@@ -13,7 +14,7 @@ use super::settle::{receipts, stream_of};
 use super::target::{in_force, write_back, write_for};
 use super::{ReviewContext, check_text, may_resolve, not_found, stale};
 use crate::push::{constraint_problem, failed};
-use crate::store::{AuditEntry, RowWrite, StoreError, StoredRow, WriteKind, WriteTx};
+use crate::store::{AuditEntry, RowWrite, StoreError, StoredReceipt, StoredRow, WriteKind, WriteTx};
 
 /// Decides a conflict.
 ///
@@ -195,8 +196,32 @@ impl<'a> Work<'a> {
         })
         .await
         .map_err(store_failed)?;
+        if keep.is_some() {
+            self.release().await.map_err(store_failed)?;
+        }
         self.tx.commit().await.map_err(store_failed)
     }
+
+    /// Transactions that waited as a whole and have no open conflict left take effect.
+    async fn release(&mut self) -> Result<(), StoreError> {
+        let held = self.conflict.candidates.iter().filter_map(|candidate| candidate.held.clone());
+        let held: Vec<_> = held.collect();
+        let schema = self.context.store.schema().clone();
+        for transaction in &held {
+            let stored = self.tx.receipts(&[transaction.id]).await?;
+            for stored in stored.into_iter().filter(waits_no_more) {
+                let tx = self.tx.as_mut();
+                crate::push::release(tx, &schema, stored, transaction, self.now_us).await?;
+            }
+        }
+        self.tx.write_as(stream_of(self.context.caller)).await
+    }
+}
+
+/// Held, and with no conflict left. After its release a transaction is not held any more, so that
+/// undoing and deciding again does not apply it twice.
+fn waits_no_more(stored: &StoredReceipt) -> bool {
+    stored.receipt.held && stored.receipt.state != ReceiptState::InReview
 }
 
 fn store_failed(error: StoreError) -> Problem {

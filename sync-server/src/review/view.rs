@@ -29,6 +29,9 @@ impl Viewer<'_> {
         if !author && !self.caller.may(RESOLVE_PERMISSION) {
             return None;
         }
+        for candidate in &mut conflict.candidates {
+            candidate.held = None;
+        }
         if let Some(name) = &conflict.field {
             let field = collection.field(name)?;
             if conflict.status != ConflictStatus::Resolved

@@ -60,6 +60,9 @@ pub trait Store: Accounts + Send + Sync + 'static {
 /// A transaction that may write rows of one tenant. Dropped without [`Self::commit`] it changes nothing.
 #[async_trait]
 pub trait WriteTx: Send {
+    /// From here on changes are recorded as made by this stream instead.
+    async fn write_as(&mut self, writer: StreamId) -> Result<(), StoreError>;
+
     /// Waits until no other transaction works for this device, so that a device's pushes are
     /// settled one after another.
     async fn lock_device(&mut self, device: DeviceId) -> Result<(), StoreError>;

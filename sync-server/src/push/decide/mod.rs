@@ -11,7 +11,7 @@ use sync_protocol::problem::{Location, Problem};
 use sync_protocol::schema::{Collection, Field, MergeRule, OnDuplicate};
 use sync_protocol::wire::push::{MutationKind, Transaction};
 use sync_protocol::wire::receipt::{FieldOutcome, MutationOutcome};
-use sync_protocol::wire::review::{Authorship, Candidate, Conflict};
+use sync_protocol::wire::review::{Authorship, Candidate, Conflict, ConflictStatus};
 use sync_protocol::{EditTime, Fields, RecordId, Scope, StreamId, Value};
 
 use crate::push::check::CheckedMutation;
@@ -41,6 +41,8 @@ pub(super) struct Plan {
     pub conflicts: Vec<Conflict>,
     /// Scopes of entities that the author made and therefore holds.
     pub grants: Vec<Scope>,
+    /// The transaction waits as a whole for its conflicts to be decided.
+    pub held: bool,
 }
 
 pub(super) type Decided<T> = Result<T, Box<Problem>>;
@@ -63,7 +65,37 @@ pub(super) fn decide(
         })?;
         work.plan.outcomes.push(outcome);
     }
+    let asks = |outcome: &MutationOutcome| {
+        let in_review = |known: &FieldOutcome| matches!(known, FieldOutcome::InReview { .. });
+        outcome.fields.values().chain(&outcome.row).any(in_review)
+            && loaded.schema.collection(&outcome.collection).is_some_and(|c| c.atomic_review)
+    };
+    if work.plan.outcomes.iter().any(asks) {
+        work.plan.hold(transaction);
+    }
     Ok(work.plan)
+}
+
+impl Plan {
+    /// Nothing of the transaction takes effect until its conflicts are decided; they keep it.
+    fn hold(&mut self, transaction: &Transaction) {
+        self.held = true;
+        self.phases.clear();
+        self.grants.clear();
+        self.conflicts.retain(|conflict| conflict.status != ConflictStatus::Informational);
+        for conflict in &mut self.conflicts {
+            for candidate in &mut conflict.candidates {
+                if candidate.receipt == transaction.id {
+                    candidate.held = Some(Box::new(transaction.clone()));
+                }
+            }
+        }
+        for outcome in &mut self.outcomes {
+            (outcome.version, outcome.alias) = (None, None);
+            outcome.flags.clear();
+            outcome.fields.retain(|_, known| matches!(known, FieldOutcome::InReview { .. }));
+        }
+    }
 }
 
 struct Work<'a> {
@@ -301,7 +333,13 @@ impl<'a> Work<'a> {
     }
 
     fn candidate(&self, value: Json, base_version: Option<i64>) -> Candidate {
-        Candidate { receipt: self.transaction.id, value, base_version, by: self.author.by.clone() }
+        Candidate {
+            receipt: self.transaction.id,
+            value,
+            base_version,
+            by: self.author.by.clone(),
+            held: None,
+        }
     }
 
     /// Lists a merge of different fields for information, where both sides set plain values.

@@ -139,7 +139,7 @@ impl Site {
         };
         let time = EditTime::certain(at_us);
         let author = Author { stream: ME, time, by, now_us: NOW_US };
-        let checked = check(&self.loaded.schema, &self.caller, &transaction)?;
+        let checked = check(&self.loaded.schema, &|p| self.caller.may(p), &transaction)?;
         decide(&self.loaded, &author, &transaction, &checked)
     }
 }
@@ -309,6 +309,22 @@ fn a_second_check_in_of_a_worker_and_day_is_merged_into_the_first() {
     let write = &plan.phases[0][&("asistencias".to_owned(), id(50))];
     assert_eq!(write.kind, WriteKind::Update);
     assert_eq!(write.set.keys().collect::<Vec<_>>(), ["entrada"], "the earlier arrival holds");
+}
+
+#[test]
+fn a_collection_may_ask_that_the_whole_transaction_waits() {
+    let mut site = Site::new();
+    let schema = Arc::make_mut(&mut site.loaded.schema);
+    schema.collections.get_mut("avance_items").expect("declared").atomic_review = true;
+    site.others_set("avance_items", 30, "medida", json!("5.50"));
+    let plan = site.decide(vec![
+        update("avance_items", 30, json!({ "medida": "6", "cantidad": "1" }), 1),
+        update("avances", 20, json!({ "resumen": "mío" }), 1),
+    ]);
+    let plan = plan.expect("decided");
+    assert!(plan.held && plan.phases.is_empty());
+    let held = plan.conflicts[0].candidates[0].held.as_ref().expect("kept");
+    assert_eq!(held.mutations.len(), 2);
 }
 
 #[test]
