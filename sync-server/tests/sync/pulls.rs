@@ -1,0 +1,108 @@
+//! What pulls bring: exactly the rows of the scopes held, whole, however they are cut.
+
+use serde_json::json;
+use sync_protocol::{RecordId, Scope};
+use sync_protocol::wire::receipt::ReceiptState;
+
+use crate::company::{Company, Phone, delete, insert, update};
+use crate::on_every_store;
+
+async fn reports(company: &Company, phone: &Phone<'_>, project: RecordId, n: usize) -> Vec<RecordId> {
+    let ids: Vec<RecordId> = (0..n).map(|_| company.id()).collect();
+    let all = ids.iter().map(|id| {
+        let set = json!({ "proyecto_id": project, "fecha": "2026-11-24" });
+        phone.transaction(vec![insert("avances", *id, set)])
+    });
+    let receipts = phone.push(all.collect()).await;
+    assert!(receipts.iter().all(|r| r.state == ReceiptState::Applied), "{:?}", receipts[0]);
+    ids
+}
+
+async fn project<'a>(company: &'a Company, login: &str) -> (Phone<'a>, RecordId) {
+    let phone = company.phone(login, &["project:read", "project:write"]).await;
+    let id = company.id();
+    phone.edit(insert("proyectos", id, json!({ "nombre": "Torre" })), ReceiptState::Applied).await;
+    (phone, id)
+}
+
+on_every_store!(a_pull_brings_only_the_scopes_held);
+async fn a_pull_brings_only_the_scopes_held(company: Company) {
+    let (mut juan, torre) = project(&company, "juan").await;
+    let (mut ana, nave) = project(&company, "ana").await;
+    reports(&company, &juan, torre, 5).await;
+    reports(&company, &ana, nave, 7).await;
+    juan.pull(3).await;
+    ana.pull(3).await;
+    assert_eq!((juan.rows.len(), ana.rows.len()), (6, 8));
+    company.grant(&juan, Scope::entity("project", nave.0)).await;
+    juan.pull(3).await;
+    assert_eq!(juan.rows.len(), 14, "a gained scope brings its old rows");
+    company.store.revoke(company.tenant, juan.caller.user, &Scope::entity("project", torre.0))
+        .await
+        .expect("revoked");
+    juan.pull(3).await;
+    assert_eq!(juan.content(), ana.content(), "a lost scope takes its rows");
+}
+
+on_every_store!(pages_that_are_cut_anywhere_add_up_to_the_whole);
+async fn pages_that_are_cut_anywhere_add_up_to_the_whole(company: Company) {
+    let (mut juan, torre) = project(&company, "juan").await;
+    let ids = reports(&company, &juan, torre, 40).await;
+    // The backfill is cut after every page, and rows change, go and come in between.
+    let mut version = vec![1; ids.len()];
+    for round in 0..12 {
+        juan.pull_some(4, 1).await;
+        let changed = (round * 7) % ids.len();
+        let set = json!({ "resumen": format!("ronda {round}") });
+        juan.edit(update("avances", ids[changed], set, version[changed]), ReceiptState::Applied).await;
+        version[changed] += 1;
+    }
+    juan.edit(delete("avances", ids[39], version[39]), ReceiptState::Applied).await;
+    reports(&company, &juan, torre, 3).await;
+    // Then a delta of many pages, cut as well.
+    for _ in 0..40 {
+        juan.pull_some(2, 2).await;
+    }
+    juan.pull(100).await;
+    let mut fresh = company.phone("fresh", &["project:read"]).await;
+    company.grant(&fresh, Scope::entity("project", torre.0)).await;
+    fresh.pull(1_000).await;
+    assert_eq!(juan.content(), fresh.content());
+    assert_eq!(fresh.rows.len(), 43);
+}
+
+on_every_store!(children_follow_their_parent_to_another_project);
+async fn children_follow_their_parent_to_another_project(company: Company) {
+    let (mut juan, torre) = project(&company, "juan").await;
+    let (mut ana, nave) = project(&company, "ana").await;
+    company.grant(&ana, Scope::entity("project", torre.0)).await;
+    let report = reports(&company, &juan, torre, 1).await[0];
+    let item = company.id();
+    let set = json!({ "avance_id": report, "concepto": "Muro", "medida": "5" });
+    juan.edit(insert("avance_items", item, set), ReceiptState::Applied).await;
+    juan.pull(10).await;
+    ana.pull(10).await;
+    assert_eq!(juan.value("avance_items", item, "proyecto_id"), json!(torre));
+    ana.edit(update("avances", report, json!({ "proyecto_id": nave }), 1), ReceiptState::Applied)
+        .await;
+    juan.pull(10).await;
+    ana.pull(10).await;
+    assert!(!juan.rows.contains_key(&("avance_items".to_owned(), item)), "left with its report");
+    assert_eq!(ana.value("avance_items", item, "proyecto_id"), json!(nave));
+}
+
+on_every_store!(a_cursor_that_is_not_the_callers_is_refused_with_its_own_code);
+async fn a_cursor_that_is_not_the_callers_is_refused_with_its_own_code(company: Company) {
+    let (mut juan, _) = project(&company, "juan").await;
+    let (mut ana, _) = project(&company, "ana").await;
+    juan.pull(10).await;
+    ana.cursor = juan.cursor.clone();
+    assert_eq!(ana.try_pull(10, 9).await.expect_err("foreign").code, "cursor_foreign");
+    ana.cursor = Some("no cursor".to_owned());
+    assert_eq!(ana.try_pull(10, 9).await.expect_err("garbage").code, "cursor_malformed");
+    juan.caller.permissions.insert("cost:read".to_owned());
+    assert_eq!(juan.try_pull(10, 9).await.expect_err("other").code, "cursor_visibility_changed");
+    juan.cursor = None;
+    assert_eq!(juan.try_pull(0, 9).await.expect_err("no rows").code, "out_of_limits");
+    juan.pull(10).await;
+}

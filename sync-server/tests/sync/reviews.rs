@@ -1,0 +1,132 @@
+//! Conflicts from their opening to the decision and back.
+
+use serde_json::json;
+use sync_protocol::RecordId;
+use sync_protocol::wire::receipt::{FieldOutcome, ReceiptState};
+use sync_protocol::wire::review::{
+    ClaimRequest, ConflictStatus, Keep, NoteRequest, ResolveRequest, UndoRequest,
+};
+use sync_server::review::{ListQuery, answer, ask, claim, list, resolve, show, undo};
+
+use crate::company::{Company, Phone, delete, insert, update};
+use crate::on_every_store;
+
+/// Two foremen on one project, an item that both have seen at version 1, and a supervisor.
+async fn site(company: &Company) -> (Phone<'_>, Phone<'_>, Phone<'_>, RecordId) {
+    let project = company.id();
+    let mut juan = company.foreman("juan", project).await;
+    let mut ana = company.foreman("ana", project).await;
+    let all = ["project:read", "project:write", "conflict:resolve"];
+    let laura = company.phone("laura", &all).await;
+    company.grant(&laura, sync_protocol::Scope::entity("project", project.0)).await;
+    let [report, item] = [company.id(), company.id()];
+    let made = juan
+        .push(vec![juan.transaction(vec![
+            insert("proyectos", project, json!({ "nombre": "Torre" })),
+            insert("avances", report, json!({ "proyecto_id": project, "fecha": "2026-11-24" })),
+            insert(
+                "avance_items",
+                item,
+                json!({ "avance_id": report, "concepto": "Muro", "medida": "5" }),
+            ),
+        ])])
+        .await;
+    assert_eq!(made[0].state, ReceiptState::Applied, "{made:?}");
+    juan.pull(100).await;
+    ana.pull(100).await;
+    (juan, ana, laura, item)
+}
+
+fn decision(revision: i64, keep: Keep) -> ResolveRequest {
+    ResolveRequest { revision, keep, reason: "medido de nuevo".to_owned() }
+}
+
+on_every_store!(a_decision_reaches_every_phone_and_the_authors_receipt);
+async fn a_decision_reaches_every_phone_and_the_authors_receipt(company: Company) {
+    let (mut juan, mut ana, laura, item) = site(&company).await;
+    juan.edit(update("avance_items", item, json!({ "medida": "6" }), 1), ReceiptState::Applied).await;
+    company.advance(1_000);
+    let late = update("avance_items", item, json!({ "medida": "7" }), 1);
+    let receipt = ana.edit(late, ReceiptState::InReview).await;
+
+    let listed = list(laura.review(), ListQuery::default()).await.expect("listed").conflicts;
+    assert_eq!(listed.len(), 1);
+    let conflict = &listed[0];
+    assert_eq!((&conflict.current, &conflict.candidates[0].value), (&json!("6.00"), &json!("7.00")));
+    assert_eq!(conflict.current_by.as_ref().and_then(|by| by.user), Some(juan.caller.user));
+    assert_eq!(conflict.candidates[0].by.user, Some(ana.caller.user));
+    assert_eq!(conflict.row["concepto"], json!("Muro"));
+    let id = conflict.id;
+
+    // Ana sees the conflict of her own edit, Juan, who has no candidate in it, does not.
+    assert_eq!(list(ana.review(), ListQuery::default()).await.expect("listed").conflicts.len(), 1);
+    assert!(list(juan.review(), ListQuery::default()).await.expect("listed").conflicts.is_empty());
+    assert_eq!(show(juan.review(), id).await.expect_err("hidden").code, "unknown_conflict");
+    let keep = Keep::Candidate(receipt.id);
+    let forbidden = resolve(ana.review(), id, decision(1, keep.clone())).await;
+    assert_eq!(forbidden.expect_err("no supervisor").code, "forbidden");
+
+    claim(laura.review(), id, ClaimRequest::default()).await.expect("claimed");
+    let question = NoteRequest { text: "¿Con qué cinta?".to_owned() };
+    ask(laura.review(), id, question).await.expect("asked");
+    let reply = NoteRequest { text: "La de 10 m".to_owned() };
+    let answered = answer(ana.review(), id, reply).await.expect("answered");
+    assert_eq!((answered.revision, answered.notes.len()), (4, 2));
+    let stale = resolve(laura.review(), id, decision(1, keep.clone())).await.expect_err("stale");
+    assert_eq!((stale.status, stale.code.as_str()), (409, "conflict_changed"));
+    assert_eq!(stale.more["revision"], json!(4));
+
+    company.advance(1_000);
+    let decided = resolve(laura.review(), id, decision(4, keep)).await.expect("decided");
+    assert_eq!(decided.status, ConflictStatus::Resolved);
+    for phone in [&mut juan, &mut ana] {
+        phone.pull(100).await;
+        assert_eq!(phone.value("avance_items", item, "medida"), json!("7.00"));
+    }
+    let told = &ana.settled[&receipt.id];
+    assert_eq!(told.state, ReceiptState::Applied);
+    let outcome = FieldOutcome::Decided { conflict: id, kept: true };
+    assert_eq!(told.mutations[0].fields["medida"], outcome);
+
+    company.advance(1_000);
+    let back = UndoRequest { revision: decided.revision, reason: "me equivoqué".to_owned() };
+    let open = undo(laura.review(), id, back).await.expect("undone");
+    assert_eq!(open.status, ConflictStatus::Open);
+    ana.pull(100).await;
+    assert_eq!(ana.value("avance_items", item, "medida"), json!("6.00"));
+    assert_eq!(ana.settled[&receipt.id].state, ReceiptState::InReview);
+}
+
+on_every_store!(keeping_an_edit_brings_back_the_deleted_row_and_its_parent);
+async fn keeping_an_edit_brings_back_the_deleted_row_and_its_parent(company: Company) {
+    let (mut juan, ana, laura, item) = site(&company).await;
+    let report = juan.value("avance_items", item, "avance_id");
+    let report: RecordId = report.as_str().expect("an id").parse().expect("a uuid");
+    let both = vec![delete("avance_items", item, 1), delete("avances", report, 1)];
+    let gone = juan.push(vec![juan.transaction(both)]).await;
+    assert_eq!(gone[0].state, ReceiptState::Applied, "{gone:?}");
+    company.advance(1_000);
+    let edit = update("avance_items", item, json!({ "cantidad": "4" }), 1);
+    let receipt = ana.edit(edit, ReceiptState::InReview).await;
+    let listed = list(laura.review(), ListQuery::default()).await.expect("listed").conflicts;
+    assert_eq!(listed.len(), 1, "the deleted row's conflict is listed");
+    let keep = decision(listed[0].revision, Keep::Candidate(receipt.id));
+    resolve(laura.review(), listed[0].id, keep).await.expect("decided");
+    juan.pull(100).await;
+    assert_eq!(juan.value("avance_items", item, "cantidad"), json!("4.000"));
+    assert!(juan.rows.contains_key(&("avances".to_owned(), report)));
+}
+
+on_every_store!(fields_that_were_merged_are_listed_for_information);
+async fn fields_that_were_merged_are_listed_for_information(company: Company) {
+    let (juan, ana, laura, item) = site(&company).await;
+    juan.edit(update("avance_items", item, json!({ "notas": "a" }), 1), ReceiptState::Applied).await;
+    ana.edit(update("avance_items", item, json!({ "unidad": "m2" }), 1), ReceiptState::Applied).await;
+    let open = list(laura.review(), ListQuery::default()).await.expect("listed");
+    assert!(open.conflicts.is_empty());
+    let query =
+        ListQuery { status: vec![ConflictStatus::Informational], ..ListQuery::default() };
+    let merged = list(laura.review(), query).await.expect("listed").conflicts;
+    assert_eq!(merged.len(), 1);
+    assert_eq!(merged[0].candidates[0].value, json!({ "unidad": "m2" }));
+}
