@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use async_trait::async_trait;
 use serde_json::{Map, Value as Json, json};
 use sync_protocol::problem::Problem;
-use sync_protocol::schema::parse::{SourceFile, parse};
 use sync_protocol::schema::Schema;
+use sync_protocol::schema::parse::{SourceFile, parse};
 use sync_protocol::value::fields_to_json;
 use sync_protocol::wire::pull::{PullPage, PullRequest};
 use sync_protocol::wire::push::{Mutation, MutationKind, PushRequest, Transaction};
@@ -111,8 +111,9 @@ impl Company {
 
     /// A foreman who holds the project.
     pub async fn foreman(&self, login: &str, project: RecordId) -> Phone<'_> {
-        let phone =
-            self.phone(login, &["project:read", "project:write", "stock:read", "stock:write"]).await;
+        let phone = self
+            .phone(login, &["project:read", "project:write", "stock:read", "stock:write"])
+            .await;
         self.grant(&phone, Scope::entity("project", project.0)).await;
         phone
     }

@@ -1,13 +1,18 @@
 //! What pulls bring: exactly the rows of the scopes held, whole, however they are cut.
 
 use serde_json::json;
-use sync_protocol::{RecordId, Scope};
 use sync_protocol::wire::receipt::ReceiptState;
+use sync_protocol::{RecordId, Scope};
 
 use crate::company::{Company, Phone, delete, insert, update};
 use crate::on_every_store;
 
-async fn reports(company: &Company, phone: &Phone<'_>, project: RecordId, n: usize) -> Vec<RecordId> {
+async fn reports(
+    company: &Company,
+    phone: &Phone<'_>,
+    project: RecordId,
+    n: usize,
+) -> Vec<RecordId> {
     let ids: Vec<RecordId> = (0..n).map(|_| company.id()).collect();
     let all = ids.iter().map(|id| {
         let set = json!({ "proyecto_id": project, "fecha": "2026-11-24" });
@@ -37,7 +42,9 @@ async fn a_pull_brings_only_the_scopes_held(company: Company) {
     company.grant(&juan, Scope::entity("project", nave.0)).await;
     juan.pull(3).await;
     assert_eq!(juan.rows.len(), 14, "a gained scope brings its old rows");
-    company.store.revoke(company.tenant, juan.caller.user, &Scope::entity("project", torre.0))
+    company
+        .store
+        .revoke(company.tenant, juan.caller.user, &Scope::entity("project", torre.0))
         .await
         .expect("revoked");
     juan.pull(3).await;
@@ -54,7 +61,8 @@ async fn pages_that_are_cut_anywhere_add_up_to_the_whole(company: Company) {
         juan.pull_some(4, 1).await;
         let changed = (round * 7) % ids.len();
         let set = json!({ "resumen": format!("ronda {round}") });
-        juan.edit(update("avances", ids[changed], set, version[changed]), ReceiptState::Applied).await;
+        juan.edit(update("avances", ids[changed], set, version[changed]), ReceiptState::Applied)
+            .await;
         version[changed] += 1;
     }
     juan.edit(delete("avances", ids[39], version[39]), ReceiptState::Applied).await;

@@ -42,7 +42,10 @@ async fn receipts_come_with_the_rows_that_they_changed(company: Company) {
     pedro.push(vec![take.clone()]).await;
     assert!(!pedro.settled.contains_key(&take.id));
     pedro.pull(100).await;
-    assert_eq!(pedro.settled[&take.id].mutations[0].version, Some(pedro.version("existencias", stock)));
+    assert_eq!(
+        pedro.settled[&take.id].mutations[0].version,
+        Some(pedro.version("existencias", stock))
+    );
 }
 
 /// A warehouse keeper with 10 pieces of one article.

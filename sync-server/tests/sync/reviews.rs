@@ -44,7 +44,8 @@ fn decision(revision: i64, keep: Keep) -> ResolveRequest {
 on_every_store!(a_decision_reaches_every_phone_and_the_authors_receipt);
 async fn a_decision_reaches_every_phone_and_the_authors_receipt(company: Company) {
     let (mut juan, mut ana, laura, item) = site(&company).await;
-    juan.edit(update("avance_items", item, json!({ "medida": "6" }), 1), ReceiptState::Applied).await;
+    juan.edit(update("avance_items", item, json!({ "medida": "6" }), 1), ReceiptState::Applied)
+        .await;
     company.advance(1_000);
     let late = update("avance_items", item, json!({ "medida": "7" }), 1);
     let receipt = ana.edit(late, ReceiptState::InReview).await;
@@ -52,7 +53,10 @@ async fn a_decision_reaches_every_phone_and_the_authors_receipt(company: Company
     let listed = list(laura.review(), ListQuery::default()).await.expect("listed").conflicts;
     assert_eq!(listed.len(), 1);
     let conflict = &listed[0];
-    assert_eq!((&conflict.current, &conflict.candidates[0].value), (&json!("6.00"), &json!("7.00")));
+    assert_eq!(
+        (&conflict.current, &conflict.candidates[0].value),
+        (&json!("6.00"), &json!("7.00"))
+    );
     assert_eq!(conflict.current_by.as_ref().and_then(|by| by.user), Some(juan.caller.user));
     assert_eq!(conflict.candidates[0].by.user, Some(ana.caller.user));
     assert_eq!(conflict.row["concepto"], json!("Muro"));
@@ -120,12 +124,13 @@ async fn keeping_an_edit_brings_back_the_deleted_row_and_its_parent(company: Com
 on_every_store!(fields_that_were_merged_are_listed_for_information);
 async fn fields_that_were_merged_are_listed_for_information(company: Company) {
     let (juan, ana, laura, item) = site(&company).await;
-    juan.edit(update("avance_items", item, json!({ "notas": "a" }), 1), ReceiptState::Applied).await;
-    ana.edit(update("avance_items", item, json!({ "unidad": "m2" }), 1), ReceiptState::Applied).await;
+    juan.edit(update("avance_items", item, json!({ "notas": "a" }), 1), ReceiptState::Applied)
+        .await;
+    ana.edit(update("avance_items", item, json!({ "unidad": "m2" }), 1), ReceiptState::Applied)
+        .await;
     let open = list(laura.review(), ListQuery::default()).await.expect("listed");
     assert!(open.conflicts.is_empty());
-    let query =
-        ListQuery { status: vec![ConflictStatus::Informational], ..ListQuery::default() };
+    let query = ListQuery { status: vec![ConflictStatus::Informational], ..ListQuery::default() };
     let merged = list(laura.review(), query).await.expect("listed").conflicts;
     assert_eq!(merged.len(), 1);
     assert_eq!(merged[0].candidates[0].value, json!({ "unidad": "m2" }));

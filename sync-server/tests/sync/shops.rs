@@ -1,0 +1,97 @@
+//! Shops: sales that wait as a whole, and stock rows that two tills make at once.
+
+use serde_json::json;
+use sync_protocol::wire::receipt::ReceiptState;
+use sync_protocol::wire::review::{Keep, ResolveRequest, UndoRequest};
+use sync_protocol::{RecordId, Scope};
+use sync_server::review::{ListQuery, list, resolve, undo};
+
+use crate::company::{Company, Phone, add, insert, update};
+use crate::on_every_store;
+
+const TILL: [&str; 4] = ["sale:read", "sale:write", "catalog:write", "conflict:resolve"];
+
+/// A till with a branch and a product.
+async fn shop(company: &Company) -> (Phone<'_>, RecordId, RecordId) {
+    let till = company.phone("till", &TILL).await;
+    let [branch, product] = [company.id(), company.id()];
+    let made = till
+        .push(vec![till.transaction(vec![
+            insert("sucursales", branch, json!({ "nombre": "Centro" })),
+            insert("productos", product, json!({ "sku": "P1", "nombre": "Taladro" })),
+        ])])
+        .await;
+    assert_eq!(made[0].state, ReceiptState::Applied, "{made:?}");
+    (till, branch, product)
+}
+
+async fn second_till<'a>(company: &'a Company, branch: RecordId) -> Phone<'a> {
+    let till = company.phone("second", &TILL).await;
+    company.grant(&till, Scope::entity("branch", branch.0)).await;
+    till
+}
+
+on_every_store!(a_sale_in_review_waits_as_a_whole_and_takes_effect_once);
+async fn a_sale_in_review_waits_as_a_whole_and_takes_effect_once(company: Company) {
+    let (mut till, branch, product) = shop(&company).await;
+    let [sale, stock] = [company.id(), company.id()];
+    let fields = json!({ "sucursal_id": branch, "folio": "F1", "total": "100",
+        "momento": "2026-11-24T12:00:00Z" });
+    till.edit(insert("ventas", sale, fields), ReceiptState::Applied).await;
+    let fields = json!({ "sucursal_id": branch, "producto_id": product, "cantidad": "10" });
+    till.edit(insert("inventario", stock, fields), ReceiptState::Applied).await;
+    till.edit(update("ventas", sale, json!({ "total": "120" }), 1), ReceiptState::Applied).await;
+
+    let other = second_till(&company, branch).await;
+    company.advance(1_000);
+    let late = other.transaction(vec![
+        update("ventas", sale, json!({ "total": "110" }), 1),
+        add("inventario", stock, "cantidad", "-1"),
+    ]);
+    let held = other.push(vec![late.clone()]).await.remove(0);
+    assert_eq!((held.state, held.held), (ReceiptState::InReview, true));
+    let mut heir = other.transaction(vec![add("inventario", stock, "cantidad", "-2")]);
+    heir.builds_on = vec![late.id];
+    let parked = other.push(vec![heir.clone()]).await.remove(0);
+    assert_eq!(parked.state, ReceiptState::Parked);
+    assert_eq!(parked.problem.expect("a reason").code, "builds_on_held");
+    till.pull(100).await;
+    assert_eq!(till.value("inventario", stock, "cantidad"), json!("10.000"), "nothing took effect");
+
+    let conflict = list(till.review(), ListQuery::default()).await.expect("listed").conflicts;
+    let conflict = conflict.into_iter().next().expect("a conflict");
+    let keep = |revision| ResolveRequest { revision, keep: Keep::Server, reason: "caja 1".into() };
+    company.advance(1_000);
+    let decided = resolve(till.review(), conflict.id, keep(1)).await.expect("decided");
+    assert_eq!(other.push(vec![heir]).await[0].state, ReceiptState::Applied);
+    till.pull(100).await;
+    assert_eq!(till.value("inventario", stock, "cantidad"), json!("7.000"), "the rest took effect");
+    assert_eq!(till.value("ventas", sale, "total"), json!("120.00"));
+
+    company.advance(1_000);
+    let back = UndoRequest { revision: decided.revision, reason: "otra vez".into() };
+    let open = undo(till.review(), conflict.id, back).await.expect("undone");
+    resolve(till.review(), conflict.id, keep(open.revision)).await.expect("decided again");
+    till.pull(100).await;
+    assert_eq!(till.value("inventario", stock, "cantidad"), json!("7.000"), "once, not twice");
+    let again = other.push(vec![late]).await.remove(0);
+    assert_eq!((again.state, again.held), (ReceiptState::Superseded, false));
+}
+
+on_every_store!(two_tills_that_meet_a_product_first_make_one_row);
+async fn two_tills_that_meet_a_product_first_make_one_row(company: Company) {
+    let (mut till, branch, product) = shop(&company).await;
+    let other = second_till(&company, branch).await;
+    let [first, second] = [company.id(), company.id()];
+    let fields = |n: &str| json!({ "sucursal_id": branch, "producto_id": product, "cantidad": n });
+    till.edit(insert("inventario", first, fields("5")), ReceiptState::Applied).await;
+    let made = other.transaction(vec![insert("inventario", second, fields("3"))]);
+    let mut sold = other.transaction(vec![add("inventario", second, "cantidad", "-1")]);
+    sold.builds_on = vec![made.id];
+    let receipts = other.push(vec![made, sold.clone()]).await;
+    assert_eq!(receipts[0].mutations[0].alias, Some(first));
+    assert_eq!(receipts[1].state, ReceiptState::Applied, "{receipts:?}");
+    till.pull(100).await;
+    assert_eq!(till.value("inventario", first, "cantidad"), json!("7.000"));
+    assert!(!till.rows.contains_key(&("inventario".to_owned(), second)));
+}
