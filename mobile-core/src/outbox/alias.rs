@@ -1,0 +1,115 @@
+//! Records that the server merged into others (natural keys, `adopt`).
+//!
+//! The receipt of the insertion names the record that it became. With the checkpoint that brings that
+//! record, everything on the device that used the id it was given here takes the other one. What may
+//! have been sent goes on under the old id, which the server knows too: an id that comes again with
+//! other content would be refused.
+
+use rusqlite::{Connection, params};
+use sync_protocol::RecordId;
+use sync_protocol::schema::Schema;
+use sync_protocol::wire::push::Mutation;
+use sync_protocol::wire::receipt::Receipt;
+
+use super::settle::Touched;
+use crate::CoreError;
+use crate::store::rows;
+
+/// Renames the records that a settled receipt says were merged into others.
+///
+/// # Errors
+/// Those of SQLite, and [`CoreError::Stored`].
+pub fn take_over(
+    db: &Connection,
+    schema: &Schema,
+    receipt: &Receipt,
+    touched: &mut Touched,
+) -> Result<(), CoreError> {
+    for outcome in &receipt.mutations {
+        if let Some(target) = outcome.alias {
+            rename(db, schema, &outcome.collection, (outcome.record, target), touched)?;
+        }
+    }
+    Ok(())
+}
+
+fn rename(
+    db: &Connection,
+    schema: &Schema,
+    collection: &str,
+    (old, new): (RecordId, RecordId),
+    touched: &mut Touched,
+) -> Result<(), CoreError> {
+    // Few transactions are open when this happens; the ids are found as text first.
+    let mut statement = db.prepare_cached(
+        "SELECT seq, position, content FROM campo_mutation WHERE instr(content, ?1) > 0",
+    )?;
+    let shown: Vec<(i64, i64, String)> = statement
+        .query_map([old.to_string()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<Result<_, _>>()?;
+    for (seq, position, content) in shown {
+        let mut mutation: Mutation = serde_json::from_str(&content)?;
+        touched.insert((mutation.collection.clone(), mutation.record));
+        if !rename_in(schema, collection, (old, new), &mut mutation) {
+            continue;
+        }
+        if let Some(known) = schema.collection(&mutation.collection) {
+            rows::keep_server_state(db, known, mutation.record)?;
+        }
+        touched.insert((mutation.collection.clone(), mutation.record));
+        db.prepare_cached(
+            "UPDATE campo_mutation SET content = ?3, record = ?4 WHERE seq = ?1 AND position = ?2",
+        )?
+        .execute(params![
+            seq,
+            position,
+            serde_json::to_string(&mutation)?,
+            mutation.record.to_string()
+        ])?;
+    }
+    let mut statement = db.prepare_cached(
+        "SELECT seq, mutations FROM campo_outbox
+         WHERE settled = 0 AND maybe_sent = 0 AND instr(mutations, ?1) > 0",
+    )?;
+    let unsent: Vec<(i64, String)> = statement
+        .query_map([old.to_string()], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    for (seq, mutations) in unsent {
+        let mut mutations: Vec<Mutation> = serde_json::from_str(&mutations)?;
+        for mutation in &mut mutations {
+            rename_in(schema, collection, (old, new), mutation);
+        }
+        db.prepare_cached("UPDATE campo_outbox SET mutations = ?2 WHERE seq = ?1")?
+            .execute(params![seq, serde_json::to_string(&mutations)?])?;
+    }
+    Ok(())
+}
+
+fn rename_in(
+    schema: &Schema,
+    collection: &str,
+    (old, new): (RecordId, RecordId),
+    mutation: &mut Mutation,
+) -> bool {
+    let mut changed = false;
+    if mutation.collection == collection && mutation.record == old {
+        mutation.record = new;
+        changed = true;
+    }
+    let Some(known) = schema.collection(&mutation.collection) else { return changed };
+    let parent = known.parent.as_ref();
+    for field in &known.fields {
+        let refers = field.references.as_deref() == Some(collection)
+            || parent.is_some_and(|p| p.field == field.name && p.collection == collection);
+        if !refers {
+            continue;
+        }
+        if let Some(value) = mutation.set.get_mut(&field.name)
+            && value.as_str().is_some_and(|text| text.parse() == Ok(old))
+        {
+            *value = new.to_string().into();
+            changed = true;
+        }
+    }
+    changed
+}

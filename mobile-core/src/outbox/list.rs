@@ -1,0 +1,175 @@
+//! Receipts as people look them up.
+
+use rusqlite::Connection;
+use serde::Serialize;
+use sync_protocol::ReceiptId;
+use sync_protocol::problem::Problem;
+use sync_protocol::wire::push::Mutation;
+use sync_protocol::wire::receipt::Receipt;
+
+use super::entry::{self, Entry, State};
+use crate::CoreError;
+
+/// What became of an edit, or why it waits.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ReceiptView {
+    /// The transaction's and the receipt's id.
+    pub id: ReceiptId,
+    /// The one state it is in.
+    pub state: State,
+    /// Whether its outcome is in the tables.
+    pub settled: bool,
+    /// For what it waits, while it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<WaitingFor>,
+    /// Why it was refused or parked, and what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+    /// The phone's wall clock when it was made, in microseconds since 1970.
+    pub made_wall_us: i64,
+    /// The corrected time, once it is fixed, in microseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edited_us: Option<i64>,
+    /// The refused one that it corrects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<ReceiptId>,
+    /// The one that corrects it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<ReceiptId>,
+    /// What it needs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub builds_on: Vec<ReceiptId>,
+    /// What it does.
+    pub mutations: Vec<Mutation>,
+    /// The server's last word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Receipt>,
+}
+
+/// Why something waits: a stable code and a sentence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WaitingFor {
+    /// Stable, in snake case.
+    pub code: String,
+    /// For people.
+    pub text: String,
+}
+
+/// Why the last sync ended early, kept until one ends well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct Failure {
+    /// Stable, in snake case.
+    pub code: String,
+    /// For people.
+    pub text: String,
+}
+
+/// Which receipts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// All of them.
+    All,
+    /// Those that the server has not decided, or whose outcome is not in the tables.
+    Pending,
+    /// Those that somebody has to look at: refused and not corrected, or parked.
+    Problems,
+}
+
+/// Lists receipts in the order of sending. `why` is what keeps this device from sending now.
+///
+/// # Errors
+/// Those of SQLite, and [`CoreError::Stored`].
+pub fn list(
+    db: &Connection,
+    which: Which,
+    why: Option<&WaitingFor>,
+) -> Result<Vec<ReceiptView>, CoreError> {
+    let condition = match which {
+        Which::All => "1",
+        Which::Pending => "settled = 0",
+        Which::Problems => "state = 'parked' OR (state = 'refused' AND replaced_by IS NULL)",
+    };
+    let mut all = Vec::new();
+    entry::list(db, condition, |entry| {
+        all.push(show(entry, why));
+        Ok(true)
+    })?;
+    Ok(all)
+}
+
+/// One receipt.
+///
+/// # Errors
+/// [`CoreError::NoSuchReceipt`]; those of SQLite.
+pub fn get(
+    db: &Connection,
+    id: ReceiptId,
+    why: Option<&WaitingFor>,
+) -> Result<ReceiptView, CoreError> {
+    entry::get(db, id)?.map(|entry| show(entry, why)).ok_or(CoreError::NoSuchReceipt(id))
+}
+
+/// How many transactions are in each state.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn counts(db: &Connection) -> Result<std::collections::BTreeMap<String, i64>, CoreError> {
+    let mut statement =
+        db.prepare_cached("SELECT state, count(*) FROM campo_outbox GROUP BY state")?;
+    let counts = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(counts.collect::<Result<_, _>>()?)
+}
+
+/// Why a transaction was refused or parked.
+#[must_use]
+pub fn problem_of(entry: &Entry) -> Option<Problem> {
+    let said = entry.receipt.as_ref().and_then(|receipt| receipt.problem.clone());
+    match entry.state {
+        State::Refused => said,
+        State::Parked => Some(said.unwrap_or_else(|| {
+            let ids: Vec<String> = entry.builds_on.iter().map(ToString::to_string).collect();
+            Problem::new(409, "builds_on_refused", "It builds on an edit that was refused")
+                .detail(format!("It is sent by itself when that is corrected: {}", ids.join(", ")))
+        })),
+        _ => None,
+    }
+}
+
+fn show(entry: Entry, why: Option<&WaitingFor>) -> ReceiptView {
+    let waiting_for = match entry.state {
+        State::Waiting => Some(why.cloned().unwrap_or_else(|| WaitingFor {
+            code: "next_sync".to_owned(),
+            text: "waits for the next sync".to_owned(),
+        })),
+        State::Sending => Some(why.cloned().unwrap_or_else(|| WaitingFor {
+            code: "answer".to_owned(),
+            text: "was sent; waits for the server's answer".to_owned(),
+        })),
+        State::Parked => Some(WaitingFor {
+            code: "builds_on_refused".to_owned(),
+            text: "waits until the refused edit that it builds on is corrected".to_owned(),
+        }),
+        State::InReview => {
+            Some(WaitingFor { code: "review".to_owned(), text: "a person decides".to_owned() })
+        }
+        _ if !entry.settled => Some(WaitingFor {
+            code: "checkpoint".to_owned(),
+            text: "decided; shows with the next checkpoint".to_owned(),
+        }),
+        _ => None,
+    };
+    ReceiptView {
+        id: entry.id,
+        state: entry.state,
+        settled: entry.settled,
+        waiting_for,
+        problem: problem_of(&entry),
+        made_wall_us: entry.made.wall_us,
+        edited_us: entry.edited.map(|time| time.at_us),
+        replaces: entry.replaces,
+        replaced_by: entry.replaced_by,
+        builds_on: entry.builds_on,
+        mutations: entry.mutations,
+        receipt: entry.receipt,
+    }
+}

@@ -1,0 +1,33 @@
+//! Every transaction of edits and its receipt, from the moment it is made for the life of the
+//! database.
+//!
+//! # States
+//! ```text
+//!             ┌──────── provably not sent ────────┐
+//!             ▼                                   │
+//! made ──► waiting ──► sending ──answer or pull──►│ applied · superseded · in_review   (take effect)
+//!             ▲           │  ▲                     refused                            (a problem)
+//!             │           └──┘ answer lost:        handed_over · discarded
+//!             │                sent again by the same id
+//!          parked ◄── builds on a refused one; waits until that is corrected or discarded
+//! ```
+//! A transaction is in exactly one state ([`entry::State`]). "Decided" (the push's answer) and
+//! "settled" are different moments: an edit that took effect stays in the view until a checkpoint
+//! brings the server's rows that include it ([`settle`]). A *refused* one had no effect on the
+//! server, so it leaves the view with the answer, and stays under problems with its content until it
+//! is corrected ([`correct::retry`]) or discarded. Fields *in review* stay in their author's view
+//! until a person has decided.
+//!
+//! A transaction never changes once it is made: what is shown as sent is what was sent. A correction
+//! is a new transaction that takes the place of the old one in the order.
+//!
+//! [`push`] chooses what is sent and takes in answers, [`parking`] finds what waits for whom,
+//! [`list`] shows receipts.
+
+pub mod alias;
+pub mod correct;
+pub mod entry;
+pub mod list;
+pub mod parking;
+pub mod push;
+pub mod settle;

@@ -1,0 +1,257 @@
+//! What a push takes along, and what its answer changes.
+
+use std::collections::HashSet;
+
+use rusqlite::{Connection, params};
+use sync_protocol::problem::Problem;
+use sync_protocol::schema::Schema;
+use sync_protocol::wire::push::PushAnswer;
+use sync_protocol::wire::receipt::{Receipt, ReceiptState};
+use sync_protocol::{EditTime, ReceiptId};
+
+use super::entry::{self, Entry, State};
+use super::{parking, settle};
+use crate::CoreError;
+use crate::clock::{Anchor, Reading, bounded_time};
+use crate::store::meta;
+
+/// Two certain times that are out of order by less than this are put in order: the correction is
+/// that exact at best. More than this means that one of the clocks was wrong, and stays.
+const ORDER_TOLERANCE_US: i64 = 10_000_000;
+
+/// Limits of one push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chunk {
+    /// Most transactions.
+    pub transactions_max: usize,
+    /// Most bytes of mutations as JSON; one transaction always fits.
+    pub bytes_max: usize,
+}
+
+/// Takes the next transactions in order and marks them as sending. `answered` are those that this
+/// sync has had an answer for, which it does not send again.
+///
+/// # Errors
+/// Those of SQLite, and [`CoreError::Stored`].
+pub fn take(
+    db: &Connection,
+    chunk: Chunk,
+    answered: &HashSet<ReceiptId>,
+    server_now_us: i64,
+) -> Result<Vec<Entry>, CoreError> {
+    parking::refresh(db)?;
+    fix_times(db, server_now_us)?;
+    let mut taken = Vec::new();
+    let mut bytes = 0;
+    let condition = "settled = 0 AND state IN ('waiting', 'sending')";
+    entry::list(db, condition, |entry| {
+        if answered.contains(&entry.id) {
+            return Ok(true);
+        }
+        bytes += serde_json::to_string(&entry.mutations)?.len();
+        let full = taken.len() >= chunk.transactions_max || bytes > chunk.bytes_max;
+        if full && !taken.is_empty() {
+            return Ok(false);
+        }
+        taken.push(entry);
+        Ok(true)
+    })?;
+    for entry in &taken {
+        db.prepare_cached(
+            "UPDATE campo_outbox SET state = 'sending', maybe_sent = 1 WHERE seq = ?1",
+        )?
+        .execute([entry.seq])?;
+    }
+    Ok(taken)
+}
+
+/// Takes back the mark of transactions that provably did not reach the server.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn release(db: &Connection, entries: &[Entry]) -> Result<(), CoreError> {
+    for entry in entries.iter().filter(|entry| !entry.maybe_sent) {
+        db.prepare_cached(
+            "UPDATE campo_outbox SET state = 'waiting', maybe_sent = 0
+             WHERE seq = ?1 AND state = 'sending'",
+        )?
+        .execute([entry.seq])?;
+    }
+    Ok(())
+}
+
+/// Checks that an answer has one receipt for each transaction, in order. Anything else is no answer:
+/// the transactions stay as sent without one.
+///
+/// # Errors
+/// A sentence that says what differs.
+pub fn check_answer(sent: &[Entry], answer: &PushAnswer) -> Result<(), String> {
+    if answer.receipts.len() != sent.len() {
+        return Err(format!("{} receipts for {} transactions", answer.receipts.len(), sent.len()));
+    }
+    match sent.iter().zip(&answer.receipts).find(|(entry, receipt)| entry.id != receipt.id) {
+        Some((entry, receipt)) => {
+            Err(format!("a receipt for {} where one for {} was due", receipt.id, entry.id))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Takes in the receipts of a checked answer.
+///
+/// # Errors
+/// Those of SQLite, and [`CoreError::Stored`].
+pub fn record(db: &Connection, schema: &Schema, receipts: &[Receipt]) -> Result<(), CoreError> {
+    for receipt in receipts {
+        settle::decided(db, schema, receipt)?;
+    }
+    parking::refresh(db)
+}
+
+/// Refuses a transaction here because the server cannot even read the push that carries it alone.
+///
+/// # Errors
+/// Those of SQLite, and [`CoreError::Stored`].
+pub fn refuse_locally(
+    db: &Connection,
+    schema: &Schema,
+    id: ReceiptId,
+    problem: Problem,
+    server_now_us: i64,
+) -> Result<(), CoreError> {
+    let receipt = Receipt {
+        id,
+        state: ReceiptState::Refused,
+        problem: Some(problem),
+        mutations: Vec::new(),
+        held: false,
+        settled_at_us: server_now_us,
+    };
+    record(db, schema, &[receipt])
+}
+
+/// Receipts whose outcome is durable here and that the server has not been told so of.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn unseen(db: &Connection, max: usize) -> Result<Vec<ReceiptId>, CoreError> {
+    let mut statement = db.prepare_cached(
+        "SELECT id FROM campo_outbox
+         WHERE settled = 1 AND seen_told = 0 AND state <> 'in_review' AND receipt IS NOT NULL
+         ORDER BY seq LIMIT ?1",
+    )?;
+    let max = i64::try_from(max).unwrap_or(i64::MAX);
+    let ids: Vec<String> =
+        statement.query_map([max], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(ids.iter().filter_map(|id| id.parse().ok()).collect())
+}
+
+/// Notes that the server was told.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn told(db: &Connection, ids: &[ReceiptId]) -> Result<(), CoreError> {
+    for id in ids {
+        db.prepare_cached("UPDATE campo_outbox SET seen_told = 1 WHERE id = ?1")?
+            .execute([id.to_string()])?;
+    }
+    Ok(())
+}
+
+/// Learns from a contact with the server: its clock, and with the first one of a boot the anchor
+/// for all edits of that boot.
+///
+/// # Errors
+/// Those of SQLite, and [`CoreError::Stored`].
+pub fn contact(
+    db: &Connection,
+    before: &Reading,
+    after: &Reading,
+    server_time_us: i64,
+) -> Result<(), CoreError> {
+    let anchor: Option<Anchor> = meta::get_json(db, meta::name::ANCHOR)?;
+    if anchor.is_none_or(|anchor| anchor.boot_id != after.boot_id) {
+        // Edits of the boot before keep the anchor that was measured in it.
+        fix_certain_times(db)?;
+        if before.boot_id == after.boot_id {
+            let anchor = Anchor::measure(before, after, server_time_us);
+            meta::set_json(db, meta::name::ANCHOR, &anchor)?;
+        }
+    }
+    fix_times(db, server_time_us)?;
+    meta::set_json(db, meta::name::LAST_CONTACT_US, &server_time_us)
+}
+
+/// Whether the anchor of the present boot is known.
+///
+/// # Errors
+/// Those of SQLite, and [`CoreError::Stored`].
+pub fn is_anchored(db: &Connection, boot_id: &str) -> Result<bool, CoreError> {
+    let anchor: Option<Anchor> = meta::get_json(db, meta::name::ANCHOR)?;
+    Ok(anchor.is_some_and(|anchor| anchor.boot_id == boot_id))
+}
+
+fn fix_certain_times(db: &Connection) -> Result<(), CoreError> {
+    fix(db, None)
+}
+
+/// Fixes the time of every transaction that has none: certain ones by the anchor, the others bounded
+/// by their neighbours.
+fn fix_times(db: &Connection, server_now_us: i64) -> Result<(), CoreError> {
+    fix(db, Some(server_now_us))
+}
+
+fn fix(db: &Connection, bound_others_by: Option<i64>) -> Result<(), CoreError> {
+    let open: bool = db
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM campo_outbox WHERE settled = 0 AND edited_us IS NULL)",
+        )?
+        .query_row([], |row| row.get(0))?;
+    let Some(anchor) = meta::get_json::<Anchor>(db, meta::name::ANCHOR)?.filter(|_| open) else {
+        return Ok(());
+    };
+    let last_contact_us = meta::get_number(db, meta::name::LAST_CONTACT_US)?;
+    let mut last_certain_us = meta::get_number(db, meta::name::LAST_EDIT_US)?;
+    let mut earliest_us = last_certain_us.max(last_contact_us);
+    let mut fixed: Vec<(i64, EditTime)> = Vec::new();
+    entry::list(db, "settled = 0 AND edited_us IS NULL", |entry| {
+        let time = match (anchor.time_of(&entry.made), bound_others_by) {
+            (Some(time), _) => {
+                let behind = last_certain_us - time.at_us;
+                let at_us = if (0..ORDER_TOLERANCE_US).contains(&behind) {
+                    last_certain_us + 1
+                } else {
+                    time.at_us
+                };
+                last_certain_us = at_us;
+                EditTime::certain(at_us)
+            }
+            (None, Some(latest_us)) => {
+                let time = bounded_time(&entry.made, earliest_us, latest_us);
+                earliest_us = time.at_us;
+                time
+            }
+            (None, None) => return Ok(true),
+        };
+        fixed.push((entry.seq, time));
+        Ok(true)
+    })?;
+    for (seq, time) in fixed {
+        db.prepare_cached("UPDATE campo_outbox SET edited_us = ?2, uncertain = ?3 WHERE seq = ?1")?
+            .execute(params![seq, time.at_us, time.uncertain])?;
+    }
+    meta::set_json(db, meta::name::LAST_EDIT_US, &last_certain_us)
+}
+
+/// Whether there is anything to send.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn is_waiting(db: &Connection) -> Result<bool, CoreError> {
+    let states = [State::Waiting.as_str(), State::Sending.as_str()];
+    Ok(db
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM campo_outbox WHERE settled = 0 AND state IN (?1, ?2))",
+        )?
+        .query_row(states, |row| row.get(0))?)
+}

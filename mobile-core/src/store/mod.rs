@@ -1,0 +1,219 @@
+//! One SQLite database per person of a tenant: `<dir>/<tenant>/<user>.db`.
+//!
+//! WAL with `synchronous=FULL`: what a function here returned is on the disk. One connection
+//! writes, behind a mutex that is held for one SQLite transaction and never while waiting for a
+//! network; another one only reads, for the app's own SQL. Everything that belongs together is
+//! written in one transaction by [`Store::write`]; where that fails, nothing has changed.
+//!
+//! A database that cannot be opened is never replaced: the error says why, and only
+//! [`registry::set_aside`] (an explicit act of the user) renames it.
+
+pub mod meta;
+pub mod registry;
+pub mod rows;
+pub mod scopes;
+pub mod tables;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use sync_protocol::schema::Schema;
+use tokio::sync::watch;
+
+use crate::CoreError;
+
+/// Marks the file as ours in SQLite's header (`PRAGMA application_id`), "Camp".
+const APPLICATION_ID: i32 = 0x4361_6d70;
+/// How long a writer waits for another process (a second command line, say).
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The bookkeeping's migrations, applied in order; `PRAGMA user_version` counts them.
+const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_bookkeeping.sql")];
+
+/// An open database.
+pub struct Store {
+    path: PathBuf,
+    writer: Mutex<Connection>,
+    reader: Mutex<Connection>,
+    schema: RwLock<Arc<Schema>>,
+    touched: Arc<Mutex<BTreeSet<String>>>,
+    changes: watch::Sender<Changes>,
+}
+
+/// Which tables changed with the last commit, and how many commits changed any.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    /// Counts commits that changed something.
+    pub commit: u64,
+    /// Number of the last commit that changed each table.
+    pub tables: std::collections::BTreeMap<String, u64>,
+}
+
+impl Store {
+    /// Opens the database, making it or bringing its bookkeeping up to date where needed.
+    ///
+    /// # Errors
+    /// [`CoreError::DatabaseCorrupt`], [`CoreError::DatabaseLocked`], [`CoreError::DiskFull`] and
+    /// [`CoreError::DatabaseTooNew`] leave the file as it was.
+    pub fn open(path: &Path) -> Result<Self, CoreError> {
+        Self::open_file(path).map_err(|error| match error {
+            CoreError::DatabaseCorrupt { cause, .. } => {
+                CoreError::DatabaseCorrupt { path: path.display().to_string(), cause }
+            }
+            other => other,
+        })
+    }
+
+    fn open_file(path: &Path) -> Result<Self, CoreError> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(|cause| file_error(folder, &cause))?;
+        }
+        let mut writer = Connection::open(path)?;
+        writer.busy_timeout(BUSY_TIMEOUT)?;
+        writer.set_prepared_statement_cache_capacity(256);
+        writer.pragma_update(None, "journal_mode", "WAL")?;
+        writer.pragma_update(None, "synchronous", "FULL")?;
+        migrate(&mut writer)?;
+        let reader = Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
+        reader.busy_timeout(BUSY_TIMEOUT)?;
+        reader.pragma_update(None, "query_only", true)?;
+        crate::query::restrict(&reader)?;
+        let schema = meta::schema(&writer)?;
+        let touched = Arc::new(Mutex::new(BTreeSet::new()));
+        let hook_touched = Arc::clone(&touched);
+        writer.update_hook(Some(move |_, _: &str, table: &str, _| {
+            let mut touched: MutexGuard<'_, BTreeSet<String>> = lock(&hook_touched);
+            if !touched.contains(table) {
+                touched.insert(table.to_owned());
+            }
+        }))?;
+        Ok(Self {
+            path: path.to_owned(),
+            writer: Mutex::new(writer),
+            reader: Mutex::new(reader),
+            schema: RwLock::new(Arc::new(schema)),
+            touched,
+            changes: watch::channel(Changes::default()).0,
+        })
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The collections that this person may see, as of the last sync.
+    #[must_use]
+    pub fn schema(&self) -> Arc<Schema> {
+        Arc::clone(&self.schema.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Runs one SQLite transaction, committed when `f` succeeds and undone when it does not.
+    ///
+    /// # Errors
+    /// Those of `f` and of SQLite; nothing has changed then.
+    pub fn write<T>(
+        &self,
+        f: impl FnOnce(&Transaction<'_>) -> Result<T, CoreError>,
+    ) -> Result<T, CoreError> {
+        let mut writer = lock(&self.writer);
+        lock(&self.touched).clear();
+        let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let result = f(&transaction)?;
+        transaction.commit()?;
+        drop(writer);
+        self.notify();
+        Ok(result)
+    }
+
+    /// As [`Store::write`], for a transaction that may bring another schema.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub fn write_schema<T>(
+        &self,
+        f: impl FnOnce(&Transaction<'_>) -> Result<T, CoreError>,
+    ) -> Result<T, CoreError> {
+        let result = self.write(f)?;
+        let schema = meta::schema(&lock(&self.writer))?;
+        *self.schema.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(schema);
+        Ok(result)
+    }
+
+    /// Reads on the writing connection, so that it sees the last commit.
+    ///
+    /// # Errors
+    /// Those of `f` and of SQLite.
+    pub fn read<T>(
+        &self,
+        f: impl FnOnce(&Connection) -> Result<T, CoreError>,
+    ) -> Result<T, CoreError> {
+        f(&lock(&self.writer))
+    }
+
+    /// Runs the app's own SQL on the connection that cannot write.
+    ///
+    /// # Errors
+    /// Those of `f`.
+    pub fn query<T>(
+        &self,
+        f: impl FnOnce(&Connection) -> Result<T, CoreError>,
+    ) -> Result<T, CoreError> {
+        f(&lock(&self.reader))
+    }
+
+    /// Tells which tables change.
+    #[must_use]
+    pub fn subscribe(&self) -> watch::Receiver<Changes> {
+        self.changes.subscribe()
+    }
+
+    fn notify(&self) {
+        let touched = std::mem::take(&mut *lock(&self.touched));
+        if touched.is_empty() {
+            return;
+        }
+        self.changes.send_modify(|changes| {
+            changes.commit += 1;
+            for table in touched {
+                changes.tables.insert(table, changes.commit);
+            }
+        });
+    }
+}
+
+/// Takes a lock also after a panic elsewhere: SQLite has undone what was not committed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn migrate(writer: &mut Connection) -> Result<(), CoreError> {
+    let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    if found > known {
+        return Err(CoreError::DatabaseTooNew { found, known });
+    }
+    for migration in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+        transaction.execute_batch(migration)?;
+    }
+    if found < known {
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", known)?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+pub(crate) fn file_error(path: &Path, cause: &std::io::Error) -> CoreError {
+    if cause.kind() == std::io::ErrorKind::StorageFull {
+        return CoreError::DiskFull;
+    }
+    CoreError::File { path: path.display().to_string(), cause: cause.to_string() }
+}

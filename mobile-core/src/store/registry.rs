@@ -1,0 +1,122 @@
+//! Which people use this device, who is active, and where their databases are: `<dir>/device.json`.
+//!
+//! The file is replaced as a whole, through a new file that is flushed and renamed over it.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sync_protocol::{DeviceId, TenantId, UserId};
+
+use super::file_error;
+use crate::CoreError;
+use crate::random::Random;
+
+/// Content of `device.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registry {
+    /// This installation.
+    pub device: DeviceId,
+    /// Who is using it now.
+    #[serde(default)]
+    pub active: Option<Person>,
+    /// Everybody who has data here.
+    #[serde(default)]
+    pub people: Vec<Person>,
+}
+
+/// A person who signed in on this device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// Their server, without a slash at the end.
+    pub server: String,
+    /// Their company.
+    pub tenant: TenantId,
+    /// The company's short name, as it was typed.
+    pub tenant_name: String,
+    /// Themselves.
+    pub user: UserId,
+    /// Their user name, as it was typed.
+    pub user_name: String,
+    /// Their name for display.
+    pub display_name: String,
+}
+
+impl Registry {
+    /// Reads the registry of a folder, or begins one with a new device id.
+    ///
+    /// # Errors
+    /// [`CoreError::File`] when it cannot be read or written, [`CoreError::Stored`] when it is
+    /// damaged (it is then left as it is).
+    pub fn load(dir: &Path, random: &dyn Random) -> Result<Self, CoreError> {
+        let path = file(dir);
+        match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map_err(|error| CoreError::Stored(format!("{}: {error}", path.display()))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let device = DeviceId(random.uuid()?);
+                let registry = Self { device, active: None, people: Vec::new() };
+                registry.save(dir)?;
+                Ok(registry)
+            }
+            Err(error) => Err(file_error(&path, &error)),
+        }
+    }
+
+    /// Writes the registry.
+    ///
+    /// # Errors
+    /// [`CoreError::File`]; the old content stays then.
+    pub fn save(&self, dir: &Path) -> Result<(), CoreError> {
+        fs::create_dir_all(dir).map_err(|error| file_error(dir, &error))?;
+        let path = file(dir);
+        let new = dir.join("device.json.new");
+        let write = || -> std::io::Result<()> {
+            let mut file = fs::File::create(&new)?;
+            file.write_all(&serde_json::to_vec_pretty(self)?)?;
+            file.sync_all()?;
+            fs::rename(&new, &path)?;
+            fs::File::open(dir)?.sync_all()
+        };
+        write().map_err(|error| file_error(&path, &error))
+    }
+
+    /// Adds a person, or replaces what was known of them, and makes them the active one.
+    pub fn activate(&mut self, person: Person) {
+        self.people.retain(|p| (p.tenant, p.user) != (person.tenant, person.user));
+        self.people.push(person.clone());
+        self.active = Some(person);
+    }
+}
+
+fn file(dir: &Path) -> PathBuf {
+    dir.join("device.json")
+}
+
+/// Where a person's database is.
+#[must_use]
+pub fn database(dir: &Path, tenant: TenantId, user: UserId) -> PathBuf {
+    dir.join(tenant.to_string()).join(format!("{user}.db"))
+}
+
+/// Renames a database that cannot be opened to `….db.corrupt-<n>`, with its WAL, and returns the new
+/// name. Only on an explicit act of the user: unsent edits may be in it.
+///
+/// # Errors
+/// [`CoreError::File`].
+pub fn set_aside(path: &Path) -> Result<PathBuf, CoreError> {
+    let named = |suffix: &str| PathBuf::from(format!("{}{suffix}", path.display()));
+    let mut n = 1;
+    while named(&format!(".corrupt-{n}")).exists() {
+        n += 1;
+    }
+    for part in ["-wal", "-shm", ""] {
+        let from = named(part);
+        if from.exists() {
+            fs::rename(&from, named(&format!(".corrupt-{n}{part}")))
+                .map_err(|error| file_error(&from, &error))?;
+        }
+    }
+    Ok(named(&format!(".corrupt-{n}")))
+}

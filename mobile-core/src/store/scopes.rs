@@ -1,0 +1,142 @@
+//! Sets of scopes: each row is in one, named by a small number.
+
+use std::collections::BTreeSet;
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+use sync_protocol::schema::Schema;
+use sync_protocol::{RecordId, Scope};
+
+use super::rows;
+use super::tables::quoted;
+use crate::CoreError;
+
+/// The set of a row that the server does not have (yet).
+pub const NONE: i64 = 0;
+
+/// The set of rows from a history that ended: they stay in sight until they came anew or did not.
+pub const STALE: i64 = -1;
+
+/// The number of a set; the empty set is [`NONE`].
+///
+/// # Errors
+/// Those of SQLite.
+pub fn number(db: &Connection, scopes: &BTreeSet<Scope>) -> Result<i64, CoreError> {
+    if scopes.is_empty() {
+        return Ok(NONE);
+    }
+    let text = serde_json::to_string(scopes)?;
+    let known = db
+        .prepare_cached("SELECT id FROM campo_scope_set WHERE scopes = ?1")?
+        .query_row([&text], |row| row.get(0))
+        .optional()?;
+    if let Some(id) = known {
+        return Ok(id);
+    }
+    db.prepare_cached("INSERT INTO campo_scope_set (scopes) VALUES (?1)")?.execute([&text])?;
+    Ok(db.last_insert_rowid())
+}
+
+/// Takes scopes off the device: rows in no other scope leave, also staged ones; the sets of the
+/// others shrink. Rows with edits in the view are computed anew from what is left.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn drop_scopes(db: &Connection, schema: &Schema, drops: &[Scope]) -> Result<(), CoreError> {
+    if drops.is_empty() {
+        return Ok(());
+    }
+    let drops: BTreeSet<&Scope> = drops.iter().collect();
+    let mut statement = db.prepare("SELECT id, scopes FROM campo_scope_set")?;
+    let sets: Vec<(i64, String)> =
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+    for (before, text) in sets {
+        let set: BTreeSet<Scope> = serde_json::from_str(&text)?;
+        let left: BTreeSet<Scope> = set.iter().filter(|s| !drops.contains(s)).cloned().collect();
+        if left.len() == set.len() {
+            continue;
+        }
+        let after = number(db, &left)?;
+        if after == NONE {
+            db.execute(
+                "UPDATE campo_staged SET content = NULL, scopes = 0 WHERE scopes = ?1",
+                [before],
+            )?;
+        } else {
+            db.execute(
+                "UPDATE campo_staged SET scopes = ?2 WHERE scopes = ?1",
+                params![before, after],
+            )?;
+        }
+        move_rows(db, schema, before, after)?;
+    }
+    for scope in drops {
+        db.execute("DELETE FROM campo_backfill WHERE scope = ?1", [scope.as_str()])?;
+    }
+    Ok(())
+}
+
+/// Begins anew after a history that ended: every row counts as stale until a backfill brings it again.
+/// Edits are not touched.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn mark_all_stale(db: &Connection, schema: &Schema) -> Result<(), CoreError> {
+    db.execute_batch(
+        "DELETE FROM campo_staged; DELETE FROM campo_staged_receipt; DELETE FROM campo_backfill;
+         UPDATE campo_server_row SET scopes = -1 WHERE content IS NOT NULL;",
+    )?;
+    for collection in schema.collections.values() {
+        let table = quoted(&collection.name);
+        db.execute(&format!("UPDATE {table} SET _scopes = ?1 WHERE _scopes <> ?2"), [STALE, NONE])?;
+    }
+    Ok(())
+}
+
+/// Takes off what is stale: called when everything that the server has was brought anew.
+///
+/// # Errors
+/// Those of SQLite, and [`CoreError::Stored`].
+pub fn sweep_stale(db: &Connection, schema: &Schema) -> Result<(), CoreError> {
+    move_rows(db, schema, STALE, NONE)
+}
+
+fn move_rows(db: &Connection, schema: &Schema, before: i64, after: i64) -> Result<(), CoreError> {
+    let mut statement =
+        db.prepare("SELECT collection, record FROM campo_server_row WHERE scopes = ?1")?;
+    let edited: Vec<(String, String)> = statement
+        .query_map([before], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    if after == NONE {
+        db.execute(
+            "UPDATE campo_server_row SET scopes = 0, version = 0, content = NULL WHERE scopes = ?1",
+            [before],
+        )?;
+    } else {
+        db.execute(
+            "UPDATE campo_server_row SET scopes = ?2 WHERE scopes = ?1",
+            params![before, after],
+        )?;
+    }
+    for collection in schema.collections.values() {
+        let table = quoted(&collection.name);
+        if after == NONE {
+            db.execute(
+                &format!("DELETE FROM {table} WHERE _scopes = ?1 AND _pending = 0"),
+                [before],
+            )?;
+        } else {
+            db.execute(
+                &format!("UPDATE {table} SET _scopes = ?2 WHERE _scopes = ?1"),
+                params![before, after],
+            )?;
+        }
+    }
+    for (collection, record) in edited {
+        if let Some(collection) = schema.collection(&collection) {
+            let record: RecordId =
+                record.parse().map_err(|_| CoreError::Stored("record id".to_owned()))?;
+            rows::recompute(db, collection, record)?;
+        }
+    }
+    Ok(())
+}

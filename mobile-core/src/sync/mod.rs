@@ -1,0 +1,367 @@
+//! The sync loop: push → pull → settle.
+//!
+//! [`Engine::sync`] runs one round and says how it went; [`Engine::run`] runs rounds for as long as the
+//! app lives, on a timer, when it is kicked ([`Engine::kick`]: a press, an event, a validated
+//! network, the foreground), and after failures with growing pauses ([`backoff`]). Only one round runs
+//! at a time. A round can be cancelled or killed at any instruction: whatever is durable stays, and
+//! the next one goes on from there.
+//!
+//! 1. **Contact.** In a boot that has not met the server, an empty push first: its answer's clock makes
+//!    the times of all edits of this boot certain before the first of them is sent.
+//! 2. **Push** ([`push`]): chunks in order until nothing waits. A chunk that the server cannot read is
+//!    halved until the culprit is alone; that one is refused here, the others go on.
+//! 3. **Pull** ([`pull`]): pages are applied while the next ones arrive. A cut stream is resumed as
+//!    long as each attempt brings something.
+//!
+//! What made a round fail is kept (`last_failure`), so that everything that waits can say why.
+
+pub mod backoff;
+mod pull;
+mod push;
+pub(crate) mod session;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use sync_protocol::DeviceId;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::CoreError;
+use crate::clock::{Anchor, Clock};
+use crate::outbox::list::{Failure, WaitingFor};
+use crate::random::Random;
+use crate::store::Store;
+use crate::store::meta::{self, name};
+use crate::transport::{OfflineReason, Transport, TransportError};
+
+/// Pause between rounds that went well, while the app is in the foreground.
+const INTERVAL_FOREGROUND: Duration = Duration::from_secs(60);
+/// The same in the background; the system decides whether it comes to that.
+const INTERVAL_BACKGROUND: Duration = Duration::from_secs(15 * 60);
+
+/// What the app knows about the phone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conditions {
+    /// Whether there is a network that reaches the internet; `None` when nobody said.
+    pub network: Option<bool>,
+    /// Whether the app is in the foreground.
+    pub foreground: bool,
+}
+
+/// What a round is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Nothing.
+    Idle,
+    /// Sends edits.
+    Pushing,
+    /// Fetches rows.
+    Pulling,
+}
+
+/// How far a round is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Progress {
+    /// What it is doing.
+    pub phase: Phase,
+    /// Transactions that have an answer.
+    pub sent: u64,
+    /// Rows that are here.
+    pub rows: u64,
+    /// Rows that remain, as far as the server knows.
+    pub remaining: u64,
+}
+
+/// How a round went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct SyncReport {
+    /// Transactions that were answered.
+    pub sent: u64,
+    /// Of those: took effect.
+    pub applied: u64,
+    /// Of those: somebody else's edit stands in at least one field.
+    pub superseded: u64,
+    /// Of those: a person decides.
+    pub in_review: u64,
+    /// Of those: refused.
+    pub refused: u64,
+    /// Of those: wait for the correction of a refused one.
+    pub parked: u64,
+    /// Rows that came.
+    pub rows: u64,
+    /// Rows that left.
+    pub exits: u64,
+    /// Edits whose outcome is in the tables now.
+    pub settled: u64,
+}
+
+/// Syncs one person's database with their server.
+pub struct Engine {
+    store: Arc<Store>,
+    transport: Arc<dyn Transport>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    device: DeviceId,
+    running: Arc<tokio::sync::Mutex<()>>,
+    conditions: Mutex<Conditions>,
+    kicked: Notify,
+    progress: watch::Sender<Progress>,
+}
+
+impl Engine {
+    /// Syncs this database over this transport.
+    #[must_use]
+    pub fn new(
+        store: Arc<Store>,
+        transport: Arc<dyn Transport>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        device: DeviceId,
+    ) -> Self {
+        let idle = Progress { phase: Phase::Idle, sent: 0, rows: 0, remaining: 0 };
+        Self {
+            store,
+            transport,
+            clock,
+            random,
+            device,
+            running: Arc::new(tokio::sync::Mutex::new(())),
+            conditions: Mutex::new(Conditions { network: None, foreground: true }),
+            kicked: Notify::new(),
+            progress: watch::channel(idle).0,
+        }
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// The way to the server.
+    #[must_use]
+    pub fn transport(&self) -> &Arc<dyn Transport> {
+        &self.transport
+    }
+
+    /// Tells how far the running round is.
+    #[must_use]
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+
+    /// Whether a round is running in this process.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.running.try_lock().is_err()
+    }
+
+    /// What the app said about the phone.
+    #[must_use]
+    pub fn conditions(&self) -> Conditions {
+        *self.conditions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The app says whether there is a network that reaches the internet.
+    pub fn set_network(&self, validated: Option<bool>) {
+        let was = {
+            let mut now = self.conditions.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut now.network, validated)
+        };
+        if validated == Some(true) && was != Some(true) {
+            self.kick();
+        }
+    }
+
+    /// The app says whether it is in the foreground.
+    pub fn set_foreground(&self, foreground: bool) {
+        let was = {
+            let mut now = self.conditions.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut now.foreground, foreground)
+        };
+        if foreground && !was {
+            self.kick();
+        }
+    }
+
+    /// Begins a round now, whatever pause [`Engine::run`] is in.
+    pub fn kick(&self) {
+        self.kicked.notify_one();
+    }
+
+    /// Runs one round.
+    ///
+    /// # Errors
+    /// [`CoreError::AlreadyRunning`], [`CoreError::Cancelled`], those of the server and the way to it,
+    /// those of the database. What was done stays.
+    pub async fn sync(&self, cancel: &CancellationToken) -> Result<SyncReport, CoreError> {
+        // The page that is being applied when a round is cancelled holds the lock until it is done.
+        let running = Arc::new(
+            Arc::clone(&self.running).try_lock_owned().map_err(|_| CoreError::AlreadyRunning)?,
+        );
+        let result = tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(CoreError::Cancelled),
+            result = self.round(&running) => result,
+        };
+        self.progress.send_modify(|progress| progress.phase = Phase::Idle);
+        self.note_outcome(result.as_ref().err());
+        result
+    }
+
+    async fn round(
+        &self,
+        running: &Arc<tokio::sync::OwnedMutexGuard<()>>,
+    ) -> Result<SyncReport, CoreError> {
+        if self.conditions().network == Some(false) {
+            let reason = OfflineReason::NoNetwork;
+            return Err(TransportError::Offline { reason, maybe_sent: false }.into());
+        }
+        let mut report = SyncReport::default();
+        self.progress.send_replace(Progress {
+            phase: Phase::Pushing,
+            sent: 0,
+            rows: 0,
+            remaining: 0,
+        });
+        push::run(self, &mut report).await?;
+        self.progress.send_modify(|progress| progress.phase = Phase::Pulling);
+        pull::run(self, &mut report, running).await?;
+        Ok(report)
+    }
+
+    /// Runs rounds until it is cancelled.
+    pub async fn run(&self, cancel: &CancellationToken) {
+        let mut failures = 0;
+        while !cancel.is_cancelled() {
+            let pause = match self.sync(cancel).await {
+                Ok(_) => {
+                    failures = 0;
+                    Some(if self.conditions().foreground {
+                        INTERVAL_FOREGROUND
+                    } else {
+                        INTERVAL_BACKGROUND
+                    })
+                }
+                Err(error) if error.retryable() => {
+                    failures += 1;
+                    let unit = self.random.unit().unwrap_or(0.5);
+                    Some(backoff::pause(failures, unit, retry_after(&error)))
+                }
+                // Only a person can do something about it: log in, update the app, free the disk.
+                Err(error) => {
+                    tracing::warn!(code = error.code(), %error, "sync stopped");
+                    None
+                }
+            };
+            let paused = async {
+                match pause {
+                    Some(pause) => self.clock.sleep(pause).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = cancel.cancelled() => break,
+                () = self.kicked.notified() => failures = 0,
+                () = paused => {}
+            }
+        }
+    }
+
+    /// Why edits wait now, if there is a reason.
+    ///
+    /// # Errors
+    /// Those of SQLite.
+    pub fn why_waiting(&self) -> Result<Option<WaitingFor>, CoreError> {
+        if self.is_running() {
+            return Ok(Some(waiting("sync_running", "a sync is running")));
+        }
+        if self.conditions().network == Some(false) {
+            return Ok(Some(waiting("no_network", "there is no network")));
+        }
+        self.store.read(|db| {
+            let failure: Option<Failure> = meta::get_json(db, name::LAST_FAILURE)?;
+            Ok(failure.map(|failure| WaitingFor { code: failure.code, text: failure.text }))
+        })
+    }
+
+    /// The server's clock now, as far as it is known, in microseconds since 1970.
+    fn server_now_us(&self, db: &rusqlite::Connection) -> Result<i64, CoreError> {
+        let anchor: Option<Anchor> = meta::get_json(db, name::ANCHOR)?;
+        match anchor.and_then(|anchor| anchor.time_of(&self.clock.read())) {
+            Some(time) => Ok(time.at_us),
+            None => meta::get_number(db, name::LAST_CONTACT_US),
+        }
+    }
+
+    fn note_outcome(&self, error: Option<&CoreError>) {
+        let result = self.store.write(|db| match error {
+            None => meta::remove(db, name::LAST_FAILURE),
+            Some(CoreError::Cancelled | CoreError::AlreadyRunning) => Ok(()),
+            Some(error) => meta::set_json(
+                db,
+                name::LAST_FAILURE,
+                &Failure { code: error.code().to_owned(), text: error.to_string() },
+            ),
+        });
+        if let Err(error) = result {
+            // A full disk, say: the caller has the first error, which is the one that matters.
+            tracing::warn!(code = error.code(), "the outcome of the sync could not be noted");
+        }
+    }
+}
+
+fn waiting(code: &str, text: &str) -> WaitingFor {
+    WaitingFor { code: code.to_owned(), text: text.to_owned() }
+}
+
+fn retry_after(error: &CoreError) -> Option<Duration> {
+    match error {
+        CoreError::Transport(TransportError::Busy { retry_after_s }) => {
+            retry_after_s.map(Duration::from_secs)
+        }
+        _ => None,
+    }
+}
+
+/// Runs an exchange with the access token, and once more with a fresh one if the server says that it
+/// has ended.
+macro_rules! authorised {
+    ($engine:expr, |$token:ident| $exchange:expr) => {{
+        let mut fresh = false;
+        loop {
+            let token = $engine.token(fresh).await?;
+            let $token = token.as_str();
+            match $exchange.await {
+                Err(error) if !fresh && $crate::sync::ended(&error) => fresh = true,
+                other => break other,
+            }
+        }
+    }};
+}
+pub(crate) use authorised;
+
+/// Whether an error says that the access token is not good any more.
+pub(crate) trait SessionError {
+    /// Whether it does.
+    fn is_session_ended(&self) -> bool;
+}
+
+impl SessionError for TransportError {
+    fn is_session_ended(&self) -> bool {
+        matches!(self, Self::SessionEnded(_))
+    }
+}
+
+impl SessionError for CoreError {
+    fn is_session_ended(&self) -> bool {
+        matches!(self, Self::Transport(error) if error.is_session_ended())
+    }
+}
+
+pub(crate) fn ended(error: &impl SessionError) -> bool {
+    error.is_session_ended()
+}

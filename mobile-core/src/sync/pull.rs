@@ -1,0 +1,163 @@
+//! The pull part of a round: one task receives pages, another applies them.
+
+use std::sync::Arc;
+
+use sync_protocol::wire::pull::{PullPage, PullRequest};
+use tokio::sync::{OwnedMutexGuard, mpsc, watch};
+
+use super::{Engine, Progress, SyncReport, authorised};
+use crate::CoreError;
+use crate::pull::{self, Applied};
+use crate::store::Store;
+use crate::store::meta::{self, name};
+use crate::transport::{OfflineReason, PageSink, TransportError};
+
+/// Pages that may wait to be applied; each is held in memory.
+const PAGES_WAITING_MAX: usize = 1;
+/// Most streams in one round: far more than a long first sync over a bad line needs, and an end to a
+/// server that never reaches a checkpoint.
+const STREAMS_MAX: usize = 10_000;
+
+/// Fetches until the tables stand at a checkpoint.
+pub(super) async fn run(
+    engine: &Engine,
+    report: &mut SyncReport,
+    running: &Arc<OwnedMutexGuard<()>>,
+) -> Result<(), CoreError> {
+    let mut begun_anew = false;
+    for _ in 0..STREAMS_MAX {
+        let stream = one_stream(engine, report, running).await;
+        match stream {
+            Ok(Some(last)) if last.complete => return Ok(()),
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                let text = "the server ended a pull without a page".to_owned();
+                return Err(TransportError::Garbage(text).into());
+            }
+            Err(Stopped { error, .. }) if !begun_anew && cursor_is_useless(&error) => {
+                tracing::warn!(code = error.code(), "the cursor is useless: beginning anew");
+                pull::begin_anew(&engine.store)?;
+                begun_anew = true;
+            }
+            // What came is durable, and a new attempt goes on from there.
+            Err(Stopped { error, pages }) if pages > 0 && is_cut(&error) => {}
+            Err(Stopped { error, .. }) => return Err(error),
+        }
+    }
+    Err(TransportError::Garbage("the server never reaches a checkpoint".to_owned()).into())
+}
+
+/// A stream that did not end well, and how many of its pages were applied.
+struct Stopped {
+    error: CoreError,
+    pages: usize,
+}
+
+impl<E: Into<CoreError>> From<E> for Stopped {
+    fn from(error: E) -> Self {
+        Self { error: error.into(), pages: 0 }
+    }
+}
+
+async fn one_stream(
+    engine: &Engine,
+    report: &mut SyncReport,
+    running: &Arc<OwnedMutexGuard<()>>,
+) -> Result<Option<Applied>, Stopped> {
+    let stream = engine.store.write(|db| meta::stream(db, engine.random.as_ref()))?;
+    let (cursor, schema_hash) = engine
+        .store
+        .read(|db| Ok((meta::get(db, name::CURSOR)?, meta::get(db, name::SCHEMA_HASH)?)))?;
+    let request = PullRequest { stream, cursor: cursor.clone(), schema_hash, page_rows_max: None };
+    let (sender, pages) = mpsc::channel(PAGES_WAITING_MAX);
+    let applier = tokio::task::spawn_blocking({
+        let store = Arc::clone(&engine.store);
+        let progress = engine.progress.clone();
+        let running = Arc::clone(running);
+        move || {
+            let outcome = apply_all(&store, pages, cursor, &progress);
+            drop(running);
+            outcome
+        }
+    });
+    let mut sink = Channel(sender);
+    let streamed = authorised!(engine, |token| engine.transport.pull(token, &request, &mut sink));
+    drop(sink);
+    let outcome = applier.await.map_err(|error| {
+        CoreError::Stored(format!("the task that applies pages ended: {error}"))
+    })?;
+    report.rows += outcome.rows;
+    report.exits += outcome.exits;
+    report.settled += outcome.settled;
+    let pages = outcome.pages;
+    // An error of the database explains why the stream was stopped, not the other way round.
+    match (outcome.error, streamed) {
+        (Some(error), _) | (None, Err(error)) => Err(Stopped { error, pages }),
+        (None, Ok(())) => Ok(outcome.last),
+    }
+}
+
+#[derive(Default)]
+struct Outcome {
+    pages: usize,
+    rows: u64,
+    exits: u64,
+    settled: u64,
+    last: Option<Applied>,
+    error: Option<CoreError>,
+}
+
+fn apply_all(
+    store: &Store,
+    mut pages: mpsc::Receiver<PullPage>,
+    mut cursor: Option<String>,
+    progress: &watch::Sender<Progress>,
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    while let Some(page) = pages.blocking_recv() {
+        match pull::apply(store, &page, cursor.as_deref()) {
+            Ok(applied) => {
+                outcome.pages += 1;
+                outcome.rows += applied.rows;
+                outcome.exits += applied.exits;
+                outcome.settled += applied.settled;
+                progress.send_modify(|progress| {
+                    progress.rows += applied.rows;
+                    progress.remaining = applied.remaining;
+                });
+                cursor = Some(applied.cursor.clone());
+                outcome.last = Some(applied);
+            }
+            Err(error) => {
+                outcome.error = Some(error);
+                break;
+            }
+        }
+    }
+    outcome
+}
+
+struct Channel(mpsc::Sender<PullPage>);
+
+#[async_trait::async_trait]
+impl PageSink for Channel {
+    async fn page(&mut self, page: PullPage) -> Result<(), CoreError> {
+        // The receiver is gone only after an error of its own, which is the one that counts.
+        self.0.send(page).await.map_err(|_| CoreError::Cancelled)
+    }
+}
+
+fn is_cut(error: &CoreError) -> bool {
+    matches!(
+        error,
+        CoreError::Transport(TransportError::Offline {
+            reason: OfflineReason::Interrupted | OfflineReason::Timeout,
+            ..
+        })
+    )
+}
+
+fn cursor_is_useless(error: &CoreError) -> bool {
+    matches!(error, CoreError::Transport(TransportError::Problem(problem))
+        if problem.status == 410 || problem.code.starts_with("cursor_"))
+}

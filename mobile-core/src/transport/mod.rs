@@ -1,0 +1,144 @@
+//! The way to the server, as a trait: [`http::HttpTransport`] for real, a model server in tests.
+
+pub mod http;
+
+use sync_protocol::ConflictId;
+use sync_protocol::problem::Problem;
+use sync_protocol::wire::auth::{LoginRequest, LogoutRequest, RefreshRequest, Session};
+use sync_protocol::wire::pull::{PullPage, PullRequest};
+use sync_protocol::wire::push::{PushAnswer, PushRequest};
+use sync_protocol::wire::review::{Conflict, ConflictList, ResolveRequest};
+
+use crate::CoreError;
+
+/// Why an exchange with the server did not end well.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum TransportError {
+    /// The server was not reached, or the answer did not come.
+    #[error("offline: {reason}")]
+    Offline {
+        /// What exactly, as far as it is known.
+        reason: OfflineReason,
+        /// Whether the request may have reached the server all the same.
+        maybe_sent: bool,
+    },
+    /// The server asks to come later.
+    #[error("the server is busy{}", after(*.retry_after_s))]
+    Busy {
+        /// In how many seconds, if it said so.
+        retry_after_s: Option<u64>,
+    },
+    /// The access token is not good (any more).
+    #[error("the session has ended: log in again. Edits are kept and will be sent then")]
+    SessionEnded(Box<Problem>),
+    /// The server said no.
+    #[error("{0}")]
+    Problem(Box<Problem>),
+    /// What came is not this protocol: a hotspot's login page, a proxy's error, half a page.
+    #[error("the server's answer cannot be used: {0}")]
+    Garbage(String),
+}
+
+fn after(seconds: Option<u64>) -> String {
+    seconds.map_or_else(String::new, |s| format!("; it asks to come back in {s} s"))
+}
+
+/// Why the server was not reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OfflineReason {
+    /// The system says that there is no network.
+    NoNetwork,
+    /// The server's name could not be resolved.
+    NoDns,
+    /// Nobody answered at the server's address.
+    CannotConnect,
+    /// The answer did not come in time.
+    Timeout,
+    /// The connection broke in the middle.
+    Interrupted,
+}
+
+impl std::fmt::Display for OfflineReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::NoNetwork => "there is no network",
+            Self::NoDns => "the server's name cannot be resolved",
+            Self::CannotConnect => "the server cannot be reached",
+            Self::Timeout => "the server did not answer in time",
+            Self::Interrupted => "the connection broke",
+        })
+    }
+}
+
+impl TransportError {
+    /// Stable, in snake case.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Offline { reason, .. } => match reason {
+                OfflineReason::NoNetwork => "no_network",
+                OfflineReason::NoDns => "no_dns",
+                OfflineReason::CannotConnect => "cannot_connect",
+                OfflineReason::Timeout => "timeout",
+                OfflineReason::Interrupted => "interrupted",
+            },
+            Self::Busy { .. } => "server_busy",
+            Self::SessionEnded(_) => "session_ended",
+            Self::Problem(problem) => &problem.code,
+            Self::Garbage(_) => "unusable_answer",
+        }
+    }
+
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub fn retryable(&self) -> bool {
+        match self {
+            Self::Offline { .. } | Self::Busy { .. } | Self::Garbage(_) => true,
+            Self::SessionEnded(_) => false,
+            Self::Problem(problem) => problem.retryable || problem.status >= 500,
+        }
+    }
+}
+
+/// Takes the pages of a pull one after another. The transport waits while a page is taken, so
+/// memory does not grow with the size of a sync.
+#[async_trait::async_trait]
+pub trait PageSink: Send {
+    /// Takes a page. An error ends the pull.
+    ///
+    /// # Errors
+    /// Whatever kept the page from being applied.
+    async fn page(&mut self, page: PullPage) -> Result<(), CoreError>;
+}
+
+/// Exchanges with one server.
+#[async_trait::async_trait]
+pub trait Transport: Send + Sync {
+    /// `POST auth/login`.
+    async fn login(&self, request: &LoginRequest) -> Result<Session, TransportError>;
+    /// `POST auth/refresh`.
+    async fn refresh(&self, request: &RefreshRequest) -> Result<Session, TransportError>;
+    /// `POST auth/logout`.
+    async fn logout(&self, request: &LogoutRequest) -> Result<(), TransportError>;
+    /// `POST sync/push`.
+    async fn push(&self, token: &str, request: &PushRequest) -> Result<PushAnswer, TransportError>;
+    /// `POST sync/pull`. Ends without error when the server ended the stream of pages properly.
+    async fn pull(
+        &self,
+        token: &str,
+        request: &PullRequest,
+        sink: &mut dyn PageSink,
+    ) -> Result<(), CoreError>;
+    /// `GET conflicts?<query>`; the query is made of URL-safe `name=value` pairs.
+    async fn conflicts(&self, token: &str, query: &str) -> Result<ConflictList, TransportError>;
+    /// `GET conflicts/{id}`.
+    async fn conflict(&self, token: &str, id: ConflictId) -> Result<Conflict, TransportError>;
+    /// `POST conflicts/{id}/resolve`.
+    async fn resolve(
+        &self,
+        token: &str,
+        id: ConflictId,
+        request: &ResolveRequest,
+    ) -> Result<Conflict, TransportError>;
+}

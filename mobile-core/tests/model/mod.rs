@@ -1,0 +1,340 @@
+//! A tiny honest server in memory: it merges with the shared rules, keeps receipts, answers pulls from
+//! snapshots, and loses requests, answers and the ends of streams where a test asks it to.
+#![allow(dead_code, missing_docs, reason = "each test file uses a part of it")]
+
+pub mod merge;
+pub mod pull;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use mobile_core::clock::ManualClock;
+use mobile_core::random::SeededRandom;
+use mobile_core::transport::{OfflineReason, PageSink, Transport, TransportError};
+use mobile_core::{Config, Core, CoreError, SignIn};
+use serde_json::{Map, Value as Json, json};
+use sync_protocol::merge::RowMeta;
+use sync_protocol::problem::Problem;
+use sync_protocol::schema::Schema;
+use sync_protocol::wire::auth::{LoginRequest, LogoutRequest, RefreshRequest, Session};
+use sync_protocol::wire::pull::PullRequest;
+use sync_protocol::wire::push::{PushAnswer, PushRequest};
+use sync_protocol::wire::receipt::Receipt;
+use sync_protocol::wire::review::{Conflict, ConflictList, ResolveRequest};
+use sync_protocol::{ConflictId, Fields, ReceiptId, RecordId, StreamId, TenantId, UserId, Value};
+use uuid::Uuid;
+
+/// 2026-11-24, in microseconds.
+pub const START_US: i64 = 1_795_500_000_000_000;
+
+/// What goes wrong with the next exchange of its kind.
+#[derive(Debug, Clone)]
+pub enum Fault {
+    PushNeverArrives,
+    PushAnswerLost,
+    PushFails(Problem),
+    PullCutAfter(usize),
+    PullGarbageAfter(usize),
+    SessionEnded,
+}
+
+#[derive(Debug, Clone)]
+pub struct Row {
+    pub fields: Fields,
+    pub meta: RowMeta,
+    pub commit: i64,
+}
+
+pub struct Kept {
+    pub stream: StreamId,
+    pub content: Json,
+    pub receipt: Receipt,
+    pub commit: i64,
+}
+
+pub struct State {
+    pub schema: Schema,
+    pub now_us: i64,
+    pub commit: i64,
+    pub rows: BTreeMap<(String, RecordId), Row>,
+    pub receipts: BTreeMap<ReceiptId, Kept>,
+    pub replaced: BTreeMap<ReceiptId, ReceiptId>,
+    /// Value of `articulos.existencia` by commit.
+    pub history: Vec<(i64, RecordId, i64)>,
+    /// Open conflicts: collection, record, field, candidates.
+    pub conflicts: BTreeMap<ConflictId, (String, RecordId, String, Vec<(ReceiptId, Value)>)>,
+    pub faults: VecDeque<Fault>,
+    pub page_rows: usize,
+    pub pushes: usize,
+    pub seen: Vec<ReceiptId>,
+    /// Cursors from before are useless.
+    pub epoch: u32,
+}
+
+pub struct Server(pub Mutex<State>);
+
+impl Server {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(State {
+            schema: schema(),
+            now_us: START_US,
+            commit: 0,
+            rows: BTreeMap::new(),
+            receipts: BTreeMap::new(),
+            replaced: BTreeMap::new(),
+            history: Vec::new(),
+            conflicts: BTreeMap::new(),
+            faults: VecDeque::new(),
+            page_rows: 1_000,
+            pushes: 0,
+            seen: Vec::new(),
+            epoch: 0,
+        })))
+    }
+
+    pub fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
+        f(&mut self.0.lock().expect("no test panics inside"))
+    }
+
+    pub fn fail_next(&self, fault: Fault) {
+        self.with(|state| state.faults.push_back(fault));
+    }
+}
+
+impl State {
+    fn fault(&mut self, is_mine: impl Fn(&Fault) -> bool) -> Option<Fault> {
+        let position = self.faults.iter().position(is_mine)?;
+        self.faults.remove(position)
+    }
+}
+
+pub struct Link {
+    pub server: Arc<Server>,
+    pub clock: Arc<ManualClock>,
+}
+
+fn offline(reason: OfflineReason, maybe_sent: bool) -> TransportError {
+    TransportError::Offline { reason, maybe_sent }
+}
+
+fn session(server: &Server, user: Uuid) -> Session {
+    let now_us = server.with(|state| state.now_us);
+    Session {
+        access_token: "access".into(),
+        expires_in_s: 1_000_000,
+        refresh_token: "refresh".into(),
+        tenant: TenantId(Uuid::from_u128(1)),
+        user: UserId(user),
+        user_name: "Ana".into(),
+        permissions: vec!["stock:read".into(), "stock:write".into()],
+        server_time_us: now_us,
+    }
+}
+
+#[async_trait::async_trait]
+impl Transport for Link {
+    async fn login(&self, request: &LoginRequest) -> Result<Session, TransportError> {
+        if request.password != "secret" {
+            let problem = Problem::new(401, "wrong_credentials", "Wrong name or password");
+            return Err(TransportError::Problem(Box::new(problem)));
+        }
+        Ok(session(&self.server, Uuid::from_u128(request.user.len() as u128)))
+    }
+
+    async fn refresh(&self, _: &RefreshRequest) -> Result<Session, TransportError> {
+        Ok(session(&self.server, Uuid::from_u128(3)))
+    }
+
+    async fn logout(&self, _: &LogoutRequest) -> Result<(), TransportError> {
+        Ok(())
+    }
+
+    async fn push(&self, _: &str, request: &PushRequest) -> Result<PushAnswer, TransportError> {
+        self.server.with(|state| {
+            let fault = state.fault(|fault| {
+                matches!(
+                    fault,
+                    Fault::PushNeverArrives
+                        | Fault::PushAnswerLost
+                        | Fault::PushFails(_)
+                        | Fault::SessionEnded
+                )
+            });
+            match fault {
+                Some(Fault::PushNeverArrives) => {
+                    return Err(offline(OfflineReason::CannotConnect, false));
+                }
+                Some(Fault::PushFails(problem)) => {
+                    return Err(TransportError::Problem(Box::new(problem)));
+                }
+                Some(Fault::SessionEnded) => {
+                    let problem = Problem::new(401, "token_expired", "The token has ended");
+                    return Err(TransportError::SessionEnded(Box::new(problem)));
+                }
+                _ => {}
+            }
+            state.pushes += 1;
+            let answer = merge::push(state, request)?;
+            match fault {
+                Some(_) => Err(offline(OfflineReason::Interrupted, true)),
+                None => Ok(answer),
+            }
+        })
+    }
+
+    async fn pull(
+        &self,
+        _: &str,
+        request: &PullRequest,
+        sink: &mut dyn PageSink,
+    ) -> Result<(), CoreError> {
+        let (pages, fault) = self.server.with(|state| {
+            let fault = state.fault(|fault| {
+                matches!(fault, Fault::PullCutAfter(_) | Fault::PullGarbageAfter(_))
+            });
+            Ok::<_, TransportError>((pull::pages(state, request)?, fault))
+        })?;
+        for (index, mut page) in pages.into_iter().enumerate() {
+            match fault {
+                Some(Fault::PullCutAfter(n)) if index == n => {
+                    return Err(offline(OfflineReason::Interrupted, true).into());
+                }
+                Some(Fault::PullGarbageAfter(n)) if index == n => {
+                    if let Some(table) = page.tables.first_mut() {
+                        table.versions.push(1);
+                    } else {
+                        page.cursor.clear();
+                    }
+                }
+                _ => {}
+            }
+            sink.page(page).await?;
+        }
+        Ok(())
+    }
+
+    async fn conflicts(&self, _: &str, _: &str) -> Result<ConflictList, TransportError> {
+        Ok(ConflictList { conflicts: Vec::new(), next: None })
+    }
+
+    async fn conflict(&self, _: &str, id: ConflictId) -> Result<Conflict, TransportError> {
+        let problem = Problem::new(404, "not_found", format!("no conflict {id}"));
+        Err(TransportError::Problem(Box::new(problem)))
+    }
+
+    async fn resolve(
+        &self,
+        token: &str,
+        id: ConflictId,
+        _: &ResolveRequest,
+    ) -> Result<Conflict, TransportError> {
+        self.conflict(token, id).await
+    }
+}
+
+/// A stock list (every merge rule that matters on a device) and its movements.
+pub fn schema() -> Schema {
+    let field = |name: &str, kind: Json, more: Json| {
+        let mut field = json!({ "name": name, "type": kind });
+        let (Json::Object(field_map), Json::Object(more)) = (&mut field, more) else {
+            unreachable!("both are objects")
+        };
+        field_map.extend(more);
+        field
+    };
+    let text = json!({ "name": "text" });
+    let collection = |name: &str, fields: Vec<Json>| {
+        json!({
+            "name": name, "vertical": "almacen", "fields": fields, "scopes": [{ "scope": "tenant" }],
+            "read": "stock:read", "write": "stock:write", "atomic_review": false
+        })
+    };
+    let decimal = json!({ "name": "decimal", "scale": 2 });
+    serde_json::from_value(json!({ "collections": {
+        "articulos": collection("articulos", vec![
+            field("nombre", text.clone(), json!({ "required": true, "max_length": 40 })),
+            field("precio", decimal.clone(), json!({ "merge": "server" })),
+            field("existencia", decimal.clone(), json!({ "merge": "counter", "default": "0.00" })),
+            field("etiquetas", json!({ "name": "set" }), json!({ "merge": "set" })),
+            field("medida", decimal, json!({ "merge": "review" })),
+            field("contado_el", json!({ "name": "date" }), json!({ "merge": "max" })),
+            field("activo", json!({ "name": "boolean" }), json!({})),
+            field("visto", json!({ "name": "timestamp" }), json!({})),
+            field("ficha", json!({ "name": "json" }), json!({})),
+        ]),
+        "movimientos": collection("movimientos", vec![
+            field("articulo_id", json!({ "name": "uuid" }), json!({ "references": "articulos" })),
+            field("nota", text, json!({})),
+        ]),
+    }}))
+    .expect("the schema is well formed")
+}
+
+/// A phone of the model's company.
+pub struct Phone {
+    pub core: Core,
+    pub clock: Arc<ManualClock>,
+}
+
+impl Phone {
+    /// Opens a phone's folder; the clock is wrong by what the test likes.
+    pub fn open(server: &Arc<Server>, dir: &Path, seed: u64, clock: Arc<ManualClock>) -> Self {
+        let link_server = Arc::clone(server);
+        let link_clock = Arc::clone(&clock);
+        let core = Core::open(Config {
+            dir: dir.to_owned(),
+            clock: Arc::clone(&clock) as _,
+            random: Arc::new(SeededRandom::new(seed)),
+            connect: Arc::new(move |_| {
+                Ok(Arc::new(Link {
+                    server: Arc::clone(&link_server),
+                    clock: Arc::clone(&link_clock),
+                }))
+            }),
+        })
+        .expect("the folder can be opened");
+        Self { core, clock }
+    }
+
+    pub async fn signed_in(server: &Arc<Server>, dir: &Path, seed: u64) -> Self {
+        let phone = Self::open(server, dir, seed, Arc::new(ManualClock::new(START_US)));
+        phone.login().await;
+        phone.sync().await.expect("the first sync");
+        phone
+    }
+
+    pub async fn login(&self) {
+        self.core
+            .login(SignIn {
+                server: "http://model".into(),
+                tenant: "acme".into(),
+                user: "ana".into(),
+                password: "secret".into(),
+                device_name: None,
+            })
+            .await
+            .expect("the password is right");
+    }
+
+    pub async fn sync(&self) -> Result<mobile_core::sync::SyncReport, CoreError> {
+        self.clock.advance(1_000_000);
+        self.core.sync(&tokio_util::sync::CancellationToken::new()).await
+    }
+
+    pub fn put(&self, collection: &str, fields: Json) -> RecordId {
+        self.clock.advance(1_000);
+        self.core.put(collection, &object(fields)).expect("the edit is valid")
+    }
+
+    pub fn field(&self, record: RecordId, field: &str) -> Json {
+        self.core.get("articulos", record).expect("the record is here")[field].clone()
+    }
+}
+
+pub fn object(json: Json) -> Map<String, Json> {
+    match json {
+        Json::Object(map) => map,
+        other => panic!("{other} is no object"),
+    }
+}
