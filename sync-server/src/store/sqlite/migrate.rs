@@ -1,0 +1,224 @@
+//! Bringing files up to date: numbered migrations for the bookkeeping, and the collections' tables.
+//!
+//! `PRAGMA user_version` is the number of the last migration. Each one runs in a transaction with
+//! the raising of that number. A file from a newer program is left alone.
+//!
+//! A collection that is new gets its table. One that changed since its table was made is compared
+//! field by field: new fields become new columns (rows that are there take the default); anything
+//! else is reported with its remedy and changes nothing.
+
+use std::path::Path;
+
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{Connection as _, Row};
+use sync_protocol::schema::{Collection, Field, Schema};
+
+use super::connection::connect;
+use super::error::{damaged, failed};
+use super::tables::{column, create_indexes, create_table, generated, quote};
+use crate::store::StoreError;
+use sync_protocol::Value;
+
+const CATALOG: &[&str] = &[include_str!("../../../../migrations/sqlite/catalog/0001_catalog.sql")];
+const TENANT: &[&str] =
+    &[include_str!("../../../../migrations/sqlite/tenant/0001_bookkeeping.sql")];
+
+/// Brings the catalogue up to date.
+pub(super) async fn catalog(path: &Path) -> Result<(), StoreError> {
+    let mut connection = connect(path).await?;
+    numbered(&mut connection, path, CATALOG).await?;
+    connection.close().await.map_err(failed)
+}
+
+/// Brings a tenant's file up to date.
+pub(super) async fn tenant(path: &Path, schema: &Schema) -> Result<(), StoreError> {
+    let mut connection = connect(path).await?;
+    numbered(&mut connection, path, TENANT).await?;
+    begin(&mut connection).await?;
+    incarnation(&mut connection).await?;
+    collections(&mut connection, schema).await?;
+    commit(&mut connection).await?;
+    connection.close().await.map_err(failed)
+}
+
+async fn begin(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    run(connection, "BEGIN IMMEDIATE").await
+}
+
+async fn commit(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    run(connection, "COMMIT").await
+}
+
+async fn run(connection: &mut SqliteConnection, sql: &str) -> Result<(), StoreError> {
+    sqlx::raw_sql(generated(sql)).execute(connection).await.map(|_| ()).map_err(failed)
+}
+
+async fn numbered(
+    connection: &mut SqliteConnection,
+    path: &Path,
+    migrations: &[&str],
+) -> Result<(), StoreError> {
+    begin(connection).await?;
+    let done: i64 = sqlx::query_scalar("PRAGMA user_version")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(failed)?;
+    let done = usize::try_from(done).map_err(damaged)?;
+    if done > migrations.len() {
+        return Err(StoreError::Setup(format!(
+            "{} was written by a newer version (its format is {done}, this program knows {}): \
+             run the newer version",
+            path.display(),
+            migrations.len()
+        )));
+    }
+    for migration in &migrations[done..] {
+        run(connection, migration).await?;
+    }
+    run(connection, &format!("PRAGMA user_version = {}", migrations.len())).await?;
+    commit(connection).await
+}
+
+/// Draws what makes this file different from all others, and the witness of its beginning.
+async fn incarnation(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO sync_meta (key, value) VALUES ('incarnation', lower(hex(randomblob(16)))) \
+         ON CONFLICT DO NOTHING",
+    )
+    .execute(&mut *connection)
+    .await
+    .map_err(failed)?;
+    sqlx::query(
+        "INSERT INTO sync_history (commit_no, witness) SELECT 0, randomblob(8) \
+         WHERE NOT EXISTS (SELECT 1 FROM sync_history)",
+    )
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(())
+}
+
+async fn collections(connection: &mut SqliteConnection, schema: &Schema) -> Result<(), StoreError> {
+    let known = sqlx::query("SELECT name, declared FROM sync_collections")
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(failed)?;
+    let mut known_names = std::collections::BTreeMap::new();
+    for row in known {
+        let name: String = row.try_get(0).map_err(failed)?;
+        let declared: String = row.try_get(1).map_err(failed)?;
+        known_names.insert(name, serde_json::from_str::<Collection>(&declared).map_err(damaged)?);
+    }
+    for collection in schema.collections.values() {
+        match known_names.get(&collection.name) {
+            None => {
+                run(connection, &create_table(schema, collection, &collection.name)).await?;
+                for index in create_indexes(collection) {
+                    run(connection, &index).await?;
+                }
+            }
+            Some(old) if old == collection => continue,
+            Some(old) => evolve(connection, schema, old, collection).await?,
+        }
+        let declared = serde_json::to_string(collection).map_err(damaged)?;
+        sqlx::query(
+            "INSERT INTO sync_collections (name, declared) VALUES (?, ?) \
+             ON CONFLICT (name) DO UPDATE SET declared = excluded.declared",
+        )
+        .bind(collection.name.clone())
+        .bind(declared)
+        .execute(&mut *connection)
+        .await
+        .map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Changes a table for a collection that was declared otherwise before.
+async fn evolve(
+    connection: &mut SqliteConnection,
+    schema: &Schema,
+    old: &Collection,
+    new: &Collection,
+) -> Result<(), StoreError> {
+    let differences = differences(old, new);
+    if !differences.is_empty() {
+        return Err(StoreError::Setup(format!(
+            "the collection `{}` does not fit its table: {}",
+            new.name,
+            differences.join("; ")
+        )));
+    }
+    for field in new.fields.iter().filter(|field| old.field(&field.name).is_none()) {
+        let table = quote(&new.name);
+        let definition = column(schema, new, field);
+        let default = default_sql(field);
+        run(connection, &format!("ALTER TABLE {table} ADD COLUMN {definition}{default}")).await?;
+    }
+    let had = create_indexes(old);
+    for index in create_indexes(new).iter().filter(|index| !had.contains(index)) {
+        run(connection, index).await?;
+    }
+    Ok(())
+}
+
+/// What of a collection's change cannot be made without losing or guessing something.
+fn differences(old: &Collection, new: &Collection) -> Vec<String> {
+    let mut found = Vec::new();
+    for was in &old.fields {
+        let Some(is) = new.field(&was.name) else {
+            let remedy = "keep it declared, at least with `read` for nobody";
+            found.push(format!("the field `{}` is gone: {remedy}", was.name));
+            continue;
+        };
+        if was.kind != is.kind {
+            let remedy = "give the new type a field with another name";
+            found.push(format!("the type of `{}` changed: {remedy}", was.name));
+        }
+        if was.required != is.required {
+            found.push(format!("`required` of `{}` changed: leave it as it was", was.name));
+        }
+        if was.references != is.references {
+            found.push(format!("`references` of `{}` changed: leave it as it was", was.name));
+        }
+    }
+    for is in new.fields.iter().filter(|is| old.field(&is.name).is_none()) {
+        if is.required && is.default.is_none() {
+            let remedy = "give it a default, which the rows that are there take";
+            found.push(format!("the new field `{}` is required: {remedy}", is.name));
+        }
+        if is.from_parent {
+            found.push(format!("the new field `{}` is from_parent: {REMAKE}", is.name));
+        }
+    }
+    if old.scopes != new.scopes {
+        found.push(format!("its scopes changed: {REMAKE}"));
+    }
+    if old.parent != new.parent {
+        found.push(format!("its parent changed: {REMAKE}"));
+    }
+    let key = |c: &Collection| c.natural_key.as_ref().map(|key| key.fields.clone());
+    if old.natural_key.is_some() && key(old) != key(new) {
+        found.push("its natural key changed: leave it as it was".to_owned());
+    }
+    found
+}
+
+const REMAKE: &str = "declare a new collection and move the rows into it";
+
+/// ` DEFAULT …` of an added column: what the rows that are there take.
+fn default_sql(field: &Field) -> String {
+    let text = |text: String| format!(" DEFAULT '{}'", text.replace('\'', "''"));
+    match field.default_value() {
+        Value::Null | Value::Uuid(_) => String::new(),
+        Value::Text(word) => text(word),
+        Value::Integer(n) | Value::Decimal(n) | Value::Timestamp(n) => format!(" DEFAULT {n}"),
+        Value::Real(real) => format!(" DEFAULT {real:?}"),
+        Value::Boolean(b) => format!(" DEFAULT {}", i64::from(b)),
+        Value::Date(days) => format!(" DEFAULT {days}"),
+        Value::Set(elements) => {
+            text(elements.into_iter().collect::<serde_json::Value>().to_string())
+        }
+        Value::Json(json) => text(json.to_string()),
+    }
+}

@@ -1,0 +1,100 @@
+//! A snapshot: `BEGIN`, one look at the newest commit, and everything after it sees just that.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sync_protocol::schema::Collection;
+use sync_protocol::wire::receipt::Receipt;
+use sync_protocol::wire::review::Conflict;
+use sync_protocol::{ConflictId, ReceiptId, RecordId, StreamId, UserId};
+
+use super::connection::Connection;
+use super::error::failed;
+use super::tenants::TenantFile;
+use super::{accounts, conflicts, load, page, position, receipts};
+use crate::store::{
+    AuditEntry, BackfillQuery, ConflictFilter, DeltaQuery, Grants, PageRows, Position, ReadTx,
+    StoreError, StoredReceipt, StoredRow,
+};
+
+/// A transaction that reads. Its connection is rolled back when it is dropped.
+pub(super) struct SqliteRead {
+    tenant: Arc<TenantFile>,
+    connection: Connection,
+    position: Position,
+}
+
+impl SqliteRead {
+    pub async fn begin(tenant: Arc<TenantFile>) -> Result<Self, StoreError> {
+        let mut connection = tenant.readers.acquire().await.map_err(failed)?;
+        sqlx::query("BEGIN").execute(&mut *connection).await.map_err(failed)?;
+        // The first statement that reads fixes the snapshot.
+        let (commit, witness) = position::newest(&mut connection).await?;
+        let position = position::position(&tenant.incarnation, commit, &witness);
+        Ok(Self { tenant, connection, position })
+    }
+}
+
+#[async_trait]
+impl ReadTx for SqliteRead {
+    fn position(&self) -> &Position {
+        &self.position
+    }
+
+    async fn knows(&mut self, position: &Position) -> Result<bool, StoreError> {
+        position::knows(&mut self.connection, &self.tenant.incarnation, position).await
+    }
+
+    async fn grants(
+        &mut self,
+        user: UserId,
+        since: Option<&Position>,
+    ) -> Result<Grants, StoreError> {
+        accounts::grants(&mut self.connection, user, since.map(position::since)).await
+    }
+
+    async fn delta(&mut self, query: DeltaQuery<'_>) -> Result<PageRows, StoreError> {
+        page::delta(&mut self.connection, &self.tenant, query).await
+    }
+
+    async fn backfill(&mut self, query: BackfillQuery<'_>) -> Result<PageRows, StoreError> {
+        page::backfill(&mut self.connection, &self.tenant, query).await
+    }
+
+    async fn backfill_remaining(&mut self, query: BackfillQuery<'_>) -> Result<u64, StoreError> {
+        page::backfill_remaining(&mut self.connection, &self.tenant, query).await
+    }
+
+    async fn settled(
+        &mut self,
+        stream: StreamId,
+        since: Option<&Position>,
+    ) -> Result<Vec<Receipt>, StoreError> {
+        receipts::settled(&mut self.connection, stream, since.map(position::since)).await
+    }
+
+    async fn receipt(&mut self, id: ReceiptId) -> Result<Option<StoredReceipt>, StoreError> {
+        Ok(receipts::by_ids(&mut self.connection, &[id]).await?.pop())
+    }
+
+    async fn rows(
+        &mut self,
+        collection: &Collection,
+        ids: &[RecordId],
+    ) -> Result<BTreeMap<RecordId, StoredRow>, StoreError> {
+        let Some(table) = self.tenant.tables.get(&collection.name) else {
+            return Ok(BTreeMap::new());
+        };
+        let number = self.tenant.collection_numbers[table.rank];
+        load::rows(&mut self.connection, table, number, ids).await
+    }
+
+    async fn conflicts(&mut self, filter: &ConflictFilter) -> Result<Vec<Conflict>, StoreError> {
+        conflicts::list(&mut self.connection, filter).await
+    }
+
+    async fn audit_trail(&mut self, conflict: ConflictId) -> Result<Vec<AuditEntry>, StoreError> {
+        conflicts::audit_trail(&mut self.connection, conflict).await
+    }
+}
