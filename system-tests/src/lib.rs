@@ -1,1 +1,3 @@
 //! Tests that need a server, databases and devices together live in `tests/`.
+
+pub mod postgres;

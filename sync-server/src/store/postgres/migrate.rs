@@ -1,0 +1,172 @@
+//! `migrate`: the bookkeeping by numbered files, and the collections' tables by what the schema says.
+//!
+//! One transaction, run by a superuser or a member of `campo_owner` and `campo_capture`. It is
+//! idempotent: what is there stays, new collections become tables, new fields become columns, and
+//! functions and triggers are made anew each time, so that a newer version of this program brings
+//! its own. Nothing is ever dropped: a field that left the schema keeps its column.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row};
+use sync_protocol::schema::{Collection, Schema};
+
+use super::error::store_error;
+use super::quote::{ident, literal};
+use super::{capture, ddl};
+use crate::store::StoreError;
+
+/// The numbered files: name, role that runs it, text.
+const FILES: [(&str, &str, &str); 3] = [
+    (
+        "0001_bookkeeping",
+        "campo_owner",
+        include_str!("../../../../migrations/postgres/0001_bookkeeping.sql"),
+    ),
+    (
+        "0002_capture",
+        "campo_capture",
+        include_str!("../../../../migrations/postgres/0002_capture.sql"),
+    ),
+    ("0003_guards", "campo_owner", include_str!("../../../../migrations/postgres/0003_guards.sql")),
+];
+const ROLES: &str = include_str!("../../../../migrations/postgres/0000_roles.sql");
+/// Key of the advisory lock that lets one migration run at a time.
+const MIGRATION_LOCK: i64 = 0x0063_616d_706f_6d67;
+
+/// Brings a database to this program's bookkeeping and to the schema's tables. Says what it did.
+///
+/// # Errors
+/// [`StoreError::Setup`] when the role may not do it or an existing table stands in the way.
+pub async fn migrate(url: &str, schema: &Schema) -> Result<Vec<String>, StoreError> {
+    let options: PgConnectOptions =
+        url.parse().map_err(|e| StoreError::Setup(format!("the database URL is wrong: {e}")))?;
+    let mut connection = options.connect().await.map_err(store_error)?;
+    let done = run(&mut connection, schema).await.map_err(|error| match error {
+        StoreError::Internal(text) => StoreError::Setup(format!(
+            "migrating failed and changed nothing: {text}; \
+             run it as a superuser or as a member of campo_owner and campo_capture"
+        )),
+        other => other,
+    });
+    let _ = connection.close().await;
+    done
+}
+
+async fn run(connection: &mut PgConnection, schema: &Schema) -> Result<Vec<String>, StoreError> {
+    let mut tx = connection.begin().await.map_err(store_error)?;
+    let mut done = Vec::new();
+    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+        .bind(MIGRATION_LOCK)
+        .execute(&mut *tx)
+        .await
+        .map_err(store_error)?;
+    execute(&mut tx, ROLES.to_owned()).await?;
+    for (name, role, text) in FILES {
+        if !applied(&mut tx, name).await? {
+            run_as(&mut tx, role, text.to_owned()).await?;
+            note(&mut tx, name).await?;
+            done.push(format!("applied {name}"));
+        }
+    }
+    let mut present = BTreeMap::new();
+    let verticals: BTreeSet<&str> =
+        schema.collections.values().map(|c| c.vertical.as_str()).collect();
+    for vertical in verticals {
+        let name = ident(vertical);
+        run_as(
+            &mut tx,
+            "campo_owner",
+            format!(
+                "CREATE SCHEMA IF NOT EXISTS {name};\n\
+                 GRANT USAGE ON SCHEMA {name} TO campo_server, campo_capture;"
+            ),
+        )
+        .await?;
+    }
+    for collection in schema.collections.values() {
+        let columns = columns(&mut tx, collection).await?;
+        if columns.is_empty() {
+            run_as(&mut tx, "campo_owner", ddl::create_table(schema, collection)).await?;
+            done.push(format!("made {}", ddl::table(collection)));
+        } else {
+            for field in collection.fields.iter().filter(|f| !columns.contains(&f.name)) {
+                run_as(&mut tx, "campo_owner", ddl::add_column(collection, field)).await?;
+                done.push(format!("added {} to {}", field.name, ddl::table(collection)));
+            }
+        }
+        present.insert(collection.name.as_str(), columns);
+    }
+    for collection in schema.collections.values() {
+        let known = &present[collection.name.as_str()];
+        for field in collection.fields.iter().filter(|f| !known.contains(&f.name)) {
+            if let Some(sql) = ddl::foreign_key(schema, collection, field) {
+                run_as(&mut tx, "campo_owner", sql).await?;
+            }
+        }
+        if let Some((function, trigger)) = ddl::follow_trigger(schema, collection) {
+            run_as(&mut tx, "campo_capture", function).await?;
+            run_as(&mut tx, "campo_owner", trigger).await?;
+        }
+        run_as(&mut tx, "campo_capture", capture::functions(collection)).await?;
+        run_as(&mut tx, "campo_owner", capture::triggers(collection)).await?;
+    }
+    tx.commit().await.map_err(store_error)?;
+    Ok(done)
+}
+
+/// Runs generated or embedded statements; never anything that a user typed.
+async fn execute(tx: &mut PgConnection, sql: String) -> Result<(), StoreError> {
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(tx).await.map_err(store_error)?;
+    Ok(())
+}
+
+async fn run_as(tx: &mut PgConnection, role: &str, sql: String) -> Result<(), StoreError> {
+    execute(tx, format!("SET LOCAL ROLE {};\n{sql}\nRESET ROLE;", ident(role))).await
+}
+
+async fn applied(tx: &mut PgConnection, name: &str) -> Result<bool, StoreError> {
+    run_as(
+        tx,
+        "campo_owner",
+        "CREATE SCHEMA IF NOT EXISTS sync;\n\
+         CREATE TABLE IF NOT EXISTS sync.migrations (\n  name text PRIMARY KEY,\n  \
+         applied_at timestamptz NOT NULL DEFAULT clock_timestamp()\n);\n\
+         GRANT SELECT ON sync.migrations TO campo_server;"
+            .to_owned(),
+    )
+    .await?;
+    let found = sqlx::query("SELECT 1 FROM sync.migrations WHERE name = $1")
+        .bind(name)
+        .fetch_optional(tx)
+        .await
+        .map_err(store_error)?;
+    Ok(found.is_some())
+}
+
+async fn note(tx: &mut PgConnection, name: &str) -> Result<(), StoreError> {
+    run_as(
+        tx,
+        "campo_owner",
+        format!("INSERT INTO sync.migrations (name) VALUES ({});", literal(name)),
+    )
+    .await
+}
+
+/// The columns that a collection's table has; none if there is no table.
+async fn columns(
+    tx: &mut PgConnection,
+    collection: &Collection,
+) -> Result<BTreeSet<String>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT a.attname::text FROM pg_attribute a \
+         JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped",
+    )
+    .bind(&collection.vertical)
+    .bind(&collection.name)
+    .fetch_all(tx)
+    .await
+    .map_err(store_error)?;
+    rows.iter().map(|row| row.try_get(0).map_err(store_error)).collect()
+}

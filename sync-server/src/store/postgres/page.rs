@@ -1,0 +1,420 @@
+//! Pages of rows, in key order, straight from the binary format into columns.
+//!
+//! **Delta.** The memberships that were stamped after the position, in the scopes asked for, name
+//! the changed records (by the index on tenant, scope and stamp: nothing new costs the same in a
+//! large company); the page's records are then read from their tables. Which of the held scopes a
+//! row is in is computed from its own columns, as of the same snapshot. In none, or gone: an exit.
+//!
+//! **Backfill.** Collection after collection, the rows of the scopes by the tables' own indexes.
+//! The keyset bound stands on both sides of the join with the versions: on one side only, the
+//! planner may read the other from its start for every page.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use sqlx::postgres::PgRow;
+use sqlx::{Postgres, Row, Transaction};
+use sync_protocol::schema::{Collection, Schema, ScopeRule};
+use sync_protocol::wire::pull::{Column, PageTable};
+use sync_protocol::{RecordId, Scope, TenantId};
+use uuid::Uuid;
+
+use super::ddl::table;
+use super::error::store_error;
+use super::quote::ident;
+use super::read::snapshot_of;
+use super::{decode, query};
+use crate::store::{BackfillQuery, DeltaQuery, PageRows, RowKey, StoreError};
+
+type Tx = Transaction<'static, Postgres>;
+
+/// See [`crate::store::ReadTx::delta`].
+pub(super) async fn delta(
+    tx: &mut Tx,
+    tenant: TenantId,
+    asked: DeltaQuery<'_>,
+) -> Result<PageRows, StoreError> {
+    let order = asked.visible.by_priority();
+    let (changed, more) = changed_records(tx, tenant, asked, &order).await?;
+    let mut page = Page::default();
+    let mut start = 0;
+    while let Some((rank, _)) = changed.get(start) {
+        let end = start + changed[start..].iter().take_while(|(r, _)| r == rank).count();
+        let ids: Vec<Uuid> = changed[start..end].iter().map(|(_, id)| *id).collect();
+        start = end;
+        let Some(collection) = order.get(*rank) else { continue };
+        let held = |id: RecordId| {
+            let key = (*rank, id.0);
+            asked.partial.filter(|(_, to)| key <= (rank_of(&order, &to.collection), to.record.0))
+        };
+        let sql = format!(
+            "{} WHERE b.tenant_id = $1 AND b.id = ANY($3) \
+             AND r.tenant_id = $1 AND r.record_id = ANY($3) ORDER BY b.id",
+            select(collection)
+        );
+        let rows = query(sql)
+            .bind(tenant.0)
+            .bind(collection.name.clone())
+            .bind(ids.clone())
+            .fetch_all(&mut **tx)
+            .await
+            .map_err(store_error)?;
+        let mut filling = page.table(collection);
+        let mut live = HashSet::new();
+        for row in &rows {
+            let id = record_id(row)?;
+            let partial = held(id).map_or(&[][..], |(scopes, _)| scopes);
+            let sees = |scope: &Scope| asked.scopes.contains(scope) || partial.contains(scope);
+            if filling.push(row, id, &sees, partial.is_empty())? {
+                live.insert(id.0);
+            }
+        }
+        filling.table.exits =
+            ids.into_iter().filter(|id| !live.contains(id)).map(RecordId).collect();
+        page.add(filling);
+    }
+    let next = changed.last().filter(|_| more).and_then(|(rank, id)| {
+        let collection = order.get(*rank)?.name.clone();
+        Some(RowKey { collection, record: RecordId(*id) })
+    });
+    Ok(page.finish(next))
+}
+
+/// The changed records of the page, as (rank of the collection, id), and whether more follow.
+async fn changed_records(
+    tx: &mut Tx,
+    tenant: TenantId,
+    asked: DeltaQuery<'_>,
+    order: &[&Collection],
+) -> Result<(Vec<(usize, Uuid)>, bool), StoreError> {
+    let names: Vec<String> = order.iter().map(|c| c.name.clone()).collect();
+    let rank = "array_position($4::text[], m.collection)";
+    let changed = "SELECT m.collection, m.record_id FROM sync.memberships m WHERE m.tenant_id = $1 \
+         AND m.stamp >= pg_snapshot_xmin($3::pg_snapshot) \
+         AND NOT pg_visible_in_snapshot(m.stamp, $3::pg_snapshot) AND m.collection = ANY($4::text[])";
+    let sql = format!(
+        "SELECT {rank}, m.record_id FROM ( \
+           {changed} AND m.scope = ANY($2::text[]) \
+           UNION \
+           {changed} AND m.scope = ANY($8::text[]) AND ({rank}, m.record_id) <= ($9::int, $10::uuid) \
+         ) m WHERE $5::int IS NULL OR ({rank}, m.record_id) > ($5::int, $6::uuid) \
+         ORDER BY 1, 2 LIMIT $7"
+    );
+    let key = |key: &RowKey| {
+        let rank = i32::try_from(rank_of(order, &key.collection)).unwrap_or(i32::MAX);
+        // SQL's arrays count from 1.
+        (rank.saturating_add(1), key.record.0)
+    };
+    let after = asked.after.map(key);
+    let (partial, to) = match asked.partial {
+        Some((scopes, to)) => (scopes, Some(key(to))),
+        None => (&[][..], None),
+    };
+    let rows = query(sql)
+        .bind(tenant.0)
+        .bind(texts(asked.scopes))
+        .bind(snapshot_of(asked.since)?.to_owned())
+        .bind(names)
+        .bind(after.map(|key| key.0))
+        .bind(after.map(|key| key.1))
+        .bind(i64::try_from(asked.limit.saturating_add(1)).unwrap_or(i64::MAX))
+        .bind(texts(partial))
+        .bind(to.map(|key| key.0))
+        .bind(to.map(|key| key.1))
+        .fetch_all(&mut **tx)
+        .await
+        .map_err(store_error)?;
+    let mut changed = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let rank: i32 = row.try_get(0).map_err(store_error)?;
+        let id = row.try_get(1).map_err(store_error)?;
+        changed.push((usize::try_from(rank - 1).unwrap_or(usize::MAX), id));
+    }
+    let more = changed.len() > asked.limit;
+    changed.truncate(asked.limit);
+    Ok((changed, more))
+}
+
+/// See [`crate::store::ReadTx::backfill`].
+pub(super) async fn backfill(
+    tx: &mut Tx,
+    tenant: TenantId,
+    asked: BackfillQuery<'_>,
+) -> Result<PageRows, StoreError> {
+    let sees = |scope: &Scope| asked.scopes.contains(scope) || asked.held.contains(scope);
+    let mut page = Page::default();
+    let mut last: Option<RowKey> = None;
+    for (collection, after) in remaining_collections(asked.visible, asked.after) {
+        let Some(filter) = Filter::of(collection, asked.scopes) else { continue };
+        // One more than fits tells whether more follow.
+        let room = asked.limit.saturating_sub(page.rows.count);
+        // Written out, because a bound that may be null hides the order from the planner.
+        let bound = if after.is_some() {
+            "b.id > $4::uuid AND r.record_id > $4::uuid"
+        } else {
+            "$4::uuid IS NULL"
+        };
+        let sql = format!(
+            "{} WHERE b.tenant_id = $1 AND r.tenant_id = $1{} \
+             AND {bound} \
+             ORDER BY b.id LIMIT $5",
+            select(collection),
+            filter.sql
+        );
+        let rows = query(sql)
+            .bind(tenant.0)
+            .bind(collection.name.clone())
+            .bind(filter.ids)
+            .bind(after.map(|id| id.0))
+            .bind(i64::try_from(room.saturating_add(1)).unwrap_or(i64::MAX))
+            .fetch_all(&mut **tx)
+            .await
+            .map_err(store_error)?;
+        let mut filling = page.table(collection);
+        let mut id = None;
+        for row in rows.iter().take(room) {
+            let record = record_id(row)?;
+            filling.push(row, record, &sees, true)?;
+            id = Some(record);
+        }
+        page.add(filling);
+        if let Some(record) = id {
+            last = Some(RowKey { collection: collection.name.clone(), record });
+        }
+        if rows.len() > room {
+            return Ok(page.finish(last.or_else(|| asked.after.cloned())));
+        }
+    }
+    Ok(page.finish(None))
+}
+
+/// See [`crate::store::ReadTx::backfill_remaining`].
+pub(super) async fn backfill_remaining(
+    tx: &mut Tx,
+    tenant: TenantId,
+    asked: BackfillQuery<'_>,
+) -> Result<u64, StoreError> {
+    let mut remaining = 0;
+    for (collection, after) in remaining_collections(asked.visible, asked.after) {
+        let Some(filter) = Filter::of(collection, asked.scopes) else { continue };
+        let bound = if after.is_some() { "b.id > $3::uuid" } else { "$3::uuid IS NULL" };
+        let sql = format!(
+            "SELECT count(*) FROM {} b WHERE b.tenant_id = $1 AND {bound}{}",
+            table(collection),
+            filter.sql.replace("$3", "$2")
+        );
+        let row = query(sql)
+            .bind(tenant.0)
+            .bind(filter.ids)
+            .bind(after.map(|id| id.0))
+            .fetch_one(&mut **tx)
+            .await
+            .map_err(store_error)?;
+        let count: i64 = row.try_get(0).map_err(store_error)?;
+        remaining += u64::try_from(count).unwrap_or(0);
+    }
+    Ok(remaining)
+}
+
+/// The collections from a key on, the first one with the id to continue after.
+fn remaining_collections<'a>(
+    visible: &'a Schema,
+    after: Option<&RowKey>,
+) -> impl Iterator<Item = (&'a Collection, Option<RecordId>)> {
+    let order = visible.by_priority();
+    let first = after.map_or(0, |key| rank_of(&order, &key.collection));
+    let after = after.map(|key| key.record);
+    let rest = order.into_iter().enumerate().skip(first);
+    rest.map(move |(rank, c)| (c, after.filter(|_| rank == first)))
+}
+
+fn rank_of(order: &[&Collection], name: &str) -> usize {
+    order.iter().position(|collection| collection.name == name).unwrap_or(order.len())
+}
+
+/// Which rows of a table are in some of the scopes.
+struct Filter {
+    /// Condition that follows others; `$3` are the ids.
+    sql: String,
+    ids: Vec<Uuid>,
+}
+
+impl Filter {
+    /// None if no row can be in one of the scopes.
+    fn of(collection: &Collection, scopes: &[Scope]) -> Option<Self> {
+        if collection.scopes.contains(&ScopeRule::Tenant) && scopes.contains(&Scope::tenant()) {
+            return Some(Self { sql: " AND $3::uuid[] IS NOT NULL".to_owned(), ids: Vec::new() });
+        }
+        let mut ids: BTreeSet<Uuid> = BTreeSet::new();
+        let mut columns = Vec::new();
+        for rule in &collection.scopes {
+            let ScopeRule::Entity { kind, field } = rule else { continue };
+            let before = ids.len();
+            let of_kind = scopes.iter().filter_map(|scope| scope.as_str().split_once(':'));
+            ids.extend(
+                of_kind.filter(|(k, _)| k == kind).filter_map(|(_, id)| id.parse::<Uuid>().ok()),
+            );
+            if ids.len() > before || scopes.iter().any(|s| kind_of(s) == kind) {
+                columns.push(format!("b.{} = ANY($3::uuid[])", ident(field)));
+            }
+        }
+        if columns.is_empty() {
+            return None;
+        }
+        let sql = format!(" AND ({})", columns.join(" OR "));
+        Some(Self { sql, ids: ids.into_iter().collect() })
+    }
+}
+
+fn kind_of(scope: &Scope) -> &str {
+    scope.as_str().split_once(':').map_or("", |(kind, _)| kind)
+}
+
+/// Id, version, scope columns, content. `$2` is the collection's name.
+fn select(collection: &Collection) -> String {
+    let columns: String = scope_columns(collection)
+        .into_iter()
+        .chain(collection.fields.iter().map(|f| f.name.as_str()))
+        .map(|name| format!(", b.{}", ident(name)))
+        .collect();
+    format!(
+        "SELECT b.id, r.version{columns} FROM {} b \
+         JOIN sync.rows r ON r.collection = $2 AND r.record_id = b.id",
+        table(collection)
+    )
+}
+
+/// The columns that name scopes, `id` among them, each once.
+fn scope_columns(collection: &Collection) -> Vec<&str> {
+    let mut columns = Vec::new();
+    for rule in &collection.scopes {
+        if let ScopeRule::Entity { field, .. } = rule
+            && !columns.contains(&field.as_str())
+        {
+            columns.push(field.as_str());
+        }
+    }
+    columns
+}
+
+fn record_id(row: &PgRow) -> Result<RecordId, StoreError> {
+    let id = decode::bytes(row, 0)?.map(decode::uuid).transpose()?.unwrap_or_default();
+    Ok(RecordId(id))
+}
+
+fn texts(scopes: &[Scope]) -> Vec<String> {
+    scopes.iter().map(Scope::to_string).collect()
+}
+
+/// A page that is being filled.
+#[derive(Default)]
+struct Page {
+    rows: PageRows,
+    sets: HashMap<Vec<Scope>, u32>,
+}
+
+/// A table that is being filled.
+struct Filling<'a> {
+    table: PageTable,
+    collection: &'a Collection,
+    scope_columns: Vec<&'a str>,
+    /// Sets of scopes by the values of the scope columns; none for a row in no held scope.
+    known: HashMap<Vec<Option<Uuid>>, Option<u32>>,
+    sets: HashMap<Vec<Scope>, u32>,
+    new_sets: Vec<Vec<Scope>>,
+}
+
+impl Page {
+    fn table<'a>(&mut self, collection: &'a Collection) -> Filling<'a> {
+        Filling {
+            table: PageTable {
+                collection: collection.name.clone(),
+                fields: collection.fields.iter().map(|f| f.name.clone()).collect(),
+                columns: collection.fields.iter().map(|f| Column::for_type(&f.kind)).collect(),
+                ..PageTable::default()
+            },
+            collection,
+            scope_columns: scope_columns(collection),
+            known: HashMap::new(),
+            sets: std::mem::take(&mut self.sets),
+            new_sets: std::mem::take(&mut self.rows.scope_sets),
+        }
+    }
+
+    fn add(&mut self, filled: Filling<'_>) {
+        self.sets = filled.sets;
+        self.rows.scope_sets = filled.new_sets;
+        let count = filled.table.ids.len() + filled.table.exits.len();
+        if count > 0 {
+            self.rows.count += count;
+            self.rows.tables.push(filled.table);
+        }
+    }
+
+    fn finish(self, next: Option<RowKey>) -> PageRows {
+        PageRows { next, ..self.rows }
+    }
+}
+
+impl Filling<'_> {
+    /// Appends a row, unless it is in none of the scopes that `sees` takes; `stable` says that
+    /// `sees` answers the same for every row.
+    fn push(
+        &mut self,
+        row: &PgRow,
+        id: RecordId,
+        sees: &dyn Fn(&Scope) -> bool,
+        stable: bool,
+    ) -> Result<bool, StoreError> {
+        let mut values = Vec::with_capacity(self.scope_columns.len());
+        for position in 0..self.scope_columns.len() {
+            values.push(decode::bytes(row, 2 + position)?.map(decode::uuid).transpose()?);
+        }
+        let set = match self.known.get(&values).filter(|_| stable) {
+            Some(set) => *set,
+            None => {
+                let set = self.set_of(&values, sees);
+                self.known.insert(values, set);
+                set
+            }
+        };
+        let Some(set) = set else { return Ok(false) };
+        let version = decode::bytes(row, 1)?.map(decode::bigint).transpose()?.unwrap_or_default();
+        self.table.ids.push(id);
+        self.table.versions.push(version);
+        self.table.scope_sets.push(set);
+        let first = 2 + self.scope_columns.len();
+        let fields = self.collection.fields.iter().zip(&mut self.table.columns);
+        for (position, (field, column)) in fields.enumerate() {
+            decode::push(column, &field.kind, decode::bytes(row, first + position)?)?;
+        }
+        Ok(true)
+    }
+
+    /// The index of the set of scopes that the values of the scope columns name.
+    fn set_of(&mut self, values: &[Option<Uuid>], sees: &dyn Fn(&Scope) -> bool) -> Option<u32> {
+        let mut scopes: Vec<Scope> = self
+            .collection
+            .scopes
+            .iter()
+            .filter_map(|rule| match rule {
+                ScopeRule::Tenant => Some(Scope::tenant()),
+                ScopeRule::Entity { kind, field } => {
+                    let position = self.scope_columns.iter().position(|c| c == field)?;
+                    values[position].map(|id| Scope::entity(kind, id))
+                }
+            })
+            .filter(|scope| sees(scope))
+            .collect();
+        if scopes.is_empty() {
+            return None;
+        }
+        scopes.sort();
+        scopes.dedup();
+        let new = u32::try_from(self.new_sets.len()).unwrap_or(u32::MAX);
+        let index = *self.sets.entry(scopes.clone()).or_insert(new);
+        if index == new {
+            self.new_sets.push(scopes);
+        }
+        Some(index)
+    }
+}

@@ -1,0 +1,304 @@
+//! Receipts, conflicts, grants and the audit trail. Their bodies are kept as JSON text, exactly as
+//! they are told; beside it stand the columns by which they are looked up.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sqlx::postgres::PgRow;
+use sqlx::{Postgres, Row, Transaction};
+use sync_protocol::wire::review::{Authorship, Conflict};
+use sync_protocol::{ConflictId, ReceiptId, RecordId, Scope, StreamId, TenantId, UserId};
+use uuid::Uuid;
+
+use super::error::store_error;
+use super::query;
+use crate::store::{AuditEntry, ConflictFilter, StoreError, StoredReceipt};
+
+type Tx = Transaction<'static, Postgres>;
+
+pub(super) async fn receipts(
+    tx: &mut Tx,
+    tenant: TenantId,
+    ids: &[ReceiptId],
+) -> Result<Vec<StoredReceipt>, StoreError> {
+    let rows = query("SELECT body FROM sync.receipts WHERE tenant_id = $1 AND id = ANY($2)")
+        .bind(tenant.0)
+        .bind(ids.iter().map(|id| id.0).collect::<Vec<Uuid>>())
+        .fetch_all(&mut **tx)
+        .await
+        .map_err(store_error)?;
+    rows.iter().map(|row| read(row, 0)).collect()
+}
+
+pub(super) async fn save_receipts(
+    tx: &mut Tx,
+    tenant: TenantId,
+    receipts: &[StoredReceipt],
+) -> Result<(), StoreError> {
+    let bodies = receipts.iter().map(text).collect::<Result<Vec<String>, _>>()?;
+    query(
+        "INSERT INTO sync.receipts (tenant_id, id, stream, settled_at_us, body) \
+         SELECT $1, u.id, u.stream, u.settled, u.body \
+         FROM unnest($2::uuid[], $3::uuid[], $4::bigint[], $5::text[]) AS u (id, stream, settled, body) \
+         ORDER BY u.id \
+         ON CONFLICT (tenant_id, id) DO UPDATE SET stream = EXCLUDED.stream, \
+         settled_at_us = EXCLUDED.settled_at_us, body = EXCLUDED.body, seen = false",
+    )
+    .bind(tenant.0)
+    .bind(receipts.iter().map(|r| r.receipt.id.0).collect::<Vec<Uuid>>())
+    .bind(receipts.iter().map(|r| r.stream.0).collect::<Vec<Uuid>>())
+    .bind(receipts.iter().map(|r| r.receipt.settled_at_us).collect::<Vec<i64>>())
+    .bind(bodies)
+    .execute(&mut **tx)
+    .await
+    .map_err(store_error)?;
+    Ok(())
+}
+
+pub(super) async fn mark_seen(
+    tx: &mut Tx,
+    tenant: TenantId,
+    stream: StreamId,
+    ids: &[ReceiptId],
+) -> Result<(), StoreError> {
+    query(
+        "UPDATE sync.receipts SET seen = true \
+         WHERE tenant_id = $1 AND stream = $2 AND id = ANY($3) AND NOT seen",
+    )
+    .bind(tenant.0)
+    .bind(stream.0)
+    .bind(ids.iter().map(|id| id.0).collect::<Vec<Uuid>>())
+    .execute(&mut **tx)
+    .await
+    .map_err(store_error)?;
+    Ok(())
+}
+
+/// Receipts of a stream that were settled after a snapshot; without one, the unseen. Oldest first.
+pub(super) async fn settled(
+    tx: &mut Tx,
+    tenant: TenantId,
+    stream: StreamId,
+    since: Option<&str>,
+) -> Result<Vec<StoredReceipt>, StoreError> {
+    let sql = "SELECT body FROM sync.receipts WHERE tenant_id = $1 AND stream = $2";
+    let order = "ORDER BY settled_at_us, id";
+    let rows = match since {
+        None => query(format!("{sql} AND NOT seen {order}")).bind(tenant.0).bind(stream.0),
+        Some(snapshot) => query(format!(
+            "{sql} AND stamp >= pg_snapshot_xmin($3::pg_snapshot) \
+             AND NOT pg_visible_in_snapshot(stamp, $3::pg_snapshot) {order}"
+        ))
+        .bind(tenant.0)
+        .bind(stream.0)
+        .bind(snapshot.to_owned()),
+    }
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(store_error)?;
+    rows.iter().map(|row| read(row, 0)).collect()
+}
+
+pub(super) async fn author_of(
+    tx: &mut Tx,
+    tenant: TenantId,
+    stream: StreamId,
+) -> Result<Option<Authorship>, StoreError> {
+    let row = query(
+        "SELECT body FROM sync.receipts WHERE tenant_id = $1 AND stream = $2 \
+         ORDER BY settled_at_us DESC LIMIT 1",
+    )
+    .bind(tenant.0)
+    .bind(stream.0)
+    .fetch_optional(&mut **tx)
+    .await
+    .map_err(store_error)?;
+    row.map(|row| read(&row, 0).map(|stored: StoredReceipt| stored.by)).transpose()
+}
+
+pub(super) async fn grant(
+    tx: &mut Tx,
+    tenant: TenantId,
+    user: UserId,
+    scope: &Scope,
+) -> Result<(), StoreError> {
+    query(
+        "INSERT INTO sync.grants AS g (tenant_id, user_id, scope) VALUES ($1, $2, $3) \
+         ON CONFLICT (tenant_id, user_id, scope) DO UPDATE SET gone = false WHERE g.gone",
+    )
+    .bind(tenant.0)
+    .bind(user.0)
+    .bind(scope.as_str().to_owned())
+    .execute(&mut **tx)
+    .await
+    .map_err(store_error)?;
+    Ok(())
+}
+
+pub(super) async fn open_conflicts(
+    tx: &mut Tx,
+    tenant: TenantId,
+    collection: &str,
+    records: &[RecordId],
+) -> Result<Vec<Conflict>, StoreError> {
+    let rows = query(
+        "SELECT body FROM sync.conflicts WHERE tenant_id = $1 AND collection = $2 \
+         AND record_id = ANY($3) AND status IN ('open', 'claimed') \
+         ORDER BY opened_at_us, id FOR UPDATE",
+    )
+    .bind(tenant.0)
+    .bind(collection.to_owned())
+    .bind(records.iter().map(|id| id.0).collect::<Vec<Uuid>>())
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(store_error)?;
+    rows.iter().map(|row| read(row, 0)).collect()
+}
+
+pub(super) async fn lock_conflict(
+    tx: &mut Tx,
+    tenant: TenantId,
+    id: ConflictId,
+) -> Result<Option<Conflict>, StoreError> {
+    let row = query("SELECT body FROM sync.conflicts WHERE tenant_id = $1 AND id = $2 FOR UPDATE")
+        .bind(tenant.0)
+        .bind(id.0)
+        .fetch_optional(&mut **tx)
+        .await
+        .map_err(store_error)?;
+    row.map(|row| read(&row, 0)).transpose()
+}
+
+pub(super) async fn save_conflict(
+    tx: &mut Tx,
+    tenant: TenantId,
+    conflict: &Conflict,
+) -> Result<(), StoreError> {
+    query(
+        "INSERT INTO sync.conflicts (tenant_id, id, collection, record_id, status, severity, \
+         opened_at_us, revision, body) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+         ON CONFLICT (tenant_id, id) DO UPDATE SET status = EXCLUDED.status, \
+         severity = EXCLUDED.severity, opened_at_us = EXCLUDED.opened_at_us, \
+         revision = EXCLUDED.revision, body = EXCLUDED.body",
+    )
+    .bind(tenant.0)
+    .bind(conflict.id.0)
+    .bind(conflict.collection.clone())
+    .bind(conflict.record.0)
+    .bind(word(&conflict.status)?)
+    .bind(word(&conflict.severity)?)
+    .bind(conflict.opened_at_us)
+    .bind(conflict.revision)
+    .bind(text(conflict)?)
+    .execute(&mut **tx)
+    .await
+    .map_err(store_error)?;
+    Ok(())
+}
+
+/// Conflicts, oldest first. A row is in the scopes that it is in now; a deleted one in those that
+/// it was in when it was deleted.
+pub(super) async fn conflicts(
+    tx: &mut Tx,
+    tenant: TenantId,
+    filter: &ConflictFilter,
+) -> Result<Vec<Conflict>, StoreError> {
+    let status = filter.status.iter().map(word).collect::<Result<Vec<String>, _>>()?;
+    let severity = filter.severity.as_ref().map(word).transpose()?;
+    let scopes: Vec<String> = filter.scopes.iter().map(Scope::to_string).collect();
+    let rows = query(
+        "SELECT c.body FROM sync.conflicts c WHERE c.tenant_id = $1 \
+         AND (cardinality($2::text[]) = 0 OR c.status = ANY($2::text[])) \
+         AND ($3::text IS NULL OR c.severity = $3::text) \
+         AND c.collection = ANY($4::text[]) \
+         AND ($5::uuid IS NULL OR c.id = $5::uuid) \
+         AND ($6::bigint IS NULL OR c.opened_at_us >= $6::bigint) \
+         AND ($7::bigint IS NULL OR c.opened_at_us < $7::bigint) \
+         AND ($8::bigint IS NULL OR (c.opened_at_us, c.id) > ($8::bigint, $9::uuid)) \
+         AND EXISTS (SELECT FROM sync.memberships m JOIN sync.rows r \
+           ON r.tenant_id = m.tenant_id AND r.collection = m.collection AND r.record_id = m.record_id \
+           WHERE m.tenant_id = $1 AND m.collection = c.collection AND m.record_id = c.record_id \
+           AND m.scope = ANY($10::text[]) \
+           AND (NOT m.gone OR (r.deleted_v IS NOT NULL AND m.stamp = r.stamp))) \
+         ORDER BY c.opened_at_us, c.id LIMIT $11",
+    )
+    .bind(tenant.0)
+    .bind(status)
+    .bind(severity)
+    .bind(filter.collections.clone())
+    .bind(filter.id.map(|id| id.0))
+    .bind(filter.opened_after_us)
+    .bind(filter.opened_before_us)
+    .bind(filter.after.map(|after| after.0))
+    .bind(filter.after.map(|after| after.1.0))
+    .bind(scopes)
+    .bind(i64::try_from(filter.limit).unwrap_or(i64::MAX))
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(store_error)?;
+    rows.iter().map(|row| read(row, 0)).collect()
+}
+
+pub(super) async fn audit(
+    tx: &mut Tx,
+    tenant: TenantId,
+    entry: &AuditEntry,
+) -> Result<(), StoreError> {
+    query(
+        "INSERT INTO sync.audit (tenant_id, at_us, user_id, action, conflict_id, detail) \
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(tenant.0)
+    .bind(entry.at_us)
+    .bind(entry.user.map(|id| id.0))
+    .bind(entry.action.clone())
+    .bind(entry.conflict.map(|id| id.0))
+    .bind(text(&entry.detail)?)
+    .execute(&mut **tx)
+    .await
+    .map_err(store_error)?;
+    Ok(())
+}
+
+pub(super) async fn audit_trail(
+    tx: &mut Tx,
+    tenant: TenantId,
+    conflict: ConflictId,
+) -> Result<Vec<AuditEntry>, StoreError> {
+    let rows = query(
+        "SELECT at_us, user_id, action, conflict_id, detail FROM sync.audit \
+         WHERE tenant_id = $1 AND conflict_id = $2 ORDER BY seq",
+    )
+    .bind(tenant.0)
+    .bind(conflict.0)
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(store_error)?;
+    rows.iter()
+        .map(|row| {
+            Ok(AuditEntry {
+                at_us: row.try_get(0).map_err(store_error)?,
+                user: row.try_get::<Option<Uuid>, _>(1).map_err(store_error)?.map(UserId),
+                action: row.try_get(2).map_err(store_error)?,
+                conflict: row.try_get::<Option<Uuid>, _>(3).map_err(store_error)?.map(ConflictId),
+                detail: read(row, 4)?,
+            })
+        })
+        .collect()
+}
+
+fn read<T: DeserializeOwned>(row: &PgRow, index: usize) -> Result<T, StoreError> {
+    let text: String = row.try_get(index).map_err(store_error)?;
+    serde_json::from_str(&text).map_err(|e| StoreError::Internal(format!("a stored document: {e}")))
+}
+
+fn text<T: Serialize>(document: &T) -> Result<String, StoreError> {
+    serde_json::to_string(document).map_err(|e| StoreError::Internal(e.to_string()))
+}
+
+/// The word by which an enum goes in JSON.
+fn word<T: Serialize>(value: &T) -> Result<String, StoreError> {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => Ok(word),
+        _ => Err(StoreError::Internal("not a word".to_owned())),
+    }
+}

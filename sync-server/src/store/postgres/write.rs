@@ -1,0 +1,282 @@
+//! A transaction that writes: READ COMMITTED, so that each statement sees what was committed while
+//! it waited for locks.
+//!
+//! Rows are locked in key order, base row before its bookkeeping entry, which is the order in which
+//! plain SQL and the capture triggers take the same two locks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+use sqlx::postgres::PgRow;
+use sqlx::{Postgres, Row, Transaction};
+use sync_protocol::merge::{Change, RowMeta};
+use sync_protocol::schema::Collection;
+use sync_protocol::wire::review::{Authorship, Conflict};
+use sync_protocol::{
+    ConflictId, DeviceId, Fields, ReceiptId, RecordId, RowVersion, Scope, StreamId, TenantId,
+    UserId, Value,
+};
+use uuid::Uuid;
+
+use super::ddl::table;
+use super::error::store_error;
+use super::quote::ident;
+use super::{decode, query, records, write_rows};
+use crate::store::{AuditEntry, RowWrite, StoreError, StoredReceipt, StoredRow, WriteTx};
+
+/// See the module's documentation.
+pub(super) struct PgWrite {
+    pub tx: Transaction<'static, Postgres>,
+    pub tenant: TenantId,
+}
+
+/// How rows are read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lock {
+    /// Until the end of the transaction.
+    Write,
+    /// Not at all.
+    None,
+}
+
+#[async_trait]
+impl WriteTx for PgWrite {
+    async fn write_as(&mut self, writer: StreamId) -> Result<(), StoreError> {
+        query("SELECT set_config('campo.stream', $1, true)")
+            .bind(super::stream_setting(writer))
+            .execute(&mut *self.tx)
+            .await
+            .map_err(store_error)?;
+        Ok(())
+    }
+
+    async fn lock_device(&mut self, device: DeviceId) -> Result<(), StoreError> {
+        query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
+            .bind(format!("campo device {} {device}", self.tenant))
+            .execute(&mut *self.tx)
+            .await
+            .map_err(store_error)?;
+        Ok(())
+    }
+
+    async fn scopes_of(&mut self, user: UserId) -> Result<BTreeSet<Scope>, StoreError> {
+        let rows = query(
+            "SELECT scope FROM sync.grants WHERE tenant_id = $1 AND user_id = $2 AND NOT gone",
+        )
+        .bind(self.tenant.0)
+        .bind(user.0)
+        .fetch_all(&mut *self.tx)
+        .await
+        .map_err(store_error)?;
+        rows.iter().map(|row| scope(row, 0)).collect()
+    }
+
+    async fn receipts(&mut self, ids: &[ReceiptId]) -> Result<Vec<StoredReceipt>, StoreError> {
+        records::receipts(&mut self.tx, self.tenant, ids).await
+    }
+
+    async fn lock_rows(
+        &mut self,
+        collection: &Collection,
+        ids: &[RecordId],
+    ) -> Result<BTreeMap<RecordId, StoredRow>, StoreError> {
+        rows(&mut self.tx, self.tenant, collection, ids, Lock::Write).await
+    }
+
+    async fn rows(
+        &mut self,
+        collection: &Collection,
+        ids: &[RecordId],
+    ) -> Result<BTreeMap<RecordId, StoredRow>, StoreError> {
+        rows(&mut self.tx, self.tenant, collection, ids, Lock::None).await
+    }
+
+    async fn grant(&mut self, user: UserId, scope: &Scope) -> Result<(), StoreError> {
+        records::grant(&mut self.tx, self.tenant, user, scope).await
+    }
+
+    async fn author_of(&mut self, stream: StreamId) -> Result<Option<Authorship>, StoreError> {
+        records::author_of(&mut self.tx, self.tenant, stream).await
+    }
+
+    async fn find_by_natural_key(
+        &mut self,
+        collection: &Collection,
+        keys: &[Vec<Value>],
+    ) -> Result<Vec<Option<RecordId>>, StoreError> {
+        write_rows::find_by_natural_key(&mut self.tx, self.tenant, collection, keys).await
+    }
+
+    async fn write_rows(
+        &mut self,
+        collection: &Collection,
+        writes: &[RowWrite],
+    ) -> Result<Vec<RowVersion>, StoreError> {
+        write_rows::write_rows(&mut self.tx, self.tenant, collection, writes).await
+    }
+
+    async fn savepoint(&mut self) -> Result<(), StoreError> {
+        self.run("SAVEPOINT campo").await
+    }
+
+    async fn release_savepoint(&mut self) -> Result<(), StoreError> {
+        self.run("RELEASE SAVEPOINT campo").await
+    }
+
+    async fn rollback_to_savepoint(&mut self) -> Result<(), StoreError> {
+        self.run("ROLLBACK TO SAVEPOINT campo; RELEASE SAVEPOINT campo").await
+    }
+
+    async fn save_receipts(&mut self, receipts: &[StoredReceipt]) -> Result<(), StoreError> {
+        records::save_receipts(&mut self.tx, self.tenant, receipts).await
+    }
+
+    async fn mark_seen(&mut self, stream: StreamId, ids: &[ReceiptId]) -> Result<(), StoreError> {
+        records::mark_seen(&mut self.tx, self.tenant, stream, ids).await
+    }
+
+    async fn open_conflicts(
+        &mut self,
+        collection: &str,
+        records: &[RecordId],
+    ) -> Result<Vec<Conflict>, StoreError> {
+        records::open_conflicts(&mut self.tx, self.tenant, collection, records).await
+    }
+
+    async fn lock_conflict(&mut self, id: ConflictId) -> Result<Option<Conflict>, StoreError> {
+        records::lock_conflict(&mut self.tx, self.tenant, id).await
+    }
+
+    async fn save_conflict(&mut self, conflict: &Conflict) -> Result<(), StoreError> {
+        records::save_conflict(&mut self.tx, self.tenant, conflict).await
+    }
+
+    async fn audit(&mut self, entry: &AuditEntry) -> Result<(), StoreError> {
+        records::audit(&mut self.tx, self.tenant, entry).await
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        self.tx.commit().await.map_err(store_error)
+    }
+}
+
+impl PgWrite {
+    async fn run(&mut self, sql: &'static str) -> Result<(), StoreError> {
+        sqlx::raw_sql(sql).execute(&mut *self.tx).await.map_err(store_error)?;
+        Ok(())
+    }
+}
+
+/// Rows with their bookkeeping, deleted ones included. Locked, they are locked in key order.
+pub(super) async fn rows(
+    tx: &mut Transaction<'static, Postgres>,
+    tenant: TenantId,
+    collection: &Collection,
+    ids: &[RecordId],
+    lock: Lock,
+) -> Result<BTreeMap<RecordId, StoredRow>, StoreError> {
+    let wanted: BTreeSet<Uuid> = ids.iter().map(|id| id.0).collect();
+    let mut found = live_rows(tx, tenant, collection, &wanted, lock).await?;
+    let missing: Vec<Uuid> =
+        wanted.into_iter().filter(|id| !found.contains_key(&RecordId(*id))).collect();
+    if missing.is_empty() {
+        return Ok(found);
+    }
+    let sql = format!(
+        "SELECT record_id, version, born_w, born_t, born_u, fields, \
+         deleted_v, deleted_w, deleted_t, deleted_u, tombstone FROM sync.rows \
+         WHERE tenant_id = $1 AND collection = $2 AND record_id = ANY($3) ORDER BY record_id{}",
+        if lock == Lock::Write { " FOR NO KEY UPDATE" } else { "" }
+    );
+    let deleted = query(sql)
+        .bind(tenant.0)
+        .bind(&collection.name)
+        .bind(missing)
+        .fetch_all(&mut **tx)
+        .await
+        .map_err(store_error)?;
+    for row in &deleted {
+        let Some(version) = row.try_get::<Option<i64>, _>(6).map_err(store_error)? else {
+            return Err(StoreError::Busy("a row came while it was read".to_owned()));
+        };
+        let mut meta = meta(row)?;
+        meta.deleted = Some(Change {
+            version,
+            writer: StreamId(row.try_get(7).map_err(store_error)?),
+            at_us: row.try_get(8).map_err(store_error)?,
+            uncertain: row.try_get(9).map_err(store_error)?,
+        });
+        let tombstone = decode::bytes(row, 10)?.map(decode::json).transpose()?.unwrap_or_default();
+        let id = RecordId(row.try_get(0).map_err(store_error)?);
+        found.insert(id, StoredRow { fields: tombstone_fields(collection, &tombstone), meta });
+    }
+    Ok(found)
+}
+
+async fn live_rows(
+    tx: &mut Transaction<'static, Postgres>,
+    tenant: TenantId,
+    collection: &Collection,
+    ids: &BTreeSet<Uuid>,
+    lock: Lock,
+) -> Result<BTreeMap<RecordId, StoredRow>, StoreError> {
+    let columns: String =
+        collection.fields.iter().map(|f| format!(", b.{}", ident(&f.name))).collect();
+    let sql = format!(
+        "SELECT b.id, r.version, r.born_w, r.born_t, r.born_u, r.fields{columns} FROM {} b \
+         JOIN sync.rows r ON r.tenant_id = b.tenant_id AND r.collection = $2 AND r.record_id = b.id \
+         WHERE b.tenant_id = $1 AND b.id = ANY($3) ORDER BY b.id{}",
+        table(collection),
+        if lock == Lock::Write { " FOR NO KEY UPDATE OF b, r" } else { "" }
+    );
+    let rows = query(sql)
+        .bind(tenant.0)
+        .bind(&collection.name)
+        .bind(ids.iter().copied().collect::<Vec<_>>())
+        .fetch_all(&mut **tx)
+        .await
+        .map_err(store_error)?;
+    let mut found = BTreeMap::new();
+    for row in &rows {
+        let mut fields = Fields::new();
+        for (position, field) in collection.fields.iter().enumerate() {
+            let value = decode::value(&field.kind, decode::bytes(row, 6 + position)?)?;
+            fields.insert(field.name.clone(), value);
+        }
+        let id = RecordId(row.try_get(0).map_err(store_error)?);
+        found.insert(id, StoredRow { fields, meta: meta(row)? });
+    }
+    Ok(found)
+}
+
+/// Version, insertion and fields, in columns 1 to 5.
+fn meta(row: &PgRow) -> Result<RowMeta, StoreError> {
+    let fields = decode::bytes(row, 5)?.map(decode::json).transpose()?.unwrap_or_default();
+    let fields = serde_json::from_value(fields)
+        .map_err(|e| StoreError::Internal(format!("sync.rows.fields: {e}")))?;
+    let born = Change {
+        version: 1,
+        writer: StreamId(row.try_get(2).map_err(store_error)?),
+        at_us: row.try_get(3).map_err(store_error)?,
+        uncertain: row.try_get(4).map_err(store_error)?,
+    };
+    Ok(RowMeta { version: row.try_get(1).map_err(store_error)?, born, fields, deleted: None })
+}
+
+/// The content of a tombstone. A field that was added since has its default.
+pub(super) fn tombstone_fields(collection: &Collection, tombstone: &serde_json::Value) -> Fields {
+    collection
+        .fields
+        .iter()
+        .map(|field| {
+            let kept = tombstone.get(&field.name).and_then(|json| field.limit(Some(json)));
+            (field.name.clone(), kept.unwrap_or_else(|| field.default_value()))
+        })
+        .collect()
+}
+
+/// A scope in a text column.
+pub(super) fn scope(row: &PgRow, index: usize) -> Result<Scope, StoreError> {
+    let text: String = row.try_get(index).map_err(store_error)?;
+    text.parse().map_err(|e| StoreError::Internal(format!("a stored scope: {e}")))
+}

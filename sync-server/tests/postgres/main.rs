@@ -1,0 +1,9 @@
+//! The PostgreSQL store from outside, on a private cluster: capture, the wall between tenants, the
+//! race of writers and readers.
+
+#[path = "../../../system-tests/src/postgres.rs"]
+mod cluster;
+
+mod capture;
+mod setting;
+mod store;
