@@ -130,3 +130,117 @@ pub fn difference_to_json(kind: &FieldType, units: i64) -> serde_json::Value {
         kind => Value::Integer(units).to_json(kind),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn collection() -> Collection {
+        serde_json::from_value(json!({
+            "name": "articulos", "vertical": "almacen", "scopes": [], "read": "r", "write": "w",
+            "fields": [
+                { "name": "nombre", "type": { "name": "text" } },
+                { "name": "existencia", "type": { "name": "decimal", "scale": 2 }, "merge": "counter" },
+                { "name": "etiquetas", "type": { "name": "set" }, "merge": "set" },
+            ]
+        }))
+        .expect("well formed")
+    }
+
+    fn mutation(kind: &str, content: serde_json::Value) -> Mutation {
+        let mut json = json!({
+            "collection": "articulos", "record": "01970000-0000-7000-8000-000000000001", "kind": kind
+        });
+        let content = content.as_object().expect("an object").clone();
+        json.as_object_mut().expect("an object").extend(content);
+        serde_json::from_value(json).expect("well formed")
+    }
+
+    fn row(name: &str, units: i64, tags: &[&str]) -> Fields {
+        let tags = tags.iter().map(|&tag| tag.to_owned()).collect();
+        Fields::from([
+            ("nombre".to_owned(), Value::Text(name.to_owned())),
+            ("existencia".to_owned(), Value::Decimal(units)),
+            ("etiquetas".to_owned(), Value::Set(tags)),
+        ])
+    }
+
+    #[test]
+    fn without_edits_the_view_is_the_servers_row() {
+        let server = row("a", 100, &["x"]);
+        assert_eq!(view(&collection(), Some(&server), []), Some(server.clone()));
+        assert_eq!(view(&collection(), None, []), None);
+    }
+
+    #[test]
+    fn others_sales_show_through_ones_own() {
+        let edits = [
+            mutation("update", json!({ "add": { "existencia": "-3.00" } })),
+            mutation("update", json!({ "add": { "existencia": "-0.50" } })),
+        ];
+        let seen = |units| view(&collection(), Some(&row("a", units, &[])), &edits);
+        assert_eq!(seen(1000), Some(row("a", 650, &[])));
+        assert_eq!(seen(700), Some(row("a", 350, &[])), "somebody else sold three");
+    }
+
+    #[test]
+    fn sets_change_element_by_element() {
+        let edit = mutation(
+            "update",
+            json!({ "elements": { "etiquetas": { "add": ["n"], "remove": ["a"] } } }),
+        );
+        let server = row("a", 0, &["a", "b", "theirs"]);
+        assert_eq!(
+            view(&collection(), Some(&server), [&edit]),
+            Some(row("a", 0, &["b", "n", "theirs"]))
+        );
+    }
+
+    #[test]
+    fn the_author_sees_their_own_value_whatever_the_server_has() {
+        let edits = [
+            mutation("update", json!({ "set": { "nombre": "mine" } })),
+            mutation("update", json!({ "set": { "nombre": "mine too" } })),
+        ];
+        let seen = view(&collection(), Some(&row("theirs", 0, &[])), &edits);
+        assert_eq!(seen, Some(row("mine too", 0, &[])));
+    }
+
+    #[test]
+    fn an_inserted_row_is_there_before_the_server_has_it_and_not_twice_after() {
+        let insert = mutation(
+            "insert",
+            json!({ "set": { "nombre": "a", "existencia": "1.00", "etiquetas": ["x"] } }),
+        );
+        let edit = mutation("update", json!({ "add": { "existencia": "2.00" } }));
+        let expected = Some(row("a", 300, &["x"]));
+        assert_eq!(view(&collection(), None, [&insert, &edit]), expected);
+        let arrived = row("a", 100, &["x"]);
+        assert_eq!(view(&collection(), Some(&arrived), [&insert, &edit]), expected);
+    }
+
+    #[test]
+    fn deletion_hides_and_restoration_brings_back_what_it_hid() {
+        let edit = mutation("update", json!({ "set": { "nombre": "b" } }));
+        let (delete, restore) = (mutation("delete", json!({})), mutation("restore", json!({})));
+        let server = row("a", 100, &[]);
+        assert_eq!(view(&collection(), Some(&server), [&edit, &delete]), None);
+        let back = view(&collection(), Some(&server), [&edit, &delete, &restore]);
+        assert_eq!(back, Some(row("b", 100, &[])));
+        assert_eq!(view(&collection(), None, [&restore]), None, "it comes with the pull");
+    }
+
+    #[test]
+    fn an_update_of_a_row_that_is_not_there_shows_nothing() {
+        let edit = mutation("update", json!({ "set": { "nombre": "b" } }));
+        assert_eq!(view(&collection(), None, [&edit]), None);
+    }
+
+    #[test]
+    fn edits_of_fields_that_the_schema_lost_are_skipped() {
+        let edit = mutation("update", json!({ "set": { "gone": "x", "nombre": "b" } }));
+        assert_eq!(view(&collection(), Some(&row("a", 0, &[])), [&edit]), Some(row("b", 0, &[])));
+    }
+}

@@ -265,7 +265,7 @@ impl Transport for HttpTransport {
             );
         }
         let mut body = Body::new(response)?;
-        let mut frames = FrameReader::default();
+        let mut frames = FrameReader;
         while let Some(bytes) = body.next().await? {
             frames.feed(&bytes);
             while let Some(page) =
