@@ -5,5 +5,7 @@
 mod cluster;
 
 mod capture;
+mod consistency;
+mod model;
 mod setting;
 mod store;
