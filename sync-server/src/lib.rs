@@ -3,8 +3,15 @@
 pub mod auth;
 pub mod cli;
 pub mod clock;
+pub mod config;
+pub mod database;
 pub mod http;
 pub mod pull;
 pub mod push;
 pub mod review;
+pub mod schema_files;
+pub mod server;
 pub mod store;
+
+pub use config::{Config, Database};
+pub use server::{RunningServer, ServeError, serve};

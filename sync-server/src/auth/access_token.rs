@@ -65,11 +65,7 @@ impl AccessTokens {
     pub fn new(key: &[u8]) -> Self {
         let mut rules = time_checked_by_us(Algorithm::HS256);
         rules.set_issuer(&[OWN_ISSUER]);
-        Self {
-            sign: EncodingKey::from_secret(key),
-            verify: DecodingKey::from_secret(key),
-            rules,
-        }
+        Self { sign: EncodingKey::from_secret(key), verify: DecodingKey::from_secret(key), rules }
     }
 
     /// A signed token.

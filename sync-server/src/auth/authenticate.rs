@@ -82,8 +82,8 @@ impl Authenticator {
             #[serde(default)]
             iss: String,
         }
-        let named: Named =
-            jsonwebtoken::dangerous::insecure_decode_claims(token).map_err(|error| invalid(&error))?;
+        let named: Named = jsonwebtoken::dangerous::insecure_decode_claims(token)
+            .map_err(|error| invalid(&error))?;
         if named.iss == OWN_ISSUER {
             return Ok((self.own.read(token, now_us)?, true));
         }

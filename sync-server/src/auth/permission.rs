@@ -32,11 +32,10 @@ pub fn check(access: Access, caller: &Caller) -> Result<(), Problem> {
     match access {
         Access::Public | Access::Authenticated => Ok(()),
         Access::Needs(permission) if caller.may(permission) => Ok(()),
-        Access::Needs(permission) => {
-            Err(Problem::new(403, "forbidden", "You may not do this").detail(format!(
+        Access::Needs(permission) => Err(Problem::new(403, "forbidden", "You may not do this")
+            .detail(format!(
                 "this needs the permission `{permission}`; ask an administrator for a role with it"
-            )))
-        }
+            ))),
     }
 }
 

@@ -41,8 +41,7 @@ impl RefreshToken {
     /// Reads a token that came with a request.
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
-        let bytes: [u8; 16 + RANDOM_BYTES] =
-            URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
+        let bytes: [u8; 16 + RANDOM_BYTES] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
         let tenant = Uuid::from_slice(&bytes[..16]).ok()?;
         Some(Self { tenant: TenantId(tenant), bytes })
     }

@@ -48,8 +48,7 @@ impl Sessions {
     pub async fn login(&self, request: LoginRequest, from: IpAddr) -> Result<Session, Problem> {
         check(&request)?;
         let now_us = self.clock.now_us();
-        let attempt =
-            self.throttle.attempt(&request.tenant, &request.user, from, now_us)?;
+        let attempt = self.throttle.attempt(&request.tenant, &request.user, from, now_us)?;
         let found = self.account(&request).await.map_err(|error| failed(&error))?;
         let hash = found.as_ref().map(|(_, account)| account.password_hash.clone());
         if !self.passwords.verify(request.password, hash).await? {
@@ -67,10 +66,7 @@ impl Sessions {
         self.admit(tenant, &account, &device).await?;
         let token = RefreshToken::draw(tenant)?;
         let stored = new_token(&token, &account, device.id, now_us);
-        self.store
-            .start_refresh_family(tenant, &stored)
-            .await
-            .map_err(|error| failed(&error))?;
+        self.store.start_refresh_family(tenant, &stored).await.map_err(|error| failed(&error))?;
         self.session(tenant, account, device.id, &token, now_us)
     }
 
@@ -244,6 +240,10 @@ fn refresh_refused() -> Problem {
 }
 
 fn refresh_reused() -> Problem {
-    Problem::new(401, "refresh_token_reused", "The session was ended because a token was used twice")
-        .detail("a copy of it may be in other hands; log in again, edits stay on the device")
+    Problem::new(
+        401,
+        "refresh_token_reused",
+        "The session was ended because a token was used twice",
+    )
+    .detail("a copy of it may be in other hands; log in again, edits stay on the device")
 }

@@ -209,8 +209,9 @@ mod tests {
     #[test]
     fn attempts_at_the_same_moment_all_count() {
         let throttle = Throttle::default();
-        let running: Vec<_> =
-            (0..ACCOUNT_FREE).map(|_| throttle.attempt("obra", "juan", ADDRESS, 0).unwrap()).collect();
+        let running: Vec<_> = (0..ACCOUNT_FREE)
+            .map(|_| throttle.attempt("obra", "juan", ADDRESS, 0).unwrap())
+            .collect();
         assert!(throttle.attempt("obra", "juan", ADDRESS, 0).is_err());
         drop(running);
     }

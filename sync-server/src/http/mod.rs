@@ -1,1 +1,109 @@
-//! The HTTP interface: a file for each route.
+//! The HTTP API under `/mobile/api/v1`.
+//!
+//! The folder is the URL and the file is what is done there; each file reads in one order: its
+//! entry in the OpenAPI document, the handler, tests. A request's way:
+//!
+//! ```text
+//!  id and span ─ panic guard ─ turn ─ time limit ─► route's Access ─► body, ids ─► domain ─► answer
+//!  guard.rs ───────────────────────────────────►   route.rs      body.rs, extract.rs
+//! ```
+//!
+//! [`routes`] is the one list: router, OpenAPI document and the tests that try every endpoint with
+//! bad tokens are made from it, so a new endpoint cannot be forgotten by any of them. Every refusal
+//! is a problem document ([`problem`]).
+
+pub mod app;
+pub mod auth;
+pub mod body;
+pub mod conflicts;
+pub mod extract;
+pub mod guard;
+pub mod health;
+pub mod json_depth;
+pub mod openapi;
+pub mod problem;
+pub mod receipts;
+pub mod route;
+pub mod schema;
+pub mod sync;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{Method, Uri};
+use axum::middleware::from_fn_with_state;
+use sync_protocol::problem::Problem;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{And, NotForContentType, Predicate, SizeAbove};
+
+pub use app::{App, HttpSettings};
+use problem::Refusal;
+use route::Route;
+
+/// Where the API begins.
+pub const PREFIX: &str = "/mobile/api/v1";
+/// Answers shorter than this are not worth compressing, in bytes.
+const COMPRESSED_FROM_BYTES: u64 = 512;
+
+/// Every endpoint.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![
+        health::route(),
+        openapi::route(),
+        auth::login::route(),
+        auth::refresh::route(),
+        auth::logout::route(),
+        schema::route(),
+        sync::push::route(),
+        sync::pull::route(),
+        receipts::route(),
+        conflicts::list::route(),
+        conflicts::show::route(),
+        conflicts::claim::route(),
+        conflicts::ask::route(),
+        conflicts::answer::route(),
+        conflicts::resolve::route(),
+        conflicts::resolve_many::route(),
+        conflicts::undo::route(),
+    ]
+}
+
+/// The router of all endpoints.
+pub fn router(app: &Arc<App>) -> Router {
+    let mut router = Router::new();
+    for route in routes() {
+        router = router.route(route.path, route.guarded(app));
+    }
+    router
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(not_found)
+        .with_state(app.clone())
+        .layer(from_fn_with_state(app.clone(), guard::time_limit))
+        .layer(from_fn_with_state(app.clone(), guard::turn))
+        .layer(guard::panics())
+        .layer(CompressionLayer::new().compress_when(worth_compressing()))
+        .layer(from_fn_with_state(app.clone(), guard::span))
+}
+
+/// Pages in the binary form compress themselves, frame by frame, so that none waits in a buffer.
+fn worth_compressing() -> And<SizeAbove, NotForContentType> {
+    SizeAbove::new(COMPRESSED_FROM_BYTES)
+        .and(NotForContentType::const_new(sync_protocol::wire::pull::COLUMNAR_MEDIA_TYPE))
+}
+
+async fn not_found(uri: Uri) -> Refusal {
+    let what = if uri.path().starts_with(PREFIX) {
+        format!("see {PREFIX}/openapi.json for what there is")
+    } else {
+        format!("the API begins at {PREFIX}")
+    };
+    Refusal(Problem::new(404, "not_found", "There is nothing at this address").detail(what))
+}
+
+async fn method_not_allowed(method: Method) -> Refusal {
+    Refusal(
+        Problem::new(405, "method_not_allowed", "This address does not know that method")
+            .detail(format!("{method} is not possible here; the header `Allow` says what is")),
+    )
+}

@@ -1,0 +1,5 @@
+//! `auth/…`: sessions.
+
+pub mod login;
+pub mod logout;
+pub mod refresh;

@@ -1,0 +1,53 @@
+//! `POST conflicts/{id}/ask`: asks the authors something.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::Method;
+use axum::routing::post;
+use sync_protocol::ConflictId;
+use sync_protocol::wire::review::{Conflict, NoteRequest};
+
+use crate::auth::caller::Caller;
+use crate::auth::permission::Access;
+use crate::http::app::App;
+use crate::http::body::JsonBody;
+use crate::http::extract::PathId;
+use crate::http::openapi::operation::{Answer, Operation};
+use crate::http::problem::Refusal;
+use crate::http::route::Route;
+use crate::review;
+
+/// The endpoint.
+pub(in crate::http) fn route() -> Route {
+    Route {
+        method: Method::POST,
+        path: "/mobile/api/v1/conflicts/{id}/ask",
+        access: Access::Needs(review::RESOLVE_PERMISSION),
+        handler: post(handle),
+        operation: Operation {
+            id: "askAboutConflict",
+            tag: "review",
+            summary: "Ask the authors something",
+            description: "",
+            parameters: &[],
+            request: Some("NoteRequest"),
+            answer: Answer::Json("Conflict"),
+            problems: &[
+                (404, "unknown_conflict"),
+                (409, "conflict_closed"),
+                (422, "out_of_limits"),
+            ],
+        },
+    }
+}
+
+async fn handle(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    PathId(id): PathId<ConflictId>,
+    JsonBody(request): JsonBody<NoteRequest>,
+) -> Result<Json<Conflict>, Refusal> {
+    Ok(Json(review::ask(app.review_context(&caller), id, request).await?))
+}

@@ -1,0 +1,54 @@
+//! `POST conflicts/{id}/resolve`: decides a conflict.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::Method;
+use axum::routing::post;
+use sync_protocol::ConflictId;
+use sync_protocol::wire::review::{Conflict, ResolveRequest};
+
+use crate::auth::caller::Caller;
+use crate::auth::permission::Access;
+use crate::http::app::App;
+use crate::http::body::JsonBody;
+use crate::http::extract::PathId;
+use crate::http::openapi::operation::{Answer, Operation};
+use crate::http::problem::Refusal;
+use crate::http::route::Route;
+use crate::review;
+
+/// The endpoint.
+pub(in crate::http) fn route() -> Route {
+    Route {
+        method: Method::POST,
+        path: "/mobile/api/v1/conflicts/{id}/resolve",
+        access: Access::Needs(review::RESOLVE_PERMISSION),
+        handler: post(handle),
+        operation: Operation {
+            id: "resolveConflict",
+            tag: "review",
+            summary: "Decide a conflict",
+            description: "The decision names the revision that it was taken on. It reaches every device as any change does, and the receipts of the edits say what became of them.",
+            parameters: &[],
+            request: Some("ResolveRequest"),
+            answer: Answer::Json("Conflict"),
+            problems: &[
+                (404, "unknown_conflict"),
+                (409, "conflict_changed"),
+                (409, "conflict_closed"),
+                (422, "out_of_limits"),
+            ],
+        },
+    }
+}
+
+async fn handle(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    PathId(id): PathId<ConflictId>,
+    JsonBody(request): JsonBody<ResolveRequest>,
+) -> Result<Json<Conflict>, Refusal> {
+    Ok(Json(review::resolve(app.review_context(&caller), id, request).await?))
+}
