@@ -1,15 +1,18 @@
 //! One suite of behaviour for every store. A case is a function of a [`Bench`]; the list at the end
 //! of this file runs each case on each store.
 
+mod accounts;
 mod bench;
 mod model;
 mod paging;
+mod receipts;
+mod review;
 mod rows;
+mod transactions;
 
-use bench::Bench;
-use bench::sqlite;
+use bench::{Bench, sqlite};
 
-/// Runs cases on every store: `suite! { module: case, case; module: … }`.
+/// Runs cases on every store.
 macro_rules! suite {
     ($($module:ident: $($case:ident),+ $(,)?;)+) => {
         mod on_sqlite {
@@ -28,5 +31,46 @@ macro_rules! suite {
 suite! {
     rows: an_insertion_is_version_1_with_its_writer,
         an_update_raises_the_version_and_notes_each_changed_field,
-        every_type_comes_back_as_it_was_written;
+        every_type_comes_back_as_it_was_written,
+        a_deletion_leaves_a_tombstone_that_a_restoration_brings_back,
+        a_used_id_is_refused_also_after_its_deletion,
+        broken_constraints_tell_their_kind,
+        rows_of_one_batch_may_refer_to_each_other,
+        an_update_without_fields_raises_the_version,
+        another_streams_change_stays_known_under_a_later_one,
+        rows_are_found_by_natural_key_while_they_live,
+        children_go_where_their_parent_goes,
+        a_restored_child_comes_back_to_where_its_parent_is_now;
+    transactions: a_dropped_transaction_changes_nothing,
+        what_was_written_since_a_savepoint_can_be_undone,
+        after_an_error_nothing_is_committed,
+        of_concurrent_writers_no_change_is_lost,
+        a_snapshot_does_not_move,
+        a_tenant_sees_nothing_of_another,
+        an_unknown_tenant_is_not_found;
+    receipts: receipts_are_found_again,
+        settled_brings_what_changed_since_a_position,
+        a_streams_author_is_its_newest_receipts;
+    accounts: names_are_taken_once,
+        grants_are_told_apart_by_a_position,
+        a_device_is_seen_and_revoked,
+        a_refresh_token_rotates_and_forgives_a_lost_answer,
+        a_token_whose_child_was_used_ends_its_family,
+        a_replaced_token_or_another_device_ends_the_family,
+        an_expired_or_ended_token_is_refused,
+        the_signing_key_is_drawn_once;
+    review: conflicts_are_listed_by_scope_status_and_time,
+        open_conflicts_of_a_record_are_locked_and_changed,
+        the_audit_trail_keeps_its_order;
+    paging: a_delta_brings_only_what_changed_in_the_scopes_asked,
+        a_row_that_left_all_scopes_or_was_deleted_is_an_exit,
+        a_row_in_several_scopes_comes_once_with_those_held,
+        a_moved_parent_takes_its_children_along,
+        small_pages_bring_each_row_once_in_key_order,
+        what_remains_of_a_backfill_shrinks_to_nothing,
+        a_partial_scope_counts_up_to_its_key,
+        hidden_fields_and_collections_stay_hidden,
+        positions_of_this_history_are_known_and_no_others,
+        a_restored_row_comes_again;
+    model: devices_that_apply_deltas_hold_what_a_backfill_brings;
 }
