@@ -1,0 +1,136 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use serde_json::{Map, Value as Json};
+use sync_protocol::{ReceiptId, RecordId};
+
+use crate::commands::{conflicts, login, resolve, watch};
+
+/// A phone without the phone.
+#[derive(Debug, Parser)]
+#[command(name = "campo-device", version, about = "A phone without the phone: Campo's device core")]
+pub struct Cli {
+    /// Folder of the phone's data; made when it is missing.
+    #[arg(long, env = "CAMPO_DEVICE_DATA", value_name = "DIR")]
+    pub data: PathBuf,
+    /// Print one JSON document on standard output and nothing else (`watch`: one for each line).
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What a phone can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Sign somebody in and make them the active person.
+    Login(login::Args),
+    /// End the session; data and unsent edits stay for the next login.
+    Logout,
+    /// Insert a record, or update it when JSON names an `id` that exists; prints the id.
+    Put {
+        /// The collection.
+        collection: String,
+        /// Fields, `{"nombre": "Torre Norte"}`.
+        #[arg(value_parser = object)]
+        fields: Map<String, Json>,
+    },
+    /// Show one record.
+    Get {
+        /// The collection.
+        collection: String,
+        /// The record.
+        id: RecordId,
+    },
+    /// Show all records of a collection.
+    List {
+        /// The collection.
+        collection: String,
+    },
+    /// Run a SELECT on this phone's tables.
+    Query {
+        /// One statement that reads.
+        sql: String,
+        /// Values for `?1`, `?2`, … as JSON; what is no JSON is taken as text.
+        #[arg(long = "param", value_name = "JSON", value_parser = json_or_text)]
+        parameters: Vec<Json>,
+    },
+    /// Delete a record.
+    Delete {
+        /// The collection.
+        collection: String,
+        /// The record.
+        id: RecordId,
+    },
+    /// Send what waits and fetch what is new, once.
+    Sync,
+    /// Keep syncing and tell what changes, until Ctrl-C.
+    Watch(watch::Args),
+    /// Show how this phone stands.
+    Status,
+    /// Show what became of each edit.
+    Receipts {
+        /// Only this one, with all that is known about it.
+        id: Option<ReceiptId>,
+    },
+    /// Show edits whose outcome is not in the tables yet, and why they wait.
+    Pending,
+    /// Show edits that somebody has to look at: refused, or waiting for a refused one.
+    Problems,
+    /// Send a refused edit again, corrected.
+    Retry {
+        /// The refused edit's receipt.
+        id: ReceiptId,
+        /// Fields to correct, `{"horas": "8.00"}`.
+        #[arg(value_parser = object)]
+        correction: Option<Map<String, Json>>,
+    },
+    /// Take back an edit that the server does not have.
+    Discard {
+        /// Its receipt.
+        id: ReceiptId,
+    },
+    /// Show conflicts, from the server.
+    Conflicts(conflicts::Args),
+    /// Decide a conflict.
+    Resolve(resolve::Args),
+}
+
+fn object(text: &str) -> Result<Map<String, Json>, String> {
+    match serde_json::from_str(text) {
+        Ok(Json::Object(fields)) => Ok(fields),
+        Ok(_) => Err("a JSON object is needed, such as {\"nombre\": \"Torre Norte\"}".to_owned()),
+        Err(error) => Err(format!("no JSON: {error}")),
+    }
+}
+
+fn json_or_text(text: &str) -> Result<Json, std::convert::Infallible> {
+    Ok(serde_json::from_str(text).unwrap_or_else(|_| Json::from(text)))
+}
+
+/// JSON of any kind.
+pub fn json(text: &str) -> Result<Json, String> {
+    serde_json::from_str(text)
+        .map_err(|error| format!("no JSON: {error} (text needs quotes: '\"lluvia\"')"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_parameter_that_is_no_json_is_text() {
+        assert_eq!(json_or_text("12"), Ok(Json::from(12)));
+        assert_eq!(json_or_text("en obra"), Ok(Json::from("en obra")));
+    }
+}
