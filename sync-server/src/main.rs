@@ -1,3 +1,34 @@
 //! The `sync-server` command.
 
-fn main() {}
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use sync_server::cli::{self, Cli};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let json = cli.json();
+    start_log(json);
+    let result = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(cli::run(cli)),
+        Err(error) => Err(error.into()),
+    };
+    let Err(failure) = result else { return ExitCode::SUCCESS };
+    let text = if json {
+        serde_json::to_string(&failure.problem()).unwrap_or_default()
+    } else {
+        format!("sync-server: {failure}")
+    };
+    // A closed stderr changes nothing about the failure.
+    let _ = writeln!(std::io::stderr(), "{text}");
+    ExitCode::FAILURE
+}
+
+/// Logs go to stderr; `CAMPO_LOG` chooses what (`info` by default), as `RUST_LOG` elsewhere.
+fn start_log(json: bool) {
+    let filter = EnvFilter::try_from_env("CAMPO_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if json { log.json().init() } else { log.init() }
+}

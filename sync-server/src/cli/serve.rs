@@ -1,0 +1,116 @@
+//! `serve`: runs the server until it is told to stop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+
+use super::Failure;
+use super::output::Output;
+use super::target::Target;
+use crate::auth::issuer::IssuerConfig;
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::http::HttpSettings;
+use crate::server;
+
+/// Run the server.
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    target: Target,
+    /// Address to listen on; port 0 takes a free one.
+    #[arg(long, env = "CAMPO_LISTEN", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Accept access tokens of another issuer (several times for several):
+    /// `ISSUER;audience=NAME;algorithm=RS256|ES256|EdDSA;jwks=FILE|https://…`.
+    #[arg(long = "issuer", env = "CAMPO_ISSUERS", value_delimiter = ' ', value_name = "ISSUER")]
+    issuers: Vec<IssuerConfig>,
+    /// A proxy in front of the server names the client in `X-Forwarded-For`.
+    #[arg(long, env = "CAMPO_TRUST_FORWARDED_FOR")]
+    trust_forwarded_for: bool,
+    /// Most requests at work at once.
+    #[arg(long, env = "CAMPO_REQUESTS_MAX", default_value_t = HttpSettings::default().requests_max)]
+    requests_max: usize,
+    /// Most pulls at work at once.
+    #[arg(long, env = "CAMPO_PULLS_MAX", default_value_t = HttpSettings::default().pulls_max)]
+    pulls_max: usize,
+    /// How long a request may take, in seconds.
+    #[arg(long, env = "CAMPO_REQUEST_TIME_S_MAX",
+        default_value_t = HttpSettings::default().request_time_max.as_secs())]
+    request_time_s_max: u64,
+    /// After how long a stream of pages ends itself, in seconds.
+    #[arg(long, env = "CAMPO_STREAM_TIME_S_MAX",
+        default_value_t = HttpSettings::default().stream_time_max.as_secs())]
+    stream_time_s_max: u64,
+}
+
+impl Serve {
+    pub(super) async fn run(self, output: Output) -> Result<(), Failure> {
+        let config = Config {
+            database: self.target.database(),
+            listen: self.listen,
+            schemas: self.target.schemas.clone(),
+            issuers: self.issuers,
+            http: HttpSettings {
+                requests_max: self.requests_max,
+                pulls_max: self.pulls_max,
+                request_time_max: Duration::from_secs(self.request_time_s_max),
+                stream_time_max: Duration::from_secs(self.stream_time_s_max),
+                trust_forwarded_for: self.trust_forwarded_for,
+            },
+            clock: Arc::new(SystemClock),
+        };
+        // Before the address is told: who has it may send the signal at once.
+        let stop = StopSignal::listen()?;
+        let server = server::serve(config).await?;
+        let url = server.url();
+        output.print(&format!("listening on {url}"), &json!({ "listening": url }))?;
+        stop.received().await;
+        tracing::info!("stopping");
+        server.shutdown().await;
+        Ok(())
+    }
+}
+
+/// Ctrl-C, and on Unix SIGTERM.
+struct StopSignal {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl StopSignal {
+    #[cfg(unix)]
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    #[cfg(not(unix))]
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {})
+    }
+
+    #[cfg(unix)]
+    async fn received(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    #[cfg(not(unix))]
+    async fn received(self) {
+        // Without the signal there is no way to be told to stop, so nothing ends.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
