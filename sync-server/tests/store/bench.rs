@@ -2,11 +2,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sync_protocol::schema::parse::{SourceFile, parse};
 use sync_protocol::schema::{Collection, Schema};
 use sync_protocol::{EditTime, Fields, RecordId, Scope, StreamId, TenantId, UserId, Value};
 use sync_server::store::accounts::Account;
+use sync_server::store::postgres::{PostgresStore, migrate};
 use sync_server::store::sqlite::SqliteStore;
 use sync_server::store::{
     Position, ReadTx, RowWrite, Store, StoreError, StoredRow, WriteKind, WriteTx,
@@ -96,14 +98,31 @@ pub async fn sqlite(directory: &Path) -> Arc<dyn Store> {
     Arc::new(SqliteStore::open(directory, schema()).await.expect("a store"))
 }
 
+/// A store on PostgreSQL, where the environment names a database: `CAMPO_TEST_POSTGRES_URL` as the
+/// server's role, and `CAMPO_TEST_POSTGRES_ADMIN_URL` as one that may migrate it.
+pub async fn postgres() -> Option<Arc<dyn Store>> {
+    static MIGRATED: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
+    let url = std::env::var("CAMPO_TEST_POSTGRES_URL").ok()?;
+    MIGRATED
+        .get_or_init(async || {
+            if let Ok(admin) = std::env::var("CAMPO_TEST_POSTGRES_ADMIN_URL") {
+                migrate(&admin, &schema()).await.expect("migrated");
+            }
+        })
+        .await;
+    Some(Arc::new(PostgresStore::connect(&url, schema()).await.expect("a store")))
+}
+
 /// A store with a tenant and a user.
 #[derive(Clone)]
 pub struct Bench {
     pub store: Arc<dyn Store>,
     pub tenant: TenantId,
     pub user: UserId,
-    /// The stream that [`Self::put`] and the like write as.
+    /// The stream that [`Self::insert`] and the like write as.
     pub stream: StreamId,
+    /// How old the witness may be that a position names.
+    pub witness_age: Duration,
 }
 
 pub fn uuid() -> Uuid {
@@ -144,12 +163,12 @@ pub fn parte(obra: RecordId, folio: &str) -> Fields {
 }
 
 impl Bench {
-    pub async fn new(store: Arc<dyn Store>) -> Self {
+    pub async fn new(store: Arc<dyn Store>, witness_age: Duration) -> Self {
         let slug = format!("t{}", Uuid::new_v4().simple());
         let tenant = store.create_tenant(&slug[..30], "Prueba").await.expect("a tenant");
         let user = UserId(uuid());
         store.create_user(tenant, &account(user, "ana")).await.expect("a user");
-        Self { store, tenant, user, stream: StreamId(uuid()) }
+        Self { store, tenant, user, stream: StreamId(uuid()), witness_age }
     }
 
     pub fn collection(&self, name: &str) -> Collection {
@@ -164,8 +183,10 @@ impl Bench {
         self.store.read(self.tenant).await.expect("a snapshot")
     }
 
-    /// Where history stands.
+    /// Where history stands. A store that leaves witnesses only now and then is given the time to
+    /// leave one, so that what was written before is not sent again.
     pub async fn now(&self) -> Position {
+        tokio::time::sleep(self.witness_age).await;
         self.read().await.position().clone()
     }
 

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod bench;
+mod files;
 mod model;
 mod paging;
 mod receipts;
@@ -10,9 +11,15 @@ mod review;
 mod rows;
 mod transactions;
 
-use bench::{Bench, sqlite};
+use std::time::Duration;
 
-/// Runs cases on every store.
+use bench::{Bench, postgres, sqlite};
+
+/// How old the newest witness may be on PostgreSQL, with some margin.
+const POSTGRES_WITNESS_AGE: Duration = Duration::from_millis(600);
+
+/// Runs each case on both stores. Without a database in the environment (see [`bench::postgres`])
+/// those on PostgreSQL say so and do nothing.
 macro_rules! suite {
     ($($module:ident: $($case:ident),+ $(,)?;)+) => {
         mod on_sqlite {
@@ -20,7 +27,20 @@ macro_rules! suite {
                 $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $case() {
                     let directory = tempfile::tempdir().expect("a directory");
-                    let bench = crate::Bench::new(crate::sqlite(directory.path()).await).await;
+                    let store = crate::sqlite(directory.path()).await;
+                    let bench = crate::Bench::new(store, std::time::Duration::ZERO).await;
+                    crate::$module::$case(bench).await;
+                })+
+            })+
+        }
+        mod on_postgres {
+            $(mod $module {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    let Some(store) = crate::postgres().await else {
+                        return eprintln!("not run: CAMPO_TEST_POSTGRES_URL is not set");
+                    };
+                    let bench = crate::Bench::new(store, crate::POSTGRES_WITNESS_AGE).await;
                     crate::$module::$case(bench).await;
                 })+
             })+

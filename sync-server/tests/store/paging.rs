@@ -137,7 +137,9 @@ pub async fn a_delta_brings_only_what_changed_in_the_scopes_asked(b: Bench) {
     assert_eq!(content["folio"], text("A2"));
     assert_eq!(content["gente"], Value::Set(["ana".to_owned()].into()));
     assert!(delta(&b, tx.as_mut(), &since, &[], None, 100).await.is_empty());
-    let now = tx.position().clone();
+    drop(tx);
+    let now = b.now().await;
+    let mut tx = b.read().await;
     assert!(delta(&b, tx.as_mut(), &now, &[project(here)], None, 100).await.is_empty());
 }
 
@@ -178,9 +180,9 @@ pub async fn a_row_in_several_scopes_comes_once_with_those_held(b: Bench) {
     let mut tx = b.read().await;
     let got = delta(&b, tx.as_mut(), &since, &both, None, 100).await;
     assert_eq!(names(&got), [("partes", row, Some(both.clone()))]);
-    let got = delta(&b, tx.as_mut(), &since, &[author.clone()], None, 100).await;
+    let got = delta(&b, tx.as_mut(), &since, std::slice::from_ref(&author), None, 100).await;
     assert_eq!(names(&got), [("partes", row, Some(vec![author.clone()]))]);
-    let got = backfill(&b, tx.as_mut(), &[author.clone()], &[project(obra)], 100).await;
+    let got = backfill(&b, tx.as_mut(), std::slice::from_ref(&author), &[project(obra)], 100).await;
     assert_eq!(names(&got), [("partes", row, Some(both))]);
     drop(tx);
 
@@ -326,7 +328,7 @@ pub async fn positions_of_this_history_are_known_and_no_others(b: Bench) {
     let obra = b.obra().await;
     let second = b.now().await;
     assert_ne!(first, second);
-    let other = Bench::new(b.store.clone()).await;
+    let other = Bench::new(b.store.clone(), b.witness_age).await;
     b.delete("obras", obra).await;
     let mut tx = b.read().await;
     assert!(tx.knows(&first).await.expect("history"));

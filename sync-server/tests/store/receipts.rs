@@ -61,9 +61,9 @@ pub async fn receipts_are_found_again(b: Bench) {
 
 pub async fn settled_brings_what_changed_since_a_position(b: Bench) {
     let (first, second) = (receipt(&b, ReceiptState::Applied), receipt(&b, ReceiptState::InReview));
-    save(&b, &[first.clone()]).await;
+    save(&b, std::slice::from_ref(&first)).await;
     let between = b.now().await;
-    save(&b, &[second.clone()]).await;
+    save(&b, std::slice::from_ref(&second)).await;
     let after = b.now().await;
     let of = async |since| ids(&b.read().await.settled(b.stream, since).await.expect("settled"));
     assert_eq!(of(Some(&between)).await, [second.receipt.id]);

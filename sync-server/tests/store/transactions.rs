@@ -104,7 +104,7 @@ pub async fn a_snapshot_does_not_move(b: Bench) {
 }
 
 pub async fn a_tenant_sees_nothing_of_another(b: Bench) {
-    let other = Bench::new(b.store.clone()).await;
+    let other = Bench::new(b.store.clone(), b.witness_age).await;
     let obra = b.obra().await;
     b.insert("partes", record(), parte(obra, "A1")).await;
     assert_eq!(other.row("obras", obra).await, None);
