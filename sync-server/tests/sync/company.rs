@@ -2,8 +2,8 @@
 //! in its simplest form: what a test pushes, and a copy of what pulls brought.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use serde_json::{Map, Value as Json, json};
@@ -22,9 +22,13 @@ use sync_server::clock::Clock;
 use sync_server::pull::{PageSink, pull};
 use sync_server::push::{PushContext, push};
 use sync_server::review::ReviewContext;
+use sync_server::store::Store;
 use sync_server::store::accounts::{Account, Device};
-use sync_server::store::{Accounts as _, Store};
+use sync_server::store::postgres::{PostgresStore, migrate};
+use tokio::sync::OnceCell;
 use uuid::Uuid;
+
+use crate::cluster::{Cluster, SUPERUSER};
 
 /// A clock that only tests move.
 pub struct ManualClock(AtomicI64);
@@ -347,7 +351,7 @@ macro_rules! on_every_store {
 
             #[tokio::test]
             async fn on_postgres() {
-                let Some(store) = $crate::company::postgres().await else { return };
+                let store = $crate::company::postgres().await;
                 super::$name($crate::company::Company::new(store).await).await;
             }
         }
@@ -360,7 +364,19 @@ pub async fn sqlite(folder: &std::path::Path) -> Arc<dyn Store> {
     Arc::new(store.expect("a store"))
 }
 
-/// A store on PostgreSQL, if there is one.
-pub async fn postgres() -> Option<Arc<dyn Store>> {
-    None
+/// A store on PostgreSQL, in a private cluster that all tests share: each has its own tenant.
+pub async fn postgres() -> Arc<dyn Store> {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    static MIGRATED: OnceCell<()> = OnceCell::const_new();
+    let cluster = CLUSTER
+        .get_or_init(|| Cluster::start(&["fsync=off", "max_connections=300"]).expect("PostgreSQL"));
+    MIGRATED
+        .get_or_init(async || {
+            cluster.create_database("campo").expect("a database");
+            let url = cluster.url("campo", SUPERUSER);
+            migrate(&url, &shipped_schema()).await.expect("migrated");
+        })
+        .await;
+    let url = cluster.url("campo", "campo_server");
+    Arc::new(PostgresStore::connect(&url, shipped_schema()).await.expect("a store"))
 }

@@ -1,5 +1,8 @@
-//! Push, pull and review together, on a real database and without HTTP. Every test runs on every
-//! store that is there: SQLite always, PostgreSQL where `CAMPO_TEST_POSTGRES_URL` names a cluster.
+//! Push, pull and review together, on a real database and without HTTP. Every test runs on SQLite
+//! and on a private PostgreSQL.
+
+#[path = "../../../system-tests/src/postgres.rs"]
+mod cluster;
 
 mod company;
 mod convergence;
