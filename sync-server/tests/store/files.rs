@@ -257,9 +257,58 @@ async fn new_fields_and_collections_become_columns_and_tables() {
 }
 
 #[tokio::test]
+async fn another_declaration_is_put_in_force_if_the_rows_fit_it() {
+    let mut files = open().await;
+    let (obra, parte_id, concepto) = (files.bench.obra().await, record(), record());
+    files.bench.insert("partes", parte_id, parte(obra, "A1")).await;
+    let of_parte = fields([("parte_id", Value::Uuid(parte_id.0))]);
+    files.bench.insert("conceptos", concepto, of_parte).await;
+    let schema = changed("partes", |partes| {
+        for field in &mut partes.fields {
+            match field.name.as_str() {
+                "clima" => {
+                    let words = ["sol", "lluvia", "nieve"].map(str::to_owned).to_vec();
+                    field.kind = FieldType::Enum { values: words };
+                    field.required = true;
+                    field.default = Some("sol".into());
+                }
+                "folio" => field.required = false,
+                _ => {}
+            }
+        }
+        partes.natural_key = None;
+    });
+    files.reopen(schema.clone()).await.expect("migrated");
+    let b = &files.bench;
+    assert_eq!(b.row("partes", parte_id).await.expect("the row").fields["clima"], text("sol"));
+    b.update("partes", parte_id, fields([("clima", text("nieve"))])).await;
+    b.insert("partes", record(), {
+        let mut same = parte(obra, "A1");
+        same.insert("clima".to_owned(), text("lluvia"));
+        same
+    })
+    .await;
+    // What referred to the table still does.
+    let delete = write(parte_id, WriteKind::Delete, fields([]));
+    let refused = b.try_one("partes", delete).await;
+    assert!(matches!(refused, Err(StoreError::Constraint { .. })), "{refused:?}");
+    assert!(b.row("conceptos", concepto).await.is_some());
+    files.reopen(schema).await.expect("a second time nothing is left to do");
+
+    // Back again: `nieve` is no word any more, and two rows have one folio.
+    match files.reopen((*crate::bench::schema()).clone()).await {
+        Err(StoreError::Setup(text)) => assert!(text.contains("constraint failed"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
 async fn what_does_not_fit_is_told_with_its_remedy_and_changes_nothing() {
     let mut files = open().await;
     let obra = files.bench.obra().await;
+    for folio in ["A1", "A2"] {
+        files.bench.insert("partes", record(), parte(obra, folio)).await;
+    }
     let key = NaturalKey { fields: vec!["obra_id".into()], on_duplicate: OnDuplicate::Refuse };
     let cases: [(Schema, &str); 5] = [
         (changed("obras", |c| c.fields.clear()), "the field `nombre` is gone"),
@@ -274,7 +323,7 @@ async fn what_does_not_fit_is_told_with_its_remedy_and_changes_nothing() {
             "the new field `nuevo` is required",
         ),
         (changed("partes", |c| c.scopes.truncate(1)), "its scopes changed"),
-        (changed("partes", |c| c.natural_key = Some(key)), "its natural key changed"),
+        (changed("partes", |c| c.natural_key = Some(key)), "UNIQUE constraint failed"),
     ];
     for (schema, expected) in cases {
         match files.reopen(schema).await {

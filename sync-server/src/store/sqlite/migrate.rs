@@ -4,14 +4,16 @@
 //! the raising of that number. A file from a newer program is left alone.
 //!
 //! A collection that is new gets its table. One that changed since its table was made is compared
-//! field by field: new fields become new columns (rows that are there take the default); anything
-//! else is reported with its remedy and changes nothing.
+//! field by field: new fields become new columns (rows that are there take the default); another
+//! natural key, reference, `required` or list of words is put in force if the rows that are there
+//! fit it. Anything else is reported with its remedy. All of it is one transaction, so that what
+//! cannot be done changes nothing.
 
 use std::path::Path;
 
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection as _, Row};
-use sync_protocol::schema::{Collection, Field, Schema};
+use sync_protocol::schema::{Collection, Field, FieldType, Schema};
 
 use super::connection::connect;
 use super::error::{damaged, failed};
@@ -34,9 +36,13 @@ pub(super) async fn catalog(path: &Path) -> Result<(), StoreError> {
 pub(super) async fn tenant(path: &Path, schema: &Schema) -> Result<(), StoreError> {
     let mut connection = connect(path).await?;
     numbered(&mut connection, path, TENANT).await?;
+    // Only a table that is rebuilt needs it, but inside of a transaction it cannot be changed.
+    run(&mut connection, "PRAGMA foreign_keys = OFF").await?;
     begin(&mut connection).await?;
     incarnation(&mut connection).await?;
-    collections(&mut connection, schema).await?;
+    if collections(&mut connection, schema).await? {
+        check_references(&mut connection).await?;
+    }
     commit(&mut connection).await?;
     connection.close().await.map_err(failed)
 }
@@ -98,11 +104,29 @@ async fn incarnation(connection: &mut SqliteConnection) -> Result<(), StoreError
     Ok(())
 }
 
-async fn collections(connection: &mut SqliteConnection, schema: &Schema) -> Result<(), StoreError> {
+/// That every row that is referred to is there.
+async fn check_references(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    let broken =
+        sqlx::query("PRAGMA foreign_key_check").fetch_optional(connection).await.map_err(failed)?;
+    let Some(broken) = broken else { return Ok(()) };
+    let table: String = broken.try_get(0).map_err(failed)?;
+    let target: String = broken.try_get(2).map_err(failed)?;
+    Err(StoreError::Setup(format!(
+        "rows of `{table}` refer to rows of `{target}` that are not there: change these rows \
+         first, or leave `references` as it was"
+    )))
+}
+
+/// Answers whether a table changed.
+async fn collections(
+    connection: &mut SqliteConnection,
+    schema: &Schema,
+) -> Result<bool, StoreError> {
     let known = sqlx::query("SELECT name, declared FROM sync_collections")
         .fetch_all(&mut *connection)
         .await
         .map_err(failed)?;
+    let mut evolved = false;
     let mut known_names = std::collections::BTreeMap::new();
     for row in known {
         let name: String = row.try_get(0).map_err(failed)?;
@@ -114,11 +138,14 @@ async fn collections(connection: &mut SqliteConnection, schema: &Schema) -> Resu
             None => {
                 run(connection, &create_table(schema, collection, &collection.name)).await?;
                 for index in create_indexes(collection) {
-                    run(connection, &index).await?;
+                    run(connection, &index.sql).await?;
                 }
             }
             Some(old) if old == collection => continue,
-            Some(old) => evolve(connection, schema, old, collection).await?,
+            Some(old) => {
+                evolve(connection, schema, old, collection).await?;
+                evolved = true;
+            }
         }
         let declared = serde_json::to_string(collection).map_err(damaged)?;
         sqlx::query(
@@ -131,7 +158,7 @@ async fn collections(connection: &mut SqliteConnection, schema: &Schema) -> Resu
         .await
         .map_err(failed)?;
     }
-    Ok(())
+    Ok(evolved)
 }
 
 /// Changes a table for a collection that was declared otherwise before.
@@ -149,17 +176,78 @@ async fn evolve(
             differences.join("; ")
         )));
     }
-    for field in new.fields.iter().filter(|field| old.field(&field.name).is_none()) {
-        let table = quote(&new.name);
-        let definition = column(schema, new, field);
-        let default = default_sql(field);
-        run(connection, &format!("ALTER TABLE {table} ADD COLUMN {definition}{default}")).await?;
+    let definition = |of: &Collection, f: &Field| column(schema, of, f);
+    let redefined = new.fields.iter().any(|field| {
+        old.field(&field.name).is_some_and(|was| definition(new, field) != definition(old, was))
+    });
+    for index in create_indexes(old) {
+        run(connection, &format!("DROP INDEX {}", quote(&index.name))).await?;
     }
-    let had = create_indexes(old);
-    for index in create_indexes(new).iter().filter(|index| !had.contains(index)) {
-        run(connection, index).await?;
+    if redefined {
+        rebuild(connection, schema, old, new).await?;
+    } else {
+        for field in new.fields.iter().filter(|field| old.field(&field.name).is_none()) {
+            let table = quote(&new.name);
+            let (column, default) = (definition(new, field), default_sql(field));
+            run(connection, &format!("ALTER TABLE {table} ADD COLUMN {column}{default}")).await?;
+        }
+    }
+    for index in create_indexes(new) {
+        run(connection, &index.sql).await.map_err(|e| does_not_hold(new, e))?;
     }
     Ok(())
+}
+
+/// Makes the table anew under another name, copies the rows, and puts it in the old one's place:
+/// what SQLite offers where a column's own definition changes. Foreign keys are not enforced
+/// meanwhile; [`tenant`] checks them all before it commits.
+async fn rebuild(
+    connection: &mut SqliteConnection,
+    schema: &Schema,
+    old: &Collection,
+    new: &Collection,
+) -> Result<(), StoreError> {
+    const REBUILT: &str = "sync_rebuilt";
+    run(connection, &create_table(schema, new, REBUILT)).await?;
+    let names: Vec<String> = new.fields.iter().map(|field| quote(&field.name)).collect();
+    let values: Vec<String> = new
+        .fields
+        .iter()
+        .map(|field| {
+            let name = quote(&field.name);
+            let default = default_sql(field);
+            let default = default.trim_start_matches(" DEFAULT ");
+            match old.field(&field.name) {
+                None if default.is_empty() => "NULL".to_owned(),
+                None => default.to_owned(),
+                Some(was) if field.required && !was.required && !default.is_empty() => {
+                    format!("coalesce({name}, {default})")
+                }
+                Some(_) => name,
+            }
+        })
+        .collect();
+    let table = quote(&new.name);
+    let copy = format!(
+        "INSERT INTO {REBUILT} (\"id\",{}) SELECT \"id\",{} FROM {table}",
+        names.join(","),
+        values.join(",")
+    );
+    run(connection, &copy).await.map_err(|e| does_not_hold(new, e))?;
+    run(connection, &format!("DROP TABLE {table}")).await?;
+    run(connection, &format!("ALTER TABLE {REBUILT} RENAME TO {table}")).await
+}
+
+/// Rows that are there break what is newly declared.
+fn does_not_hold(collection: &Collection, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Constraint { message, .. } => StoreError::Setup(format!(
+            "rows of `{}` do not fit what is newly declared ({message}): change these rows first, \
+             or leave the declaration as it was",
+            collection.name
+        )),
+        other => other,
+    }
 }
 
 /// What of a collection's change cannot be made without losing or guessing something.
@@ -171,15 +259,10 @@ fn differences(old: &Collection, new: &Collection) -> Vec<String> {
             found.push(format!("the field `{}` is gone: {remedy}", was.name));
             continue;
         };
-        if was.kind != is.kind {
+        let words = |kind: &FieldType| matches!(kind, FieldType::Enum { .. });
+        if was.kind != is.kind && !(words(&was.kind) && words(&is.kind)) {
             let remedy = "give the new type a field with another name";
             found.push(format!("the type of `{}` changed: {remedy}", was.name));
-        }
-        if was.required != is.required {
-            found.push(format!("`required` of `{}` changed: leave it as it was", was.name));
-        }
-        if was.references != is.references {
-            found.push(format!("`references` of `{}` changed: leave it as it was", was.name));
         }
     }
     for is in new.fields.iter().filter(|is| old.field(&is.name).is_none()) {
@@ -196,10 +279,6 @@ fn differences(old: &Collection, new: &Collection) -> Vec<String> {
     }
     if old.parent != new.parent {
         found.push(format!("its parent changed: {REMAKE}"));
-    }
-    let key = |c: &Collection| c.natural_key.as_ref().map(|key| key.fields.clone());
-    if old.natural_key.is_some() && key(old) != key(new) {
-        found.push("its natural key changed: leave it as it was".to_owned());
     }
     found
 }

@@ -228,28 +228,32 @@ pub(super) fn column(schema: &Schema, collection: &Collection, field: &Field) ->
     sql
 }
 
-/// The statements that make a collection's indexes: its natural key, and each reference (by which
+/// An index and the statement that makes it. Its name ends in a `!`, which no collection's or
+/// field's name has: the two cannot meet.
+pub(super) struct Index {
+    pub name: String,
+    pub sql: String,
+}
+
+/// A collection's indexes: its natural key, and each reference (by which
 /// SQLite looks whether a row that is to be deleted is referred to).
-pub(super) fn create_indexes(collection: &Collection) -> Vec<String> {
+pub(super) fn create_indexes(collection: &Collection) -> Vec<Index> {
     let table = quote(&collection.name);
-    let index = |suffix: &str| quote(&format!("{}_{suffix}", collection.name));
-    let mut statements = Vec::new();
+    let mut indexes = Vec::new();
     if let Some(key) = &collection.natural_key {
         let columns: Vec<String> = key.fields.iter().map(|name| quote(name)).collect();
-        statements.push(format!(
-            "CREATE UNIQUE INDEX {} ON {table} ({})",
-            index("natural_key!"),
-            columns.join(",")
-        ));
+        let name = format!("{}_natural_key!", collection.name);
+        let sql =
+            format!("CREATE UNIQUE INDEX {} ON {table} ({})", quote(&name), columns.join(","));
+        indexes.push(Index { name, sql });
     }
     for field in collection.fields.iter().filter(|field| field.references.is_some()) {
-        statements.push(format!(
-            "CREATE INDEX {} ON {table} ({})",
-            index(&format!("{}!", field.name)),
-            quote(&field.name)
-        ));
+        let name = format!("{}_{}!", collection.name, field.name);
+        let column = quote(&field.name);
+        let sql = format!("CREATE INDEX {} ON {table} ({column})", quote(&name));
+        indexes.push(Index { name, sql });
     }
-    statements
+    indexes
 }
 
 /// Whether a collection refers, over however many others, to another one.
