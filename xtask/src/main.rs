@@ -1,2 +1,53 @@
-//! .
-fn main() {}
+//! The project's own commands, the one entrance for tasks: `cargo xtask demo | test | lint`.
+//!
+//! Each prints what it runs, so that every step can be run by hand.
+
+mod demo;
+mod interrupt;
+mod lint;
+mod postgres;
+mod shell;
+mod story;
+mod test;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What a task returns: tasks end at the first thing that goes wrong, and say what it was.
+type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
+
+/// The project's own commands.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Play the story of two phones against a real server, and leave the server running.
+    Demo(demo::Args),
+    /// Run all tests, with a private PostgreSQL that is gone afterwards.
+    Test(test::Args),
+    /// Check format, lints and licences.
+    Lint,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = interrupt::listen().map_err(Into::into).and_then(|()| match cli.task {
+        Task::Demo(args) => demo::run_story(&args),
+        Task::Test(args) => test::run_all(&args),
+        Task::Lint => lint::run_all(),
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! `cargo xtask test`: everything, with a private PostgreSQL that is gone afterwards.
+//!
+//! Tests find the cluster by `CAMPO_TEST_POSTGRES_URL` (its superuser) and make databases of their own
+//! in it. The two programs that the story's tests run are built first; `CAMPO_TEST_PROGRAMS` says
+//! where they are.
+
+use clap::ValueEnum;
+
+use crate::shell::{cargo, programs, run};
+use crate::{Result, postgres};
+
+/// What to test.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only one group.
+    #[arg(long, value_name = "GROUP")]
+    only: Option<Group>,
+    /// Names of tests to run, as `cargo test` takes them.
+    #[arg(last = true)]
+    filter: Vec<String>,
+}
+
+/// A group of tests: a package.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Group {
+    /// `sync-protocol`: schema, values, merge rules.
+    Protocol,
+    /// `mobile-core`: the device library.
+    Core,
+    /// `campo-device`: the command line.
+    Device,
+    /// `sync-server` on SQLite and PostgreSQL.
+    Server,
+    /// `system-tests`: both ends together.
+    System,
+    /// `xtask` itself.
+    Xtask,
+}
+
+impl Group {
+    fn package(self) -> &'static str {
+        match self {
+            Self::Protocol => "sync-protocol",
+            Self::Core => "mobile-core",
+            Self::Device => "campo-device",
+            Self::Server => "sync-server",
+            Self::System => "system-tests",
+            Self::Xtask => "xtask",
+        }
+    }
+
+    fn needs_postgres(self) -> bool {
+        matches!(self, Self::Server | Self::System)
+    }
+
+    fn needs_programs(self) -> bool {
+        matches!(self, Self::System)
+    }
+}
+
+/// Runs them.
+///
+/// # Errors
+/// When something is missing or a test fails.
+pub fn run_all(args: &Args) -> Result {
+    let cluster = match args.only {
+        Some(group) if !group.needs_postgres() => None,
+        _ => Some(postgres::start()?),
+    };
+    if args.only.is_none_or(Group::needs_programs) {
+        run(&mut cargo(&["build", "--package", "sync-server", "--package", "campo-device"]))?;
+    }
+    let mut test = match args.only {
+        Some(group) => cargo(&["test", "--package", group.package()]),
+        None => cargo(&["test", "--workspace"]),
+    };
+    // All failures in one run, not only those of the first package.
+    test.arg("--no-fail-fast").arg("--").args(&args.filter);
+    test.env("CAMPO_TEST_PROGRAMS", programs()?);
+    if let Some(cluster) = &cluster {
+        test.env("CAMPO_TEST_POSTGRES_URL", postgres::superuser_url(cluster));
+    }
+    run(&mut test)
+}
