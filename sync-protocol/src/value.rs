@@ -146,7 +146,8 @@ impl Value {
         Self::read(field, json)?.units().ok_or_else(|| wrong(field, json))
     }
 
-    fn read(field: &Field, json: &Json) -> Result<Self, ValueError> {
+    /// Reads JSON by type alone, without limits.
+    pub(crate) fn read(field: &Field, json: &Json) -> Result<Self, ValueError> {
         if json.is_null() {
             return Ok(Self::Null);
         }

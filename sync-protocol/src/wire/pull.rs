@@ -108,6 +108,37 @@ pub struct TextColumn {
 }
 
 impl TextColumn {
+    /// An empty column with room for so many texts and bytes.
+    #[must_use]
+    pub fn with_capacity(texts: usize, bytes: usize) -> Self {
+        Self { bytes: String::with_capacity(bytes), ends: Vec::with_capacity(texts) }
+    }
+
+    /// A column of nulls.
+    #[must_use]
+    pub(crate) fn nulls(count: usize) -> Self {
+        Self { bytes: String::new(), ends: vec![None; count] }
+    }
+
+    /// A column of texts that are one after another already; none where an end is not after the
+    /// one before it, or not between two characters, or the last is not the end of all.
+    #[must_use]
+    pub(crate) fn from_parts(bytes: String, ends: Vec<Option<u32>>) -> Option<Self> {
+        let mut last = 0;
+        for end in ends.iter().flatten() {
+            if *end < last || !bytes.is_char_boundary(*end as usize) {
+                return None;
+            }
+            last = *end;
+        }
+        (last as usize == bytes.len()).then_some(Self { bytes, ends })
+    }
+
+    /// All texts, one after another.
+    pub(crate) fn all(&self) -> &str {
+        &self.bytes
+    }
+
     /// Appends a text or null.
     pub fn push(&mut self, text: Option<&str>) {
         self.ends.push(text.map(|text| {
@@ -129,7 +160,7 @@ impl TextColumn {
     }
 
     /// All of them in order.
-    pub fn iter(&self) -> impl Iterator<Item = Option<&str>> {
+    pub fn iter(&self) -> impl Iterator<Item = Option<&str>> + Clone {
         let mut start = 0usize;
         self.ends.iter().map(move |end| {
             end.map(|end| {

@@ -1,1 +1,0 @@
-//! Pages of a pull in the binary and in the JSON form.
