@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let json = cli.json();
-    start_log(json);
+    start_log(&cli);
     let result = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(cli::run(cli)),
         Err(error) => Err(error.into()),
@@ -26,9 +26,11 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Logs go to stderr; `CAMPO_LOG` chooses what (`info` by default), as `RUST_LOG` elsewhere.
-fn start_log(json: bool) {
-    let filter = EnvFilter::try_from_env("CAMPO_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+/// Logs go to stderr; `CAMPO_LOG` chooses what, as `RUST_LOG` elsewhere. By default a server tells
+/// what it does, and a command only what is wrong.
+fn start_log(cli: &Cli) {
+    let default = if cli.is_server() { "info" } else { "warn" };
+    let filter = EnvFilter::try_from_env("CAMPO_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if json { log.json().init() } else { log.init() }
+    if cli.json() { log.json().with_span_list(false).init() } else { log.init() }
 }

@@ -82,4 +82,10 @@ impl Cli {
     pub fn json(&self) -> bool {
         self.json
     }
+
+    /// Whether it runs until it is told to stop.
+    #[must_use]
+    pub fn is_server(&self) -> bool {
+        matches!(self.command, Command::Serve(_))
+    }
 }

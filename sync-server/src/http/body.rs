@@ -23,6 +23,9 @@ use super::problem::Refusal;
 
 /// Longest body where an endpoint does not say otherwise, in bytes.
 pub const SMALL_BODY_BYTES_MAX: usize = 64 * 1024;
+/// Deepest nesting of a body: that of a `json` field, and what a push wraps around it. So a field
+/// that is too deep is refused with its mutation, and not the push as a whole.
+const BODY_DEPTH_MAX: usize = JSON_DEPTH_MAX + 16;
 /// Largest window that a zstd body may ask for, as a power of two: 8 MiB, what every encoder stays
 /// under by default.
 const WINDOW_LOG_MAX: u32 = 23;
@@ -52,11 +55,16 @@ where
 /// # Errors
 /// `json_too_deep`, `malformed_json`, `unknown_field`, `invalid_body`.
 pub fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, Problem> {
-    if is_deeper_than(json, JSON_DEPTH_MAX) {
+    if is_deeper_than(json, BODY_DEPTH_MAX) {
         return Err(Problem::new(400, "json_too_deep", "The document is nested too deeply")
-            .detail(format!("at most {JSON_DEPTH_MAX} brackets within one another")));
+            .detail(format!("at most {BODY_DEPTH_MAX} brackets within one another")));
     }
-    serde_json::from_slice(json).map_err(|error| not_understood(&error))
+    let body = serde_json::from_slice(json).map_err(|error| not_understood(&error))?;
+    // Serde would also take a list of the members in order, which nothing documents.
+    if json.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Problem::new(422, "invalid_body", "The body is not a JSON object"));
+    }
+    Ok(body)
 }
 
 fn not_understood(error: &serde_json::Error) -> Problem {
@@ -249,6 +257,7 @@ mod tests {
             ("{'refresh_token':1}", "malformed_json"),
             ("{\"refresh_token\":\"\u{0}\"}", "malformed_json"),
             ("{}", "invalid_body"),
+            ("[\"x\"]", "invalid_body"),
             ("{\"refresh_token\":1}", "invalid_body"),
             ("{\"refresh_token\":\"x\",\"more\":1}", "unknown_field"),
         ] {
@@ -256,7 +265,7 @@ mod tests {
         }
         let not_utf8 = b"{\"refresh_token\":\"\xff\"}".to_vec();
         assert_eq!(code(json(), not_utf8).await.1, "malformed_json");
-        assert_eq!(code(json(), "[".repeat(80).into()).await.1, "json_too_deep");
+        assert_eq!(code(json(), "[".repeat(81).into()).await.1, "json_too_deep");
         let problem = parse::<LogoutRequest>(b"{\n \"refresh_token\": nul }").unwrap_err();
         assert_eq!(problem.more["line"], 2);
     }

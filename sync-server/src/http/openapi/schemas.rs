@@ -212,7 +212,7 @@ fn push() -> Vec<Named> {
             object(
                 "When an edit was made",
                 &[
-                    ("us", time_us("Corrected by the server's clock")),
+                    ("at_us", time_us("Corrected by the server's clock")),
                     ("uncertain?", boolean("Only bounded: the phone had not met the server")),
                 ],
             ),

@@ -24,13 +24,13 @@ use axum::body::Body;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use sync_protocol::columnar;
 use sync_protocol::problem::Problem;
 use sync_protocol::wire::pull::{COLUMNAR_MEDIA_TYPE, PullPage, PullRequest};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use super::forms;
 use crate::auth::caller::Caller;
 use crate::http::app::App;
 use crate::http::guard::busy;
@@ -56,7 +56,7 @@ pub(super) async fn one_as_json(
     pull(&*app.store, &*app.clock, caller, request, &mut sink).await?;
     let page = sink.0.ok_or_else(no_page)?;
     let schema = app.store.schema();
-    Ok(axum::Json(forms::json(&page, schema)?).into_response())
+    Ok(axum::Json(columnar::page_to_json(&page, schema)).into_response())
 }
 
 /// Answers a stream of frames up to the checkpoint.
@@ -116,11 +116,12 @@ struct Frames<'a> {
 #[async_trait]
 impl PageSink for Frames<'_> {
     async fn page(&mut self, page: PullPage) -> bool {
-        let frame = forms::frame(&page);
-        let whole = frame.is_ok();
-        let sent = tokio::time::timeout_at(self.ends + LAST_PAGE_TIME, self.frames.send(frame));
-        let taken = matches!(sent.await, Ok(Ok(())));
-        whole && taken && Instant::now() < self.ends && !self.app.stopping.is_cancelled()
+        let frame = Bytes::from(columnar::encode_frame(&page));
+        let sent = self.frames.send(Ok(frame));
+        let taken = tokio::time::timeout_at(self.ends + LAST_PAGE_TIME, sent).await;
+        matches!(taken, Ok(Ok(())))
+            && Instant::now() < self.ends
+            && !self.app.stopping.is_cancelled()
     }
 }
 

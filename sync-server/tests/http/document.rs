@@ -1,0 +1,148 @@
+//! The OpenAPI document against the running server.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value as Json, json};
+use sync_server::http::routes;
+
+use crate::World;
+use crate::company::{Company, conflict, id, report};
+use crate::samples;
+use crate::world::Answer;
+
+/// Where a document departs from a schema of the OpenAPI document, by its path.
+fn departures(document: &Json, schema: &Json, value: &Json, at: &str, found: &mut Vec<String>) {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let schema = document.pointer(reference.trim_start_matches('#')).expect("a schema");
+        return departures(document, schema, value, at, found);
+    }
+    if let Some(alternatives) = schema["oneOf"].as_array() {
+        let fits = |alternative: &&Json| {
+            let mut inner = Vec::new();
+            departures(document, alternative, value, at, &mut inner);
+            inner.is_empty()
+        };
+        if alternatives.iter().filter(fits).count() != 1 {
+            found.push(format!("{at}: {value} is not one of the alternatives"));
+        }
+        return;
+    }
+    for all in schema["allOf"].as_array().into_iter().flatten() {
+        departures(document, all, value, at, found);
+    }
+    let right_type = match schema["type"].as_str() {
+        Some("object") => value.is_object(),
+        Some("array") => value.is_array(),
+        Some("string") => value.is_string(),
+        Some("integer") => value.is_i64() || value.is_u64(),
+        Some("number") => value.is_number(),
+        Some("boolean") => value.is_boolean(),
+        _ => true,
+    };
+    let listed = schema["enum"].as_array().is_none_or(|words| words.contains(value));
+    let constant = schema.get("const").is_none_or(|constant| constant == value);
+    if !right_type || !listed || !constant {
+        return found.push(format!("{at}: {value} is not {schema}"));
+    }
+    for name in schema["required"].as_array().into_iter().flatten() {
+        let name = name.as_str().expect("a name");
+        if value.is_object() && value.get(name).is_none() {
+            found.push(format!("{at}.{name} is missing"));
+        }
+    }
+    for (name, member) in value.as_object().into_iter().flatten() {
+        let at = format!("{at}.{name}");
+        match (&schema["properties"][name], &schema["additionalProperties"]) {
+            (Json::Null, Json::Bool(false)) => found.push(format!("{at} is not documented")),
+            (Json::Null, Json::Object(_)) => {
+                departures(document, &schema["additionalProperties"], member, &at, found);
+            }
+            (Json::Null, _) => {}
+            (property, _) => departures(document, property, member, &at, found),
+        }
+    }
+    for (n, element) in value.as_array().into_iter().flatten().enumerate() {
+        departures(document, &schema["items"], element, &format!("{at}[{n}]"), found);
+    }
+}
+
+/// Asserts that an answer is one that the operation documents, down to its members.
+fn assert_documented(document: &Json, operation: &Json, answer: &Answer) {
+    let name = operation["operationId"].as_str().expect("a name");
+    let response = &operation["responses"][answer.status.to_string()];
+    assert!(response.is_object(), "{name} answers {}: {}", answer.status, answer.text());
+    let media_type = answer.header("content-type");
+    let Some(content) = response["content"].as_object() else {
+        return assert_eq!(answer.body.len(), 0, "{name} answers a body");
+    };
+    let schema = &content
+        .get(media_type)
+        .unwrap_or_else(|| panic!("{name} answers {media_type}, which is not documented"))["schema"];
+    let mut found = Vec::new();
+    departures(document, schema, &answer.json(), name, &mut found);
+    assert!(found.is_empty(), "{found:#?}\n{}", answer.text());
+}
+
+pub async fn every_documented_operation_exists_and_answers_as_documented(world: World) {
+    let document = world.get("openapi.json", None).await.ok().json();
+    assert_eq!(document["openapi"], "3.1.0");
+    let company = Company::new(&world, &["admin"]).await;
+    let (conflict, receipt) = conflict(&world, &company).await;
+    let phone = company.phone(&world).await;
+    report(&world, &phone).await;
+    let mut documented = BTreeSet::new();
+    let mut succeeded = BTreeSet::new();
+    for (path, methods) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in methods.as_object().expect("methods") {
+            let name = operation["operationId"].as_str().expect("a name");
+            documented.insert((path.clone(), method.to_uppercase()));
+            let own = if path.contains("receipts") { &receipt } else { &conflict };
+            // What exists, what does not, and no token at all: each answer has to be documented.
+            for (id, token) in [(own, Some(&phone.token)), (&id(), Some(&phone.token)), (own, None)]
+            {
+                let path = path.replace("{id}", id);
+                let token = token.map(String::as_str);
+                let answer = if method == "get" {
+                    world.get(&path, token).await
+                } else {
+                    let schema = operation["requestBody"]["content"]["application/json"]["schema"]
+                        ["$ref"]
+                        .as_str()
+                        .and_then(|reference| reference.rsplit('/').next())
+                        .expect("a body");
+                    let body = samples::body(schema);
+                    let mut found = Vec::new();
+                    let reference = json!({ "$ref": format!("#/components/schemas/{schema}") });
+                    departures(&document, &reference, &body, schema, &mut found);
+                    assert!(found.is_empty(), "{found:?}");
+                    world.post(&path, token, &body).await
+                };
+                assert_documented(&document, operation, &answer);
+                if answer.status < 300 {
+                    succeeded.insert(name.to_owned());
+                }
+                let secured = operation["security"] != json!([]);
+                assert_eq!(
+                    token.is_none() && secured,
+                    answer.status == 401 && answer.code() == "token_missing",
+                    "{name}"
+                );
+            }
+        }
+    }
+    let routed: BTreeSet<(String, String)> = routes()
+        .iter()
+        .map(|route| (route.path.to_owned(), route.method.as_str().to_owned()))
+        .collect();
+    assert_eq!(routed, documented);
+    let pushed = phone.push_body(&[]);
+    let operation = &document["paths"]["/mobile/api/v1/sync/push"]["post"];
+    let answer = world.post("sync/push", Some(&phone.token), &pushed).await;
+    assert_documented(&document, operation, &answer);
+    let login = world.login(&company.slug, "juan", crate::company::PASSWORD, &id()).await.ok();
+    assert_documented(&document, &document["paths"]["/mobile/api/v1/auth/login"]["post"], &login);
+    for needed in ["conflict", "conflicts", "receipt", "schema", "push", "pull", "logout", "health"]
+    {
+        assert!(succeeded.contains(needed), "{needed} never succeeded: {succeeded:?}");
+    }
+}

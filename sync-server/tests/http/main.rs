@@ -1,0 +1,65 @@
+//! The HTTP side from outside: a server on a free port, asked over the wire. Each case is a
+//! function of a [`World`]; the list at the end of this file runs each on every database: SQLite
+//! always, PostgreSQL where `CAMPO_TEST_POSTGRES_URL` names one.
+
+mod bad_edits;
+mod bad_requests;
+mod company;
+mod document;
+mod endpoints;
+mod issuers;
+mod samples;
+mod sessions;
+mod tokens;
+mod world;
+
+use world::World;
+
+macro_rules! suite {
+    ($($module:ident: $($case:ident),+ $(,)?;)+) => {
+        mod on_sqlite {
+            $(mod $module {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    crate::$module::$case(crate::World::on_sqlite().await).await;
+                })+
+            })+
+        }
+        mod on_postgres {
+            $(mod $module {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    let Some(world) = crate::World::on_postgres().await else {
+                        return eprintln!("not run: CAMPO_TEST_POSTGRES_URL is not set");
+                    };
+                    crate::$module::$case(world).await;
+                })+
+            })+
+        }
+    };
+}
+
+suite! {
+    endpoints: without_a_good_token_nothing_answers,
+        ids_of_another_company_do_not_exist,
+        a_permission_that_is_missing_is_named;
+    sessions: a_login_gives_a_session_that_works,
+        wrong_company_user_and_password_get_the_same_answer,
+        a_lost_answer_to_a_refresh_logs_nobody_out,
+        a_token_that_comes_again_ends_the_family,
+        another_devices_refresh_token_ends_the_family,
+        logout_ends_the_session_and_can_be_repeated,
+        a_revoked_device_is_refused_at_its_next_request,
+        guessing_is_slowed_down,
+        an_administrators_command_counts_while_the_server_runs;
+    bad_requests: malformed_bodies_have_codes_and_change_nothing,
+        compressed_bodies_are_read_and_limited,
+        bad_addresses_have_codes,
+        answers_are_compressed_and_named;
+    bad_edits: each_bad_edit_is_refused_with_its_code,
+        a_receipt_id_with_other_content_is_refused,
+        foreign_and_damaged_cursors_are_refused,
+        what_is_hidden_looks_like_what_does_not_exist;
+    document: every_documented_operation_exists_and_answers_as_documented;
+    issuers: an_issuers_tokens_are_accepted_by_its_algorithm_only;
+}

@@ -1,0 +1,32 @@
+//! A good body for every schema that an endpoint takes. An endpoint with another one cannot be
+//! tested without adding it here.
+
+use serde_json::{Value as Json, json};
+use sync_server::http::route::Route;
+
+use crate::company::id;
+
+/// A body that parses, with ids that do not exist.
+pub fn body(schema: &str) -> Json {
+    match schema {
+        "LoginRequest" => {
+            json!({ "tenant": "nobody", "user": "nobody", "password": "nothing", "device": id() })
+        }
+        "RefreshRequest" => json!({ "refresh_token": "AAAA", "device": id() }),
+        "LogoutRequest" => json!({ "refresh_token": "AAAA" }),
+        "PushRequest" => json!({ "stream": id(), "transactions": [] }),
+        "PullRequest" => json!({ "stream": id() }),
+        "ClaimRequest" => json!({}),
+        "NoteRequest" => json!({ "text": "¿Con qué cinta se midió?" }),
+        "ResolveRequest" => json!({ "revision": 1, "keep": "server", "reason": "visto en obra" }),
+        "UndoRequest" => json!({ "revision": 1, "reason": "error" }),
+        "ResolveManyRequest" => json!({ "conflicts": {
+            id(): { "revision": 1, "keep": { "value": "2.60" }, "reason": "medido de nuevo" } } }),
+        other => panic!("there is no sample of {other}: add one"),
+    }
+}
+
+/// The path of a route with this id.
+pub fn path(route: &Route, id: &str) -> String {
+    route.path.replace("{id}", id)
+}

@@ -1,0 +1,182 @@
+//! A running server and a client for it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use reqwest::header::HeaderMap;
+use serde_json::{Value as Json, json};
+use sync_server::auth::issuer::IssuerConfig;
+use sync_server::clock::{Clock, SystemClock};
+use sync_server::database::{OpenStore, migrate};
+use sync_server::{Config, Database, RunningServer, schema_files, serve};
+
+/// The machine's clock, which tests push forward.
+#[derive(Default)]
+pub struct PushedClock(AtomicI64);
+
+impl PushedClock {
+    pub fn push(&self, seconds: i64) {
+        self.0.fetch_add(seconds * 1_000_000, Ordering::Relaxed);
+    }
+}
+
+impl Clock for PushedClock {
+    fn now_us(&self) -> i64 {
+        SystemClock.now_us() + self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A server, a second connection to its database, and a client.
+pub struct World {
+    pub server: RunningServer,
+    /// As administrators' commands have it, beside the running server.
+    pub store: OpenStore,
+    pub client: reqwest::Client,
+    pub config: Config,
+    pub clock: Arc<PushedClock>,
+    _directory: tempfile::TempDir,
+}
+
+/// What came back.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn json(&self) -> Json {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("no JSON ({error}): {}", self.text()))
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The code of a problem document; also checks that it is one.
+    pub fn code(&self) -> String {
+        let json = self.json();
+        assert_eq!(self.header("content-type"), "application/problem+json", "{json}");
+        assert_eq!(json["status"], self.status, "{json}");
+        assert!(json["title"].as_str().is_some_and(|title| !title.is_empty()), "{json}");
+        if self.status == 401 {
+            assert!(self.header("www-authenticate").starts_with("Bearer"), "{json}");
+        }
+        let code = json["code"].as_str().expect("a code").to_owned();
+        assert_eq!(json["type"], format!("https://campo.dev/problems/{code}"));
+        code
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// Asserts success.
+    pub fn ok(self) -> Self {
+        assert!(self.status < 300, "{}: {}", self.status, self.text());
+        self
+    }
+}
+
+impl World {
+    pub async fn on_sqlite() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let config = Config::local(directory.path().join("data"));
+        Self::start(config, directory).await
+    }
+
+    /// On the database that the environment names, as the server's role; migrated first where it
+    /// names an administrator as well.
+    pub async fn on_postgres() -> Option<Self> {
+        static MIGRATED: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
+        let url = std::env::var("CAMPO_TEST_POSTGRES_URL").ok()?;
+        MIGRATED
+            .get_or_init(async || {
+                if let Ok(admin) = std::env::var("CAMPO_TEST_POSTGRES_ADMIN_URL") {
+                    let schema = Arc::new(schema_files::load(None).expect("a schema"));
+                    migrate(&Database::Postgres(admin), schema).await.expect("migrated");
+                }
+            })
+            .await;
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut config = Config::local(PathBuf::new());
+        config.database = Database::Postgres(url);
+        Some(Self::start(config, directory).await)
+    }
+
+    async fn start(mut config: Config, directory: tempfile::TempDir) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let clock = Arc::new(PushedClock::default());
+        config.clock = clock.clone();
+        let server = serve(config.clone()).await.expect("a server");
+        let schema = Arc::new(schema_files::load(None).expect("a schema"));
+        let store = OpenStore::open(&config.database, schema).await.expect("a store");
+        let client = reqwest::Client::builder().build().expect("a client");
+        Self { server, store, client, config, clock, _directory: directory }
+    }
+
+    /// The same with another server on the same database, which accepts an issuer's tokens.
+    pub async fn restarted_with(mut self, issuer: IssuerConfig) -> Self {
+        self.server.shutdown().await;
+        self.config.issuers = vec![issuer];
+        self.server = serve(self.config.clone()).await.expect("a server");
+        self
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        if path.starts_with('/') {
+            return format!("{}{path}", self.server.url());
+        }
+        format!("{}/mobile/api/v1/{path}", self.server.url())
+    }
+
+    pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+        let answer = request.send().await.expect("an answer");
+        let status = answer.status().as_u16();
+        let headers = answer.headers().clone();
+        let body = answer.bytes().await.expect("a body").to_vec();
+        assert!(headers.contains_key("x-request-id"), "no request id");
+        Answer { status, headers, body }
+    }
+
+    pub async fn get(&self, path: &str, token: Option<&str>) -> Answer {
+        let mut request = self.client.get(self.url(path));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        self.send(request).await
+    }
+
+    pub async fn post(&self, path: &str, token: Option<&str>, body: &Json) -> Answer {
+        self.post_bytes(path, token, body.to_string().into_bytes(), &[]).await
+    }
+
+    pub async fn post_bytes(
+        &self,
+        path: &str,
+        token: Option<&str>,
+        body: Vec<u8>,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let mut request = self.client.post(self.url(path)).body(body);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        if !headers.iter().any(|(name, _)| *name == "content-type") {
+            request = request.header("content-type", "application/json");
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(request).await
+    }
+
+    pub async fn login(&self, tenant: &str, user: &str, password: &str, device: &str) -> Answer {
+        let body =
+            json!({ "tenant": tenant, "user": user, "password": password, "device": device });
+        self.post("auth/login", None, &body).await
+    }
+}
