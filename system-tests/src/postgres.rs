@@ -8,6 +8,7 @@
 use std::fs;
 use std::io::{Error, ErrorKind, Result};
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -69,6 +70,8 @@ impl Cluster {
         for setting in settings {
             shell.arg("-c").arg(setting);
         }
+        // A group of its own: Ctrl-C ends this process, and with it the server, in this order.
+        shell.process_group(0);
         let shell = shell.stdin(Stdio::piped()).current_dir("/").spawn()?;
         let cluster = Self { port, bin, shell };
         let since = Instant::now();

@@ -99,6 +99,7 @@ pub fn invite(stage: &Stage, running: &Running) {
     telling::chapter("Now you");
     let program = running.phones.juan.program_shown();
     println!("The server runs at {} until you press Ctrl-C.", running.server.url);
+    println!("It logs to {}", running.server.log.display());
     println!("Company: {}. Password of everybody: {}", company::TENANT, company::PASSWORD);
     println!("Logins:  laura (supervisor), juan and ana (foremen), pedro (warehouse keeper)\n");
     println!("The phones are folders. In another terminal, try:");

@@ -1,5 +1,6 @@
 //! Running the real programs, which answer with one JSON document.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value as Json;
@@ -14,7 +15,8 @@ pub fn answer(command: &mut Command) -> Result<Json> {
     let output = command.stdin(Stdio::null()).output()?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{command:?}\n  ended with {}: {}", output.status, said.trim()).into());
+        let name = Path::new(command.get_program()).file_name().unwrap_or_default().display();
+        return Err(format!("{name} ended with {}: {}", output.status, said.trim()).into());
     }
     serde_json::from_slice(&output.stdout).map_err(|error| {
         let said = String::from_utf8_lossy(&output.stdout);

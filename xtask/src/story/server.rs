@@ -1,6 +1,8 @@
 //! The server: `sync-server serve` on a free port, ended with the story.
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value as Json;
@@ -11,6 +13,8 @@ use super::{Result, Stage, program, telling};
 pub struct Server {
     /// Its address.
     pub url: String,
+    /// Where it logs.
+    pub log: PathBuf,
     process: Child,
 }
 
@@ -18,19 +22,23 @@ impl Server {
     /// Starts one and waits until it listens.
     ///
     /// # Errors
-    /// When it does not start; its own words are on standard error.
+    /// With its own words, when it does not start.
     pub fn start(stage: &Stage) -> Result<Self> {
         telling::typed("office", "sync-server serve --listen 127.0.0.1:0");
         let mut command = Command::new(stage.programs.join("sync-server"));
         command.args(["--json", "serve", "--listen", "127.0.0.1:0"]);
         command.args(stage.database.arguments());
-        let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let log = stage.folder.join("server.log");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log)?);
+        let mut process = command.spawn()?;
         let out = process.stdout.take().ok_or("the server has no output")?;
-        let mut server = Self { url: String::new(), process };
+        let mut server = Self { url: String::new(), log, process };
         let mut line = String::new();
         BufReader::new(out).read_line(&mut line)?;
-        let told: Json = serde_json::from_str(&line)
-            .map_err(|_| format!("the server did not start; it printed {line:?}"))?;
+        let told: Json = serde_json::from_str(&line).map_err(|_| {
+            let said = std::fs::read_to_string(&server.log).unwrap_or_default();
+            format!("the server did not start: {line}{said}")
+        })?;
         server.url = told["listening"].as_str().ok_or("the server told no address")?.to_owned();
         telling::tell(&format!("The server listens at {}.", server.url));
         Ok(server)
