@@ -13,6 +13,7 @@ use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sync_protocol::ConflictId;
+use sync_protocol::columnar::FrameReader;
 use sync_protocol::problem::Problem;
 use sync_protocol::wire::auth::{LoginRequest, LogoutRequest, RefreshRequest, Session};
 use sync_protocol::wire::pull::{COLUMNAR_MEDIA_TYPE, PullRequest};
@@ -265,7 +266,7 @@ impl Transport for HttpTransport {
             );
         }
         let mut body = Body::new(response)?;
-        let mut frames = FrameReader;
+        let mut frames = FrameReader::new();
         while let Some(bytes) = body.next().await? {
             frames.feed(&bytes);
             while let Some(page) =
@@ -274,7 +275,7 @@ impl Transport for HttpTransport {
                 sink.page(page).await?;
             }
         }
-        if frames.is_inside_frame() {
+        if !frames.is_clean_end() {
             let reason = OfflineReason::Interrupted;
             return Err(TransportError::Offline { reason, maybe_sent: true }.into());
         }
@@ -297,17 +298,5 @@ impl Transport for HttpTransport {
         request: &ResolveRequest,
     ) -> Result<Conflict, TransportError> {
         self.post(&format!("conflicts/{id}/resolve"), Some(token), request).await
-    }
-}
-
-#[derive(Default)]
-struct FrameReader;
-impl FrameReader {
-    fn feed(&mut self, _: &[u8]) {}
-    fn next_page(&mut self) -> Result<Option<sync_protocol::wire::pull::PullPage>, String> {
-        Ok(None)
-    }
-    fn is_inside_frame(&self) -> bool {
-        false
     }
 }
