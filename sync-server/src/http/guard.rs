@@ -94,10 +94,12 @@ pub async fn time_limit(State(app): State<Arc<App>>, request: Request, next: Nex
     }
 }
 
+/// Makes the answer to a panic.
+type AnswerToPanic = fn(Box<dyn Any + Send + 'static>) -> HttpResponse<axum::body::Body>;
+
 /// Turns a panic into an answer without details.
 #[must_use]
-pub fn panics()
--> CatchPanicLayer<fn(Box<dyn Any + Send + 'static>) -> HttpResponse<axum::body::Body>> {
+pub fn panics() -> CatchPanicLayer<AnswerToPanic> {
     CatchPanicLayer::custom(panicked)
 }
 

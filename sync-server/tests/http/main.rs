@@ -8,6 +8,7 @@ mod company;
 mod document;
 mod endpoints;
 mod issuers;
+mod pulls;
 mod samples;
 mod sessions;
 mod tokens;
@@ -61,5 +62,6 @@ suite! {
         foreign_and_damaged_cursors_are_refused,
         what_is_hidden_looks_like_what_does_not_exist;
     document: every_documented_operation_exists_and_answers_as_documented;
+    pulls: a_stream_of_pages_ends_at_the_checkpoint;
     issuers: an_issuers_tokens_are_accepted_by_its_algorithm_only;
 }
