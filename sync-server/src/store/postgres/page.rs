@@ -373,7 +373,9 @@ impl Filling<'_> {
             Some(set) => *set,
             None => {
                 let set = self.set_of(&values, sees);
-                self.known.insert(values, set);
+                if stable {
+                    self.known.insert(values, set);
+                }
                 set
             }
         };
