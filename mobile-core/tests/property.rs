@@ -330,7 +330,6 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
         runtime.block_on(async {
             let mut world = World::new().await;
-            if let Ok(path) = std::env::var("CAMPO_TRACE") { std::fs::write(path, format!("{steps:?}")).unwrap(); }
             for step in &steps {
                 world.step(step).await;
                 world.check_counters(0);
