@@ -1,11 +1,14 @@
-//! `POST auth/login`, `auth/refresh`, `auth/logout`.
+//! `POST auth/login`, `auth/refresh`, `auth/logout`. Printing one of these for a log leaves out its
+//! secrets.
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{DeviceId, TenantId, UserId};
 
 /// Body of `POST auth/login`. Registers the device if its id is new.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LoginRequest {
     /// The company's short name, as its people type it.
@@ -22,7 +25,7 @@ pub struct LoginRequest {
 }
 
 /// Body of `POST auth/refresh`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RefreshRequest {
     /// The refresh token, opaque.
@@ -32,7 +35,7 @@ pub struct RefreshRequest {
 }
 
 /// Body of `POST auth/logout`. Ends the refresh token's family.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogoutRequest {
     /// The refresh token, opaque.
@@ -40,7 +43,7 @@ pub struct LogoutRequest {
 }
 
 /// Answer of login and refresh.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Session {
     /// JWT for the `Authorization: Bearer` header.
     pub access_token: String,
@@ -58,4 +61,38 @@ pub struct Session {
     pub permissions: Vec<String>,
     /// The server's clock, in microseconds since 1970.
     pub server_time_us: i64,
+}
+
+impl fmt::Debug for LoginRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoginRequest")
+            .field("tenant", &self.tenant)
+            .field("user", &self.user)
+            .field("device", &self.device)
+            .field("device_name", &self.device_name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RefreshRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RefreshRequest").field("device", &self.device).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for LogoutRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogoutRequest").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("expires_in_s", &self.expires_in_s)
+            .field("tenant", &self.tenant)
+            .field("user", &self.user)
+            .field("permissions", &self.permissions)
+            .finish_non_exhaustive()
+    }
 }

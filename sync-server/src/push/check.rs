@@ -210,8 +210,7 @@ fn writable<'a>(
     name: &str,
 ) -> Result<(usize, &'a Field), Box<Problem>> {
     let found = collection.fields.iter().enumerate().find(|(_, field)| field.name == name);
-    let Some((position, field)) =
-        found.filter(|(_, field)| field.read.as_deref().is_none_or(may))
+    let Some((position, field)) = found.filter(|(_, field)| field.read.as_deref().is_none_or(may))
     else {
         return Err(Box::new(
             field_problem("unknown_field", "There is no such field", name)

@@ -14,7 +14,9 @@ use super::settle::{receipts, stream_of};
 use super::target::{in_force, write_back, write_for};
 use super::{ReviewContext, check_text, may_resolve, not_found, stale};
 use crate::push::{constraint_problem, failed};
-use crate::store::{AuditEntry, RowWrite, StoreError, StoredReceipt, StoredRow, WriteKind, WriteTx};
+use crate::store::{
+    AuditEntry, RowWrite, StoreError, StoredReceipt, StoredRow, WriteKind, WriteTx,
+};
 
 /// Decides a conflict.
 ///

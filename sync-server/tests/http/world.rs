@@ -88,23 +88,13 @@ impl World {
         Self::start(config, directory).await
     }
 
-    /// On the database that the environment names, as the server's role; migrated first where it
-    /// names an administrator as well.
-    pub async fn on_postgres() -> Option<Self> {
-        static MIGRATED: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
-        let url = std::env::var("CAMPO_TEST_POSTGRES_URL").ok()?;
-        MIGRATED
-            .get_or_init(async || {
-                if let Ok(admin) = std::env::var("CAMPO_TEST_POSTGRES_ADMIN_URL") {
-                    let schema = Arc::new(schema_files::load(None).expect("a schema"));
-                    migrate(&Database::Postgres(admin), schema).await.expect("migrated");
-                }
-            })
-            .await;
+    /// On a private PostgreSQL, as the server's role.
+    pub async fn on_postgres() -> Self {
+        let schema = Arc::new(schema_files::load(None).expect("a schema"));
         let directory = tempfile::tempdir().expect("a directory");
         let mut config = Config::local(PathBuf::new());
-        config.database = Database::Postgres(url);
-        Some(Self::start(config, directory).await)
+        config.database = Database::Postgres(crate::fresh::postgres_url(&schema).await);
+        Self::start(config, directory).await
     }
 
     async fn start(mut config: Config, directory: tempfile::TempDir) -> Self {

@@ -8,7 +8,6 @@ use sync_protocol::schema::parse::{SourceFile, parse};
 use sync_protocol::schema::{Collection, Schema};
 use sync_protocol::{EditTime, Fields, RecordId, Scope, StreamId, TenantId, UserId, Value};
 use sync_server::store::accounts::Account;
-use sync_server::store::postgres::{PostgresStore, migrate};
 use sync_server::store::sqlite::SqliteStore;
 use sync_server::store::{
     Position, ReadTx, RowWrite, Store, StoreError, StoredRow, WriteKind, WriteTx,
@@ -98,19 +97,9 @@ pub async fn sqlite(directory: &Path) -> Arc<dyn Store> {
     Arc::new(SqliteStore::open(directory, schema()).await.expect("a store"))
 }
 
-/// A store on PostgreSQL, where the environment names a database: `CAMPO_TEST_POSTGRES_URL` as the
-/// server's role, and `CAMPO_TEST_POSTGRES_ADMIN_URL` as one that may migrate it.
-pub async fn postgres() -> Option<Arc<dyn Store>> {
-    static MIGRATED: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
-    let url = std::env::var("CAMPO_TEST_POSTGRES_URL").ok()?;
-    MIGRATED
-        .get_or_init(async || {
-            if let Ok(admin) = std::env::var("CAMPO_TEST_POSTGRES_ADMIN_URL") {
-                migrate(&admin, &schema()).await.expect("migrated");
-            }
-        })
-        .await;
-    Some(Arc::new(PostgresStore::connect(&url, schema()).await.expect("a store")))
+/// A store on a private PostgreSQL.
+pub async fn postgres() -> Arc<dyn Store> {
+    crate::fresh::postgres(schema()).await
 }
 
 /// A store with a tenant and a user.

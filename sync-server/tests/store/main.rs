@@ -4,6 +4,8 @@
 mod accounts;
 mod bench;
 mod files;
+#[path = "../fresh/mod.rs"]
+mod fresh;
 mod model;
 mod paging;
 mod receipts;
@@ -18,8 +20,7 @@ use bench::{Bench, postgres, sqlite};
 /// How old the newest witness may be on PostgreSQL, with some margin.
 const POSTGRES_WITNESS_AGE: Duration = Duration::from_millis(600);
 
-/// Runs each case on both stores. Without a database in the environment (see [`bench::postgres`])
-/// those on PostgreSQL say so and do nothing.
+/// Runs each case on both stores.
 macro_rules! suite {
     ($($module:ident: $($case:ident),+ $(,)?;)+) => {
         mod on_sqlite {
@@ -37,9 +38,7 @@ macro_rules! suite {
             $(mod $module {
                 $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $case() {
-                    let Some(store) = crate::postgres().await else {
-                        return eprintln!("not run: CAMPO_TEST_POSTGRES_URL is not set");
-                    };
+                    let store = crate::postgres().await;
                     let bench = crate::Bench::new(store, crate::POSTGRES_WITNESS_AGE).await;
                     crate::$module::$case(bench).await;
                 })+

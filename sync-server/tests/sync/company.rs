@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value as Json, json};
@@ -24,11 +24,7 @@ use sync_server::push::{PushContext, push};
 use sync_server::review::ReviewContext;
 use sync_server::store::Store;
 use sync_server::store::accounts::{Account, Device};
-use sync_server::store::postgres::{PostgresStore, migrate};
-use tokio::sync::OnceCell;
 use uuid::Uuid;
-
-use crate::cluster::{Cluster, SUPERUSER};
 
 /// A clock that only tests move.
 pub struct ManualClock(AtomicI64);
@@ -351,7 +347,7 @@ macro_rules! on_every_store {
 
             #[tokio::test]
             async fn on_postgres() {
-                let store = $crate::company::postgres().await;
+                let store = $crate::fresh::postgres($crate::company::shipped_schema()).await;
                 super::$name($crate::company::Company::new(store).await).await;
             }
         }
@@ -362,21 +358,4 @@ macro_rules! on_every_store {
 pub async fn sqlite(folder: &std::path::Path) -> Arc<dyn Store> {
     let store = sync_server::store::sqlite::SqliteStore::open(folder, shipped_schema()).await;
     Arc::new(store.expect("a store"))
-}
-
-/// A store on PostgreSQL, in a private cluster that all tests share: each has its own tenant.
-pub async fn postgres() -> Arc<dyn Store> {
-    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
-    static MIGRATED: OnceCell<()> = OnceCell::const_new();
-    let cluster = CLUSTER
-        .get_or_init(|| Cluster::start(&["fsync=off", "max_connections=300"]).expect("PostgreSQL"));
-    MIGRATED
-        .get_or_init(async || {
-            cluster.create_database("campo").expect("a database");
-            let url = cluster.url("campo", SUPERUSER);
-            migrate(&url, &shipped_schema()).await.expect("migrated");
-        })
-        .await;
-    let url = cluster.url("campo", "campo_server");
-    Arc::new(PostgresStore::connect(&url, shipped_schema()).await.expect("a store"))
 }

@@ -1,8 +1,8 @@
 //! Push, pull and review together, on a real database and without HTTP. Every test runs on SQLite
 //! and on a private PostgreSQL.
 
-#[path = "../../../system-tests/src/postgres.rs"]
-mod cluster;
+#[path = "../fresh/mod.rs"]
+mod fresh;
 
 mod company;
 mod convergence;
