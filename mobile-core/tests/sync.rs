@@ -127,7 +127,11 @@ async fn the_backlog_drains_by_itself_after_a_server_error() {
     for n in 0..20 {
         ana.put("articulos", article(n));
     }
-    server.fail_next(Fault::PushFails(Problem::new(500, "internal", "The server failed")));
+    server.fail_next(Fault::PushFails(Box::new(Problem::new(
+        500,
+        "internal",
+        "The server failed",
+    ))));
     let error = ana.sync().await.expect_err("the server failed");
     assert!(error.retryable());
     let pending = ana.core.pending().expect("list");
@@ -146,7 +150,7 @@ async fn a_push_that_cannot_be_read_is_halved_to_its_culprit() {
     for n in 0..4 {
         ana.put("articulos", article(n));
     }
-    let too_large = || Fault::PushFails(Problem::new(413, "body_too_large", "Too large"));
+    let too_large = || Fault::PushFails(Box::new(Problem::new(413, "body_too_large", "Too large")));
     // 4 fail, 2 fail, 1 fails alone; the other three go through.
     for _ in 0..3 {
         server.fail_next(too_large());

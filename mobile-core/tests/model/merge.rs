@@ -263,7 +263,10 @@ fn dispute(
     wanted: Value,
 ) -> ConflictId {
     let place = (&mutation.collection, &mutation.record, field);
-    let open = state.conflicts.iter_mut().find(|(_, (c, r, f, _))| (&*c, &*r, f.as_str()) == place);
+    let open = state
+        .conflicts
+        .iter_mut()
+        .find(|(_, (c, r, f, _))| (&c.clone(), &r.clone(), f.as_str()) == place);
     if let Some((id, (.., candidates))) = open {
         candidates.push((receipt, wanted));
         return *id;

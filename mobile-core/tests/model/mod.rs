@@ -33,7 +33,7 @@ pub const START_US: i64 = 1_795_500_000_000_000;
 pub enum Fault {
     PushNeverArrives,
     PushAnswerLost,
-    PushFails(Problem),
+    PushFails(Box<Problem>),
     PullCutAfter(usize),
     PullGarbageAfter(usize),
     SessionEnded,
@@ -45,6 +45,9 @@ pub struct Row {
     pub meta: RowMeta,
     pub commit: i64,
 }
+
+/// Collection, record, field, and who wants what.
+pub type Dispute = (String, RecordId, String, Vec<(ReceiptId, Value)>);
 
 pub struct Kept {
     pub stream: StreamId,
@@ -63,7 +66,7 @@ pub struct State {
     /// Value of `articulos.existencia` by commit.
     pub history: Vec<(i64, RecordId, i64)>,
     /// Open conflicts: collection, record, field, candidates.
-    pub conflicts: BTreeMap<ConflictId, (String, RecordId, String, Vec<(ReceiptId, Value)>)>,
+    pub conflicts: BTreeMap<ConflictId, Dispute>,
     pub faults: VecDeque<Fault>,
     pub page_rows: usize,
     pub pushes: usize,
@@ -166,7 +169,7 @@ impl Transport for Link {
                     return Err(offline(OfflineReason::CannotConnect, false));
                 }
                 Some(Fault::PushFails(problem)) => {
-                    return Err(TransportError::Problem(Box::new(problem)));
+                    return Err(TransportError::Problem(problem));
                 }
                 Some(Fault::SessionEnded) => {
                     let problem = Problem::new(401, "token_expired", "The token has ended");

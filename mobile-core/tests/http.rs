@@ -1,0 +1,97 @@
+//! What the transport makes of answers that are none.
+#![allow(missing_docs, reason = "tests are named by what they show")]
+
+use mobile_core::CoreError;
+use mobile_core::transport::http::HttpTransport;
+use mobile_core::transport::{OfflineReason, PageSink, Transport, TransportError};
+use sync_protocol::StreamId;
+use sync_protocol::columnar::encode_frame;
+use sync_protocol::wire::pull::{PullPage, PullRequest};
+use sync_protocol::wire::push::PushRequest;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+/// Answers one request with these bytes and hangs up.
+async fn server(answer: Vec<u8>) -> HttpTransport {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.expect("a request");
+        let mut request = vec![0; 64 * 1024];
+        let _ = socket.read(&mut request).await;
+        let _ = socket.write_all(&answer).await;
+    });
+    HttpTransport::new(&format!("http://{address}")).expect("an address")
+}
+
+async fn push(answer: &str) -> TransportError {
+    let transport = server(answer.as_bytes().to_vec()).await;
+    let request = PushRequest { stream: StreamId::SQL, transactions: Vec::new(), seen: Vec::new() };
+    transport.push("token", &request).await.expect_err("no push answer")
+}
+
+#[tokio::test]
+async fn nobody_there_is_told_from_a_broken_line() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    drop(listener);
+    let transport = HttpTransport::new(&format!("http://{address}")).expect("an address");
+    let request = PushRequest { stream: StreamId::SQL, transactions: Vec::new(), seen: Vec::new() };
+    let error = transport.push("token", &request).await.expect_err("nobody listens");
+    assert!(
+        matches!(
+            error,
+            TransportError::Offline { reason: OfflineReason::CannotConnect, maybe_sent: false }
+        ),
+        "{error:?}"
+    );
+    let error =
+        push("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{")
+            .await;
+    assert!(
+        matches!(
+            error,
+            TransportError::Offline { reason: OfflineReason::Interrupted, maybe_sent: true }
+        ),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_hotspots_login_page_is_garbage_and_a_busy_server_is_busy() {
+    let page = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 6\r\n\r\n<html>";
+    assert_eq!(push(page).await.code(), "unusable_answer");
+    let busy = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n";
+    assert!(matches!(push(busy).await, TransportError::Busy { retry_after_s: Some(7) }));
+    let plain = "HTTP/1.1 500 Oh\r\ncontent-length: 0\r\n\r\n";
+    assert_eq!(push(plain).await.code(), "unusable_answer");
+}
+
+#[derive(Default)]
+struct Pages(Vec<PullPage>);
+
+#[async_trait::async_trait]
+impl PageSink for Pages {
+    async fn page(&mut self, page: PullPage) -> Result<(), CoreError> {
+        self.0.push(page);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn of_a_body_that_ends_inside_a_frame_the_whole_frames_are_good() {
+    let page = PullPage { cursor: "one".into(), ..PullPage::default() };
+    let mut body = encode_frame(&page);
+    body.extend(&encode_frame(&page)[..8]);
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/vnd.campo.pull-pages\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let transport = server([head.into_bytes(), body].concat()).await;
+    let request =
+        PullRequest { stream: StreamId::SQL, cursor: None, schema_hash: None, page_rows_max: None };
+    let mut pages = Pages::default();
+    let error = transport.pull("token", &request, &mut pages).await.expect_err("cut");
+    assert_eq!(error.code(), "interrupted");
+    assert_eq!(pages.0, [page]);
+}
