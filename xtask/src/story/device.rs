@@ -110,7 +110,7 @@ fn relative(path: &Path) -> String {
 
 fn shown(arguments: &[&str]) -> String {
     let words = arguments.iter().map(|word| match word.contains([' ', '"', '{']) {
-        true => format!("'{word}'"),
+        true => format!("'{}'", word.replace('\'', "'\\''")),
         false => (*word).to_owned(),
     });
     format!("campo-device {}", words.collect::<Vec<_>>().join(" "))
