@@ -7,5 +7,6 @@ mod cluster;
 mod capture;
 mod consistency;
 mod model;
+mod race;
 mod setting;
 mod store;
