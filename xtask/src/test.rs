@@ -67,8 +67,14 @@ pub fn run_all(args: &Args) -> Result {
         Some(group) if !group.needs_postgres() => None,
         _ => Some(postgres::start()?),
     };
-    if args.only.is_none_or(Group::needs_programs) {
-        run(&mut cargo(&["build", "--package", "sync-server", "--package", "campo-device"]))?;
+    // The story's tests run the two programs. Building the whole workspace for tests builds them
+    // too, with the same features of dependencies; on their own those would be built once more.
+    match args.only {
+        None => run(&mut cargo(&["test", "--workspace", "--no-run"]))?,
+        Some(group) if group.needs_programs() => {
+            run(&mut cargo(&["build", "--package", "sync-server", "--package", "campo-device"]))?;
+        }
+        Some(_) => {}
     }
     let mut test = match args.only {
         Some(group) => cargo(&["test", "--package", group.package()]),

@@ -8,7 +8,7 @@ use reqwest::header::HeaderMap;
 use serde_json::{Value as Json, json};
 use sync_server::auth::issuer::IssuerConfig;
 use sync_server::clock::{Clock, SystemClock};
-use sync_server::database::{OpenStore, migrate};
+use sync_server::database::OpenStore;
 use sync_server::{Config, Database, RunningServer, schema_files, serve};
 
 /// The machine's clock, which tests push forward.
