@@ -96,11 +96,16 @@ BEGIN
     FOR i IN 1 .. coalesce(array_length(ids, 1), 0) LOOP
         UPDATE sync.rows r SET fields = r.fields || jsonb_build_object(names[i], m.meta
             || jsonb_build_object('e', coalesce(m.meta -> 'e', '{}')
-                || jsonb_build_object(elements[i], jsonb_build_object('v', r.version, 'w', w))))
+                || jsonb_build_object(elements[i], jsonb_build_object('v', r.version, 'w', w)
+                    || CASE WHEN m.other > 0 THEN jsonb_build_object('o', m.other) ELSE '{}' END)))
         FROM (SELECT coalesce(x.fields -> names[i],
                 jsonb_build_object('v', 1, 'w', x.born_w, 't', x.born_t)
-                    || CASE WHEN x.born_u THEN '{"u": true}'::jsonb ELSE '{}' END) AS meta
-            FROM sync.rows x
+                    || CASE WHEN x.born_u THEN '{"u": true}'::jsonb ELSE '{}' END) AS meta,
+                -- The newest addition by somebody else.
+                CASE WHEN coalesce((b.before ->> 'w')::uuid, x.born_w) <> w
+                    THEN coalesce((b.before ->> 'v')::bigint, 1)
+                    ELSE coalesce((b.before ->> 'o')::bigint, 0) END AS other
+            FROM sync.rows x, LATERAL (SELECT x.fields -> names[i] -> 'e' -> elements[i] AS before) b
             WHERE x.tenant_id = tenant AND x.collection = of_collection AND x.record_id = ids[i]) m
         WHERE r.tenant_id = tenant AND r.collection = of_collection AND r.record_id = ids[i];
     END LOOP;

@@ -249,15 +249,14 @@ impl Value {
                 if depth(json) > limits::JSON_DEPTH_MAX {
                     return beyond(format!("is nested deeper than {}", limits::JSON_DEPTH_MAX));
                 }
-                let bytes = json.to_string();
-                if bytes.len() > limits::JSON_BYTES_MAX {
+                let bytes = json.to_string().len();
+                if bytes > limits::JSON_BYTES_MAX {
                     return beyond(format!(
-                        "may have at most {} bytes, but has {}",
+                        "may have at most {} bytes, but has {bytes}",
                         limits::JSON_BYTES_MAX,
-                        bytes.len()
                     ));
                 }
-                if bytes.contains("\\u0000") {
+                if holds_nul(json) {
                     return beyond("may not contain a NUL character".to_owned());
                 }
             }
@@ -371,6 +370,21 @@ fn depth(json: &Json) -> usize {
         }
     }
     deepest
+}
+
+/// Whether a text or a key holds a NUL. Not recursive: input decides the depth.
+fn holds_nul(json: &Json) -> bool {
+    let mut open = vec![json];
+    while let Some(node) = open.pop() {
+        match node {
+            Json::String(text) if text.contains('\0') => return true,
+            Json::Array(items) => open.extend(items),
+            Json::Object(map) if map.keys().any(|key| key.contains('\0')) => return true,
+            Json::Object(map) => open.extend(map.values()),
+            _ => {}
+        }
+    }
+    false
 }
 
 /// Reads a decimal into units of its last digit; `None` if it does not fit exactly.

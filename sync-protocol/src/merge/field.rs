@@ -108,6 +108,9 @@ pub fn merge_field(
             MergeRule::Lww
                 if value != *current
                     && concurrent
+                    // Position orders a stream's own edits: a later one replaces its own value
+                    // whatever the times, which may be equal after clamping.
+                    && last.writer != stream
                     && !time.beats(last.time(), stream > last.writer) =>
             {
                 FieldMerge::keep(Verdict::Superseded(last.version))
@@ -144,8 +147,11 @@ fn add(field: &Field, current: &Value, difference: i64) -> FieldMerge {
     FieldMerge::to(current, value, verdict)
 }
 
-/// An element goes only if its last addition had been seen by the remover, or is the remover's own:
-/// what an observed-remove set does (Shapiro et al., 2011), with row versions as the tags.
+/// An element goes only if the remover had seen each of its additions, or made it: what an
+/// observed-remove set does (Shapiro et al., 2011), with row versions as the tags. Of an element's
+/// additions the last is kept and the newest by somebody else, which is enough to lose none. A removal
+/// that saw only some of them is not noted, so that the element may outlive a second one that saw only
+/// the rest: it can be removed again.
 fn elements(
     field: &Field,
     current: &Value,
@@ -157,13 +163,7 @@ fn elements(
 ) -> FieldMerge {
     let none = BTreeSet::new();
     let present = if let Value::Set(present) = current { present } else { &none };
-    let known = meta.fields.get(&field.name);
-    let seen = |element: &String| {
-        let added = known.and_then(|meta| meta.elements.get(element));
-        let (version, writer) =
-            added.map_or((meta.born.version, meta.born.writer), |a| (a.version, a.writer));
-        writer == stream || base.is_some_and(|base| version <= base)
-    };
+    let seen = |element: &str| meta.is_element_seen(&field.name, element, base, stream);
     let mut after: BTreeSet<String> =
         present.iter().filter(|e| !(remove.contains(*e) && seen(e))).cloned().collect();
     let touched = add.iter().filter(|e| present.contains(*e)).cloned().collect();

@@ -38,8 +38,8 @@ pub struct Change {
 
 /// The last change of one field.
 ///
-/// JSON: `{"v":7,"w":"…","t":1763…,"o":5,"e":{"ana":{"v":7,"w":"…"}}}`; `u`, `o` and `e` are left
-/// out where false, 0 or empty.
+/// JSON: `{"v":7,"w":"…","t":1763…,"o":5,"e":{"ana":{"v":7,"w":"…","o":5}}}`; `u`, `o` and `e` are
+/// left out where false, 0 or empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldMeta {
     /// The last change.
@@ -64,6 +64,11 @@ pub struct ElementMeta {
     /// Who added it.
     #[serde(rename = "w")]
     pub writer: StreamId,
+    /// The newest version at which another stream than that writer's added it, while it was
+    /// present all along; 0 if none did. Without it an addition of one's own would hide that
+    /// somebody else wants the element too.
+    #[serde(rename = "o", default, skip_serializing_if = "is_zero")]
+    pub other_version: RowVersion,
 }
 
 fn is_zero(n: &RowVersion) -> bool {
@@ -90,6 +95,29 @@ impl RowMeta {
     #[must_use]
     pub fn last_change(&self, field: &str) -> Change {
         self.fields.get(field).map_or(self.born, |meta| meta.last)
+    }
+
+    /// The last addition of an element that is present: its own, or the insertion.
+    #[must_use]
+    pub fn last_addition(&self, field: &str, element: &str) -> ElementMeta {
+        let known = self.fields.get(field).and_then(|meta| meta.elements.get(element));
+        let Change { version, writer, .. } = self.born;
+        known.copied().unwrap_or(ElementMeta { version, writer, other_version: 0 })
+    }
+
+    /// Whether every addition of a present element, besides those of `stream`, is in `base`. One that
+    /// is unknown has nothing.
+    #[must_use]
+    pub fn is_element_seen(
+        &self,
+        field: &str,
+        element: &str,
+        base: Option<RowVersion>,
+        stream: StreamId,
+    ) -> bool {
+        let last = self.last_addition(field, element);
+        let by_others = if last.writer == stream { last.other_version } else { last.version };
+        by_others <= base.filter(|base| *base <= self.version).unwrap_or(0)
     }
 
     /// Whether a field changed after `base` by anything but `stream`. An unknown base is concurrent.
@@ -143,19 +171,24 @@ impl RowMeta {
                 let old = if let Value::Set(old) = old { old } else { &none };
                 meta.elements.retain(|element, _| new.contains(element));
                 for element in new.difference(old) {
-                    meta.elements.insert(element.clone(), ElementMeta { version, writer });
+                    let addition = ElementMeta { version, writer, other_version: 0 };
+                    meta.elements.insert(element.clone(), addition);
                 }
             }
             self.fields.insert(field.to_owned(), meta);
         }
         for (field, element) in touched {
             let last = self.last_change(field);
+            let before = self.last_addition(field, element);
+            let other_version =
+                if before.writer == writer { before.other_version } else { before.version };
             let meta = self.fields.entry(field.to_owned()).or_insert(FieldMeta {
                 last,
                 other_version: 0,
                 elements: BTreeMap::new(),
             });
-            meta.elements.insert(element.to_owned(), ElementMeta { version, writer });
+            let addition = ElementMeta { version, writer, other_version };
+            meta.elements.insert(element.to_owned(), addition);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Pages in both forms: they come back as they were, and nothing else is taken for a page.
 
 mod pages;
+mod values;
 
 use pages::{any_page, big_page, schema};
 use proptest::prelude::*;

@@ -34,12 +34,12 @@ fn any_json() -> impl Strategy<Value = serde_json::Value> {
         Just(serde_json::Value::Null),
         any::<bool>().prop_map(Into::into),
         any::<i64>().prop_map(Into::into),
-        ".{0,6}".prop_map(Into::into),
+        "[^\\x00]{0,6}".prop_map(Into::into),
     ];
     leaf.prop_recursive(3, 12, 4, |inner| {
         prop_oneof![
             vec(inner.clone(), 0..4).prop_map(Into::into),
-            vec((".{0,3}", inner), 0..4).prop_map(|members| members.into_iter().collect()),
+            vec(("[^\\x00]{0,3}", inner), 0..4).prop_map(|members| members.into_iter().collect()),
         ]
     })
 }
@@ -47,7 +47,7 @@ fn any_json() -> impl Strategy<Value = serde_json::Value> {
 /// Any value that the field can hold, limits aside.
 pub fn any_value(kind: &FieldType) -> BoxedStrategy<Value> {
     let some = match kind {
-        FieldType::Text => prop_oneof![".{0,20}", "[ab]"].prop_map(Value::Text).boxed(),
+        FieldType::Text => prop_oneof!["[^\\x00]{0,20}", "[ab]"].prop_map(Value::Text).boxed(),
         FieldType::Enum { values } => {
             proptest::sample::select(values.clone()).prop_map(Value::Text).boxed()
         }
@@ -69,7 +69,7 @@ pub fn any_value(kind: &FieldType) -> BoxedStrategy<Value> {
             (-62_135_596_800_000_000..253_402_300_800_000_000i64).prop_map(Value::Timestamp).boxed()
         }
         FieldType::Uuid => any_uuid().prop_map(Value::Uuid).boxed(),
-        FieldType::Set => btree_set(".{0,5}", 0..4).prop_map(Value::Set).boxed(),
+        FieldType::Set => btree_set("[^\\x00]{0,5}", 0..4).prop_map(Value::Set).boxed(),
         FieldType::Json => {
             any_json().prop_filter("null is Null", |j| !j.is_null()).prop_map(Value::Json).boxed()
         }
