@@ -80,8 +80,8 @@ struct Replica {
 impl Replica {
     fn apply(&mut self, op: &Op) {
         match op {
-            Op::Counter(true, dot) => self.up.apply(dot.clone()),
-            Op::Counter(false, dot) => self.down.apply(dot.clone()),
+            Op::Counter(true, dot) => self.up.apply(*dot),
+            Op::Counter(false, dot) => self.down.apply(*dot),
             Op::Set(op) => self.set.apply(op.clone()),
             Op::Register(op) => self.register.apply(op.clone()),
             Op::Nothing => {}
