@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use serde_json::Value as Json;
 
 fn phone(arguments: &[&str]) -> (tempfile::TempDir, Output) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("a folder");
     let output = Command::new(env!("CARGO_BIN_EXE_campo-device"))
         .arg("--data")
         .arg(dir.path())
@@ -40,7 +40,7 @@ fn status_for_people_says_who_is_there() {
 
 #[test]
 fn a_phone_keeps_its_identity() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("a folder");
     let device = || {
         let output = Command::new(env!("CARGO_BIN_EXE_campo-device"))
             .args(["--json", "--data"])

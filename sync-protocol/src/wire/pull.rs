@@ -86,6 +86,18 @@ pub struct PageTable {
     pub exits: Vec<RecordId>,
 }
 
+impl PageTable {
+    /// How many bytes of text the columns hold, which is what makes a page large.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        let bytes = |column: &Column| match column {
+            Column::Text(texts) => texts.bytes.len(),
+            _ => 0,
+        };
+        self.columns.iter().map(bytes).sum()
+    }
+}
+
 /// The values of one field.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Column {

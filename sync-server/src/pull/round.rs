@@ -1,7 +1,7 @@
 //! Reading pages from one snapshot: drops and gains, the delta, the backfill.
 
 use sync_protocol::schema::Schema;
-use sync_protocol::wire::pull::{PagePart, PullPage};
+use sync_protocol::wire::pull::{PagePart, PageTable, PullPage};
 use sync_protocol::{Scope, StreamId};
 
 use super::PageSink;
@@ -10,6 +10,10 @@ use crate::auth::caller::Caller;
 use crate::clock::Clock;
 use crate::store::page::GrantChange;
 use crate::store::{BackfillQuery, DeltaQuery, Grants, PageRows, Position, ReadTx, StoreError};
+
+/// A page with more text than this is read again with fewer rows: both ends hold a page in memory,
+/// and a frame has a longest length. One row may be larger.
+const PAGE_TEXT_BYTES_AIM: usize = 4 * 1024 * 1024;
 
 /// One request's reading.
 pub(super) struct Round<'a> {
@@ -111,17 +115,18 @@ impl Round<'_> {
                 let running = progress.backfill.as_ref();
                 let partial =
                     running.and_then(|b| b.after.as_ref().map(|key| (&b.scopes[..], key)));
-                let rows = self
-                    .tx
-                    .delta(DeltaQuery {
-                        since: &progress.since,
-                        scopes: &progress.held,
-                        partial,
-                        visible: self.visible,
-                        after: after.as_ref(),
-                        limit: self.rows_max,
-                    })
-                    .await?;
+                let query = DeltaQuery {
+                    since: &progress.since,
+                    scopes: &progress.held,
+                    partial,
+                    visible: self.visible,
+                    after: after.as_ref(),
+                    limit: self.rows_max,
+                };
+                let mut rows = self.tx.delta(query).await?;
+                while let Some(limit) = fewer_rows(&rows) {
+                    rows = self.tx.delta(DeltaQuery { limit, ..query }).await?;
+                }
                 let Some(key) = rows.next.clone() else {
                     progress.since = end;
                     if !self.end_delta(progress, rows, cut.is_none()).await? {
@@ -181,7 +186,10 @@ impl Round<'_> {
                 Some(left) => left,
                 None => self.tx.backfill_remaining(query).await?,
             };
-            let rows = self.tx.backfill(query).await?;
+            let mut rows = self.tx.backfill(query).await?;
+            while let Some(limit) = fewer_rows(&rows) {
+                rows = self.tx.backfill(BackfillQuery { limit, ..query }).await?;
+            }
             let left = left.saturating_sub(rows.count as u64);
             remaining = Some(left);
             let next = rows.next.clone();
@@ -227,6 +235,13 @@ impl Round<'_> {
         let server_time_us = self.clock.now_us();
         self.sink.page(PullPage { schema, drops, gains, server_time_us, ..page }).await
     }
+}
+
+/// How many rows to read instead, where these hold too many bytes for one page.
+fn fewer_rows(rows: &PageRows) -> Option<usize> {
+    let bytes: usize = rows.tables.iter().map(PageTable::text_bytes).sum();
+    let fit = rows.count * PAGE_TEXT_BYTES_AIM / bytes.max(1);
+    (bytes > PAGE_TEXT_BYTES_AIM && rows.count > 1).then(|| fit.clamp(1, rows.count - 1))
 }
 
 fn page_of(rows: PageRows, part: PagePart) -> PullPage {

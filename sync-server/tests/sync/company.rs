@@ -2,8 +2,8 @@
 //! in its simplest form: what a test pushes, and a copy of what pulls brought.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use serde_json::{Map, Value as Json, json};
@@ -106,6 +106,7 @@ impl Company {
             staged: Vec::new(),
             settled: BTreeMap::new(),
             checkpoints: 0,
+            largest_page: 0,
         }
     }
 
@@ -147,6 +148,8 @@ pub struct Phone<'a> {
     staged: Vec<PullPage>,
     pub settled: BTreeMap<ReceiptId, Receipt>,
     pub checkpoints: usize,
+    /// Bytes of text in the largest page that came.
+    pub largest_page: usize,
 }
 
 impl Phone<'_> {
@@ -208,6 +211,8 @@ impl Phone<'_> {
     }
 
     fn apply(&mut self, page: PullPage) {
+        let bytes = page.tables.iter().map(sync_protocol::wire::pull::PageTable::text_bytes).sum();
+        self.largest_page = self.largest_page.max(bytes);
         let backfill = page.part == sync_protocol::wire::pull::PagePart::Backfill;
         for held in self.rows.values_mut() {
             held.scopes.retain(|scope| !page.drops.contains(scope));

@@ -79,6 +79,26 @@ async fn pages_that_are_cut_anywhere_add_up_to_the_whole(company: Company) {
     assert_eq!(fresh.rows.len(), 43);
 }
 
+on_every_store!(rows_with_much_text_come_in_smaller_pages);
+async fn rows_with_much_text_come_in_smaller_pages(company: Company) {
+    let (mut juan, torre) = project(&company, "juan").await;
+    juan.pull(5_000).await;
+    let note = "x".repeat(60_000);
+    let all = (0..150).map(|_| {
+        let set = json!({ "proyecto_id": torre, "fecha": "2026-11-24", "notas": note });
+        juan.transaction(vec![insert("avances", company.id(), set)])
+    });
+    juan.push(all.collect()).await;
+    juan.pull(5_000).await;
+    let mut fresh = company.phone("fresh", &["project:read"]).await;
+    company.grant(&fresh, Scope::entity("project", torre.0)).await;
+    fresh.pull(5_000).await;
+    for phone in [&juan, &fresh] {
+        assert_eq!(phone.rows.len(), 151);
+        assert!(phone.largest_page < 5_000_000, "{} bytes in a page", phone.largest_page);
+    }
+}
+
 on_every_store!(children_follow_their_parent_to_another_project);
 async fn children_follow_their_parent_to_another_project(company: Company) {
     let (mut juan, torre) = project(&company, "juan").await;
