@@ -1,0 +1,35 @@
+//! `cargo xtask bench`: what Campo costs beside a limit that is measured in the same run. See
+//! `docs/benchmarks.md`.
+
+use crate::shell::{cargo, run};
+use crate::{Result, postgres};
+
+/// All of them, in the order of the page.
+const ALL: [&str; 4] = ["first-sync", "push", "capture", "idle-pull"];
+
+/// What to measure.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// One of first-sync, push, capture, idle-pull, and its options (--rows, --repetitions); all of
+    /// them where none is named.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "BENCHMARK")]
+    arguments: Vec<String>,
+}
+
+/// Builds with optimisation, measures, and prints tables. A missed goal is printed, not an error.
+///
+/// # Errors
+/// When something is missing or a benchmark cannot be run to its end.
+pub fn run_all(args: &Args) -> Result {
+    postgres::ensure_installed()?;
+    let named = args.arguments.first().is_some_and(|first| !first.starts_with('-'));
+    let one_by_one = |name: &str| {
+        let mut command = cargo(&["run", "--quiet", "--release", "--package", "bench", "--", name]);
+        run(command.args(&args.arguments))
+    };
+    if named {
+        let mut command = cargo(&["run", "--quiet", "--release", "--package", "bench", "--"]);
+        return run(command.args(&args.arguments));
+    }
+    ALL.iter().try_for_each(|name| one_by_one(name))
+}
