@@ -145,6 +145,8 @@ pub struct Resolution {
     pub at_us: i64,
     /// The value that was in force before, for undoing.
     pub previous: Json,
+    /// The row's version after the decision. It can be undone while nothing has changed since.
+    pub version: RowVersion,
 }
 
 /// Which value stays.

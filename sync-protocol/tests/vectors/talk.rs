@@ -117,6 +117,7 @@ fn conflict(status: ConflictStatus) -> Conflict {
             user: id(3).into(),
             at_us: NOW_US,
             previous: json!("119.00"),
+            version: 8,
         }),
     }
 }

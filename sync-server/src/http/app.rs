@@ -34,7 +34,8 @@ impl Default for HttpSettings {
     fn default() -> Self {
         Self {
             requests_max: 512,
-            pulls_max: 64,
+            // Each pull holds one of a PostgreSQL store's 20 connections while its phone reads.
+            pulls_max: 12,
             request_time_max: Duration::from_secs(120),
             stream_time_max: Duration::from_secs(60),
             trust_forwarded_for: false,

@@ -17,9 +17,7 @@ use super::problem::Refusal;
 use super::route::Route;
 use crate::auth::caller::Caller;
 use crate::auth::permission::Access;
-use crate::push::failed;
-use crate::review::RESOLVE_PERMISSION;
-use crate::store::StoredReceipt;
+use crate::review::receipt;
 
 /// The endpoint.
 pub(super) fn route() -> Route {
@@ -32,7 +30,8 @@ pub(super) fn route() -> Route {
             id: "receipt",
             tag: "sync",
             summary: "What became of a transaction",
-            description: "Your own, or anybody's with the permission `conflict:resolve`.",
+            description: "Your own, or with the permission `conflict:resolve` those of conflicts that you \
+                          can see, without what you may not see.",
             parameters: &[],
             request: None,
             answer: Answer::Json("Receipt"),
@@ -46,14 +45,7 @@ async fn handle(
     caller: Caller,
     PathId(id): PathId<ReceiptId>,
 ) -> Result<Json<Receipt>, Refusal> {
-    let mut tx = app.store.read(caller.tenant).await.map_err(|error| failed(&error))?;
-    let stored = tx.receipt(id).await.map_err(|error| failed(&error))?;
-    let visible = stored.filter(|stored| may_see(&caller, stored));
-    Ok(Json(visible.ok_or_else(unknown)?.receipt))
-}
-
-fn may_see(caller: &Caller, stored: &StoredReceipt) -> bool {
-    stored.user == caller.user || caller.may(RESOLVE_PERMISSION)
+    Ok(Json(receipt(app.review_context(&caller), id).await?.ok_or_else(unknown)?))
 }
 
 /// What is hidden and what does not exist get the same answer.

@@ -13,8 +13,8 @@ use crate::auth::caller::Caller;
 use crate::store::page::GrantChange;
 use crate::store::{Position, RowKey};
 
-/// Longest cursor, in characters: a backfill of some thousand scopes at once.
-const CURSOR_CHARS_MAX: usize = 256 * 1024;
+/// Longest cursor, in characters: a backfill of some ten thousand scopes at once.
+pub(super) const CURSOR_CHARS_MAX: usize = 2 * 1024 * 1024;
 
 /// Where a page ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -156,7 +156,8 @@ impl Round<'_> {
         checkpoint: bool,
     ) -> Result<bool, StoreError> {
         let mut page = page_of(rows, PagePart::Delta);
-        if checkpoint {
+        // While a backfill runs, rows that a receipt is about may not be here yet.
+        if checkpoint && progress.backfill.is_none() {
             page.settled = self.tx.settled(self.stream, progress.told.as_ref()).await?;
             progress.told = Some(progress.since.clone());
         }

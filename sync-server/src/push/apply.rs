@@ -1,6 +1,6 @@
 //! One chunk, one database transaction: from known receipts to the commit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::json;
 use sync_protocol::limits::EDIT_TIME_AHEAD_MAX_US;
@@ -18,13 +18,16 @@ use super::rows::RowName;
 use super::{PushContext, alias};
 use crate::store::{AuditEntry, RowWrite, StoreError, StoredReceipt, WriteKind, WriteTx};
 
+/// Receipts of this push's earlier chunks.
+pub(super) type Earlier = HashMap<ReceiptId, Receipt>;
+
 /// Settles a chunk and commits. `earlier` are the receipts of this push's earlier chunks.
 pub(super) async fn chunk(
     context: PushContext<'_>,
     device: DeviceId,
     stream: StreamId,
     chunk: &[Transaction],
-    earlier: &[Receipt],
+    earlier: &Earlier,
 ) -> Result<Vec<Receipt>, StoreError> {
     let pusher = Pusher { context, device, stream, now_us: context.clock.now_us() };
     match pusher.together(chunk, earlier).await {
@@ -46,14 +49,14 @@ impl Pusher<'_> {
     async fn begin(&self) -> Result<Box<dyn WriteTx>, StoreError> {
         let caller = self.context.caller;
         let mut tx = self.context.store.write(caller.tenant, self.stream).await?;
-        tx.lock_device(self.device).await?;
+        tx.lock_stream(self.stream).await?;
         Ok(tx)
     }
 
     async fn together(
         &self,
         chunk: &[Transaction],
-        earlier: &[Receipt],
+        earlier: &Earlier,
     ) -> Result<Vec<Receipt>, StoreError> {
         let mut tx = self.begin().await?;
         let known = self.known(tx.as_mut(), chunk, earlier).await?;
@@ -66,18 +69,19 @@ impl Pusher<'_> {
     async fn one_by_one(
         &self,
         chunk: &[Transaction],
-        earlier: &[Receipt],
+        earlier: &Earlier,
     ) -> Result<Vec<Receipt>, StoreError> {
         let mut tx = self.begin().await?;
         let known = self.known(tx.as_mut(), chunk, earlier).await?;
         let mut receipts = Vec::with_capacity(chunk.len());
         for transaction in chunk {
             tx.savepoint().await?;
-            match self.group(tx.as_mut(), &known, &[transaction]).await {
-                Ok(settled) => {
-                    tx.release_savepoint().await?;
-                    receipts.extend(settled);
-                }
+            let settled = match self.group(tx.as_mut(), &known, &[transaction]).await {
+                Ok(settled) => tx.release_savepoint().await.map(|()| settled),
+                Err(error) => Err(error),
+            };
+            match settled {
+                Ok(settled) => receipts.extend(settled),
                 Err(error) => {
                     let Some(problem) = constraint_problem(&error) else { return Err(error) };
                     tx.rollback_to_savepoint().await?;
@@ -93,29 +97,26 @@ impl Pusher<'_> {
 
     /// Receipts that matter for the chunk: its own, if they were settled before, and those that it
     /// builds on.
-    async fn known(
+    async fn known<'e>(
         &self,
         tx: &mut dyn WriteTx,
         chunk: &[Transaction],
-        earlier: &[Receipt],
-    ) -> Result<Known, StoreError> {
+        earlier: &'e Earlier,
+    ) -> Result<Known<'e>, StoreError> {
         let ids: BTreeSet<ReceiptId> = chunk
             .iter()
             .flat_map(|t| t.builds_on.iter().copied().chain([t.id]).chain(t.replaces))
             .collect();
         let ids: Vec<ReceiptId> = ids.into_iter().collect();
         let stored = tx.receipts(&ids).await?;
-        Ok(Known {
-            stored: stored.into_iter().map(|s| (s.receipt.id, s)).collect(),
-            earlier: earlier.iter().map(|receipt| (receipt.id, receipt.clone())).collect(),
-        })
+        Ok(Known { stored: stored.into_iter().map(|s| (s.receipt.id, s)).collect(), earlier })
     }
 
     /// Settles transactions that do not depend on each other, without committing.
     async fn group(
         &self,
         tx: &mut dyn WriteTx,
-        known: &Known,
+        known: &Known<'_>,
         transactions: &[&Transaction],
     ) -> Result<Vec<Receipt>, StoreError> {
         let schema = self.context.store.schema();
@@ -171,7 +172,7 @@ impl Pusher<'_> {
     fn entry<'t>(
         &self,
         schema: &'t Schema,
-        known: &Known,
+        known: &Known<'_>,
         transaction: &Transaction,
         renamed: &'t Transaction,
     ) -> Entry<'t> {
@@ -297,12 +298,12 @@ struct Entry<'a> {
 }
 
 /// Receipts that were settled before.
-struct Known {
+struct Known<'a> {
     stored: BTreeMap<ReceiptId, StoredReceipt>,
-    earlier: BTreeMap<ReceiptId, Receipt>,
+    earlier: &'a Earlier,
 }
 
-impl Known {
+impl Known<'_> {
     fn receipt(&self, id: &ReceiptId) -> Option<&Receipt> {
         self.earlier.get(id).or_else(|| self.stored.get(id).map(|stored| &stored.receipt))
     }

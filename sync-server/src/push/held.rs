@@ -9,7 +9,7 @@ use std::sync::Arc;
 use sync_protocol::EditTime;
 use sync_protocol::schema::Schema;
 use sync_protocol::wire::push::{MutationKind, Transaction};
-use sync_protocol::wire::receipt::{FieldOutcome, MutationOutcome, Receipt};
+use sync_protocol::wire::receipt::{FieldOutcome, MutationOutcome, Receipt, ReceiptState};
 
 use super::apply::write;
 use super::check::check;
@@ -29,18 +29,23 @@ pub(crate) async fn release(
 ) -> Result<(), StoreError> {
     tx.write_as(stored.stream).await?;
     tx.savepoint().await?;
-    let rest = undecided(transaction, &stored.receipt.mutations);
-    stored.receipt = match settle(tx, schema, &stored, &rest, now_us).await {
-        Ok(receipt) => {
-            tx.release_savepoint().await?;
-            receipt
-        }
+    let settled = match settle(tx, schema, &stored, transaction, now_us).await {
+        Ok(receipt) => tx.release_savepoint().await.map(|()| receipt),
+        Err(error) => Err(error),
+    };
+    let mut receipt = match settled {
+        Ok(receipt) => receipt,
         Err(error) => {
             let Some(problem) = constraint_problem(&error) else { return Err(error) };
             tx.rollback_to_savepoint().await?;
             refused(transaction, problem, now_us)
         }
     };
+    if receipt.state == ReceiptState::Refused {
+        // What was decided stays decided; the refusal is about the rest.
+        receipt.mutations.clone_from(&stored.receipt.mutations);
+    }
+    stored.receipt = receipt;
     tx.save_receipts(&[stored]).await
 }
 
@@ -48,10 +53,11 @@ async fn settle(
     tx: &mut dyn WriteTx,
     schema: &Arc<Schema>,
     stored: &StoredReceipt,
-    rest: &Transaction,
+    transaction: &Transaction,
     now_us: i64,
 ) -> Result<Receipt, StoreError> {
-    let plan = if rest.mutations.is_empty() {
+    let rest = &undecided(transaction, &stored.receipt.mutations);
+    let mut plan = if rest.mutations.is_empty() {
         Plan::default()
     } else {
         // The author had the permissions when the edit was made.
@@ -68,6 +74,13 @@ async fn settle(
             Err(problem) => return Ok(refused(rest, *problem, now_us)),
         }
     };
+    if plan.held {
+        // Held again: its conflicts keep the whole, whose mutations the receipt goes by.
+        let candidates = plan.conflicts.iter_mut().flat_map(|conflict| &mut conflict.candidates);
+        for candidate in candidates.filter(|candidate| candidate.receipt == transaction.id) {
+            candidate.held = Some(Box::new(transaction.clone()));
+        }
+    }
     let versions = write(tx, schema, &[&plan]).await?;
     for scope in &plan.grants {
         tx.grant(stored.user, scope).await?;

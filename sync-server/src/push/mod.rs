@@ -93,9 +93,13 @@ pub async fn push(context: PushContext<'_>, request: PushRequest) -> Result<Push
             )));
     }
     let schema = context.store.schema().clone();
+    refuse_foreign_stream(context, request.stream).await?;
     let mut receipts = Vec::with_capacity(request.transactions.len());
+    let mut earlier = apply::Earlier::new();
     for chunk in chunk::split(&schema, &request.transactions) {
-        receipts.extend(settle(context, device, request.stream, chunk, &receipts).await?);
+        let settled = settle(context, device, request.stream, chunk, &earlier).await?;
+        earlier.extend(settled.iter().map(|receipt| (receipt.id, receipt.clone())));
+        receipts.extend(settled);
     }
     if !request.seen.is_empty() {
         mark_seen(context, &request).await?;
@@ -109,7 +113,7 @@ async fn settle(
     device: DeviceId,
     stream: StreamId,
     chunk: &[Transaction],
-    earlier: &[Receipt],
+    earlier: &apply::Earlier,
 ) -> Result<Vec<Receipt>, Problem> {
     let mut pause = PASSING_RETRY_PAUSE;
     for _ in 0..PASSING_RETRIES_MAX {
@@ -123,6 +127,24 @@ async fn settle(
         }
     }
     apply::chunk(context, device, stream, chunk, earlier).await.map_err(|error| failed(&error))
+}
+
+/// A stream is one person's. Otherwise somebody's edits would pass for another's own, which are
+/// never concurrent.
+async fn refuse_foreign_stream(context: PushContext<'_>, stream: StreamId) -> Result<(), Problem> {
+    let caller = context.caller;
+    let author = async {
+        let mut tx = context.store.write(caller.tenant, stream).await?;
+        tx.author_of(stream).await
+    };
+    let author = author.await.map_err(|error: StoreError| failed(&error))?;
+    let foreign = author.is_some_and(|author| author.user.is_some_and(|user| user != caller.user));
+    // Plain SQL has the nil stream, decisions of reviews their deciders' ids.
+    if foreign || stream == StreamId::SQL || stream.0 == caller.user.0 {
+        return Err(Problem::new(403, "stream_foreign", "The stream is somebody else's")
+            .detail("each device database of each user draws a stream id of its own"));
+    }
+    Ok(())
 }
 
 async fn mark_seen(context: PushContext<'_>, request: &PushRequest) -> Result<(), Problem> {

@@ -11,6 +11,9 @@ use super::{CONFLICTS_MAX, ReviewContext, not_found};
 use crate::push::failed;
 use crate::store::{ConflictFilter, ReadTx, StoreError, StoredRow};
 
+/// How many times one request reads on for a page; then it answers what there is, and where to go on.
+const STEPS_MAX: usize = 5;
+
 /// Which conflicts to list. Everything is optional.
 #[derive(Debug, Clone, Default)]
 pub struct ListQuery {
@@ -67,7 +70,7 @@ pub async fn list(context: ReviewContext<'_>, query: ListQuery) -> Result<Confli
     };
     let mut conflicts = Vec::new();
     // The store filters by scope; who may only see their own conflicts needs further pages.
-    loop {
+    for step in 1.. {
         let filter = ConflictFilter {
             status: status.clone(),
             severity: query.severity,
@@ -77,10 +80,10 @@ pub async fn list(context: ReviewContext<'_>, query: ListQuery) -> Result<Confli
             opened_after_us: query.opened_after_us,
             opened_before_us: query.opened_before_us,
             after,
-            limit,
+            limit: CONFLICTS_MAX,
         };
         let stored = tx.conflicts(&filter).await.map_err(|e| failed(&e))?;
-        let full = stored.len() == limit;
+        let full = stored.len() == CONFLICTS_MAX;
         after = stored.last().map(|last| (last.opened_at_us, last.id));
         for conflict in show_all(context, tx.as_mut(), &viewer, stored).await? {
             conflicts.push(conflict);
@@ -88,13 +91,16 @@ pub async fn list(context: ReviewContext<'_>, query: ListQuery) -> Result<Confli
                 break;
             }
         }
-        if conflicts.len() == limit || !full {
-            let next = (conflicts.len() == limit)
-                .then(|| conflicts.last().map(|last: &Conflict| write_position(last)))
-                .flatten();
+        if conflicts.len() == limit {
+            let next = conflicts.last().map(|last: &Conflict| (last.opened_at_us, last.id));
+            return Ok(ConflictList { conflicts, next: next.map(write_position) });
+        }
+        if !full || step == STEPS_MAX {
+            let next = after.filter(|_| full).map(write_position);
             return Ok(ConflictList { conflicts, next });
         }
     }
+    Ok(empty())
 }
 
 /// One conflict.
@@ -156,8 +162,8 @@ fn empty() -> ConflictList {
     ConflictList { conflicts: Vec::new(), next: None }
 }
 
-fn write_position(conflict: &Conflict) -> String {
-    format!("{}.{}", conflict.opened_at_us, conflict.id)
+fn write_position((opened_at_us, id): (i64, ConflictId)) -> String {
+    format!("{opened_at_us}.{id}")
 }
 
 fn read_position(text: &str) -> Result<(i64, ConflictId), Problem> {

@@ -19,6 +19,8 @@
 
 mod act;
 mod list;
+mod permit;
+mod receipt;
 mod resolve;
 mod settle;
 mod target;
@@ -35,6 +37,7 @@ use crate::store::Store;
 
 pub use act::{answer, ask, claim};
 pub use list::{ListQuery, list, show};
+pub use receipt::receipt;
 pub use resolve::{resolve, undo};
 
 /// Permission to see and decide conflicts.

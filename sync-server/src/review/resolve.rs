@@ -12,7 +12,7 @@ use sync_protocol::{ConflictId, EditTime, Fields, RecordId, RowVersion, Value};
 use super::list::show;
 use super::settle::{receipts, stream_of};
 use super::target::{in_force, write_back, write_for};
-use super::{ReviewContext, check_text, may_resolve, not_found, stale};
+use super::{ReviewContext, check_text, may_resolve, not_found, permit, stale};
 use crate::push::{constraint_problem, failed};
 use crate::store::{
     AuditEntry, RowWrite, StoreError, StoredReceipt, StoredRow, WriteKind, WriteTx,
@@ -34,6 +34,8 @@ pub async fn resolve(
     let mut work = Work::begin(context, id, request.revision, &open).await?;
     let previous = in_force(&work.collection, &work.conflict, &work.row);
     let write = write_for(&work.collection, &work.conflict, &work.row, &request.keep, work.time())?;
+    let about = (&work.collection, &work.conflict, &work.row);
+    permit::value(context, work.tx.as_mut(), about, &request.keep, write.as_ref()).await?;
     work.write(write).await?;
     work.conflict.status = ConflictStatus::Resolved;
     work.conflict.resolution = Some(Resolution {
@@ -42,6 +44,7 @@ pub async fn resolve(
         user: context.caller.user,
         at_us: work.now_us,
         previous,
+        version: work.version.unwrap_or(work.row.meta.version),
     });
     let detail = json!({ "keep": request.keep, "reason": request.reason });
     work.finish(Some(&request.keep), "conflict.resolved", detail).await?;
@@ -61,13 +64,14 @@ pub async fn undo(
     let resolved = [ConflictStatus::Resolved];
     let mut work = Work::begin(context, id, request.revision, &resolved).await?;
     let Some(resolution) = work.conflict.resolution.take() else { return Err(not_found()) };
-    let stream = stream_of(context.caller);
+    let after = resolution.version;
+    let deleted = work.row.meta.deleted;
     let changed = match &work.conflict.field {
         Some(field) => {
-            let last = work.row.meta.last_change(field);
-            last.at_us > resolution.at_us && last.writer != stream
+            work.row.meta.last_change(field).version > after
+                || deleted.is_some_and(|deletion| deletion.version > after)
         }
-        None => work.row.meta.fields.values().any(|f| f.last.at_us > resolution.at_us),
+        None => work.row.meta.version > after,
     };
     if changed {
         return Err(Problem::new(409, "changed_since", "The value was changed after the decision")
@@ -102,13 +106,12 @@ impl<'a> Work<'a> {
         expected: &[ConflictStatus],
     ) -> Result<Self, Problem> {
         may_resolve(context.caller)?;
-        // Whether the caller sees it at all.
-        show(context, id).await?;
+        // Whether the caller sees it at all, and which row it is about: rows are locked before
+        // conflicts, as in a push. Before the transaction, which would hold a connection meanwhile.
+        let peek = show(context, id).await?;
         let caller = context.caller;
         let mut tx =
             context.store.write(caller.tenant, stream_of(caller)).await.map_err(store_failed)?;
-        // Rows are locked before conflicts, as in a push.
-        let peek = show(context, id).await?;
         let collection = context.store.schema().collection(&peek.collection).cloned();
         let collection = collection.ok_or_else(not_found)?;
         if !caller.may(&collection.write) {
@@ -201,7 +204,7 @@ impl<'a> Work<'a> {
         if keep.is_some() {
             self.release().await.map_err(store_failed)?;
         }
-        self.tx.commit().await.map_err(store_failed)
+        self.tx.commit().await.map_err(refused)
     }
 
     /// Transactions that waited as a whole and have no open conflict left take effect.
@@ -226,7 +229,7 @@ fn waits_no_more(stored: &StoredReceipt) -> bool {
     stored.receipt.held && stored.receipt.state != ReceiptState::InReview
 }
 
-fn store_failed(error: StoreError) -> Problem {
+pub(super) fn store_failed(error: StoreError) -> Problem {
     failed(&error)
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sync_protocol::wire::receipt::{FieldOutcome, Receipt};
+use sync_protocol::wire::receipt::{FieldOutcome, Receipt, ReceiptState};
 use sync_protocol::wire::review::{Conflict, Keep};
 use sync_protocol::{ReceiptId, StreamId};
 
@@ -28,7 +28,7 @@ pub(super) async fn receipts(
     let stored = tx.receipts(&ids).await?;
     let changed: Vec<StoredReceipt> = stored
         .into_iter()
-        .map(|mut stored| {
+        .filter_map(|mut stored| {
             let outcome = match keep {
                 None => FieldOutcome::InReview { conflict: conflict.id },
                 Some(keep) => FieldOutcome::Decided {
@@ -36,26 +36,28 @@ pub(super) async fn receipts(
                     kept: *keep == Keep::Candidate(stored.receipt.id),
                 },
             };
-            rewrite(&mut stored.receipt, conflict, &outcome, version);
+            let named = rewrite(&mut stored.receipt, conflict, &outcome, version);
             stored.receipt.settled_at_us = now_us;
-            stored
+            named.then_some(stored)
         })
         .collect();
     if changed.is_empty() { Ok(()) } else { tx.save_receipts(&changed).await }
 }
 
+/// Answers whether the receipt names the conflict at all.
 fn rewrite(
     receipt: &mut Receipt,
     conflict: &Conflict,
     outcome: &FieldOutcome,
     version: Option<i64>,
-) {
+) -> bool {
     let is_of_conflict = |known: &FieldOutcome| match known {
         FieldOutcome::InReview { conflict: id } | FieldOutcome::Decided { conflict: id, .. } => {
             *id == conflict.id
         }
         FieldOutcome::Superseded { .. } => false,
     };
+    let mut any = false;
     for mutation in &mut receipt.mutations {
         let fields: &mut BTreeMap<String, FieldOutcome> = &mut mutation.fields;
         let mut named = false;
@@ -68,6 +70,11 @@ fn rewrite(
         if named && version.is_some() {
             mutation.version = version;
         }
+        any |= named;
     }
-    receipt.state = state_of(&receipt.mutations);
+    // The rest of a transaction that waited as a whole may have been refused at its release.
+    if receipt.state != ReceiptState::Refused {
+        receipt.state = state_of(&receipt.mutations);
+    }
+    any
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value as Json;
 use sync_protocol::Scope;
 use sync_protocol::schema::{Collection, Schema};
-use sync_protocol::wire::review::{Conflict, ConflictStatus};
+use sync_protocol::wire::review::{Conflict, ConflictStatus, Keep};
 
 use super::RESOLVE_PERMISSION;
 use crate::auth::caller::Caller;
@@ -46,6 +46,9 @@ impl Viewer<'_> {
             }
             if let Some(resolution) = &mut conflict.resolution {
                 hide_fields(collection, &mut resolution.previous);
+                if let Keep::Value(value) = &mut resolution.keep {
+                    hide_fields(collection, value);
+                }
             }
         }
         conflict.row = row_in_json(collection, &row.fields);

@@ -24,7 +24,7 @@ use sync_protocol::schema::{Collection, Schema};
 use sync_protocol::wire::receipt::Receipt;
 use sync_protocol::wire::review::{Authorship, Conflict};
 use sync_protocol::{
-    ConflictId, DeviceId, ReceiptId, RecordId, RowVersion, Scope, StreamId, TenantId, UserId, Value,
+    ConflictId, ReceiptId, RecordId, RowVersion, Scope, StreamId, TenantId, UserId, Value,
 };
 
 pub use accounts::Accounts;
@@ -63,9 +63,9 @@ pub trait WriteTx: Send {
     /// From here on changes are recorded as made by this stream instead.
     async fn write_as(&mut self, writer: StreamId) -> Result<(), StoreError>;
 
-    /// Waits until no other transaction works for this device, so that a device's pushes are
-    /// settled one after another.
-    async fn lock_device(&mut self, device: DeviceId) -> Result<(), StoreError>;
+    /// Waits until no other transaction works for this stream, so that its pushes are settled one
+    /// after another, whichever device they come from (a copied phone has its original's stream).
+    async fn lock_stream(&mut self, stream: StreamId) -> Result<(), StoreError>;
 
     /// The scopes that a user holds.
     async fn scopes_of(&mut self, user: UserId) -> Result<BTreeSet<Scope>, StoreError>;
@@ -126,6 +126,9 @@ pub trait WriteTx: Send {
     async fn rollback_to_savepoint(&mut self) -> Result<(), StoreError>;
 
     /// Writes receipts, new ones or with another state; stamps them for [`ReadTx::settled`].
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] if an id was saved meanwhile for another stream: trying again finds it.
     async fn save_receipts(&mut self, receipts: &[StoredReceipt]) -> Result<(), StoreError>;
 
     /// Marks receipts of this stream as seen by their device.

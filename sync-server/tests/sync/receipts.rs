@@ -48,6 +48,35 @@ async fn receipts_come_with_the_rows_that_they_changed(company: Company) {
     );
 }
 
+on_every_store!(one_transaction_from_two_copies_of_a_phone_takes_effect_once);
+async fn one_transaction_from_two_copies_of_a_phone_takes_effect_once(company: Company) {
+    let (mut pedro, stock) = warehouse(&company).await;
+    let mut copy = company.phone("copy", &[]).await;
+    copy.caller = pedro.caller.clone();
+    copy.caller.device = Some(sync_protocol::DeviceId(uuid::Uuid::new_v4()));
+    copy.stream = pedro.stream;
+    let take = pedro.transaction(vec![add("existencias", stock, "cantidad", "-3")]);
+    let both = [vec![take.clone()], vec![take.clone()]];
+    let [one, other] = both;
+    let (one, other) = tokio::join!(pedro.push(one), copy.push(other));
+    assert_eq!(one[0].state, ReceiptState::Applied);
+    assert_eq!(other[0].state, ReceiptState::Applied);
+    pedro.pull(100).await;
+    assert_eq!(pedro.value("existencias", stock, "cantidad"), json!("7.000"));
+}
+
+on_every_store!(somebody_elses_stream_is_refused);
+async fn somebody_elses_stream_is_refused(company: Company) {
+    let (pedro, stock) = warehouse(&company).await;
+    let mut ana = company.phone("ana", &["stock:read", "stock:write"]).await;
+    let take = ana.transaction(vec![add("existencias", stock, "cantidad", "-3")]);
+    for stream in [pedro.stream, sync_protocol::StreamId::SQL] {
+        ana.stream = stream;
+        let refused = ana.try_push(vec![take.clone()]).await.expect_err("foreign");
+        assert_eq!(refused.code, "stream_foreign");
+    }
+}
+
 /// A warehouse keeper with 10 pieces of one article.
 async fn warehouse(company: &Company) -> (crate::company::Phone<'_>, sync_protocol::RecordId) {
     let pedro = company.phone("pedro", &["stock:read", "stock:write", "catalog:write"]).await;

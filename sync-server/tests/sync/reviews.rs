@@ -135,3 +135,44 @@ async fn fields_that_were_merged_are_listed_for_information(company: Company) {
     assert_eq!(merged.len(), 1);
     assert_eq!(merged[0].candidates[0].value, json!({ "unidad": "m2" }));
 }
+
+on_every_store!(an_own_value_must_be_one_that_its_decider_might_write);
+async fn an_own_value_must_be_one_that_its_decider_might_write(company: Company) {
+    let (juan, ana, laura, item) = site(&company).await;
+    juan.edit(update("avance_items", item, json!({ "notas": "a" }), 1), ReceiptState::Applied)
+        .await;
+    ana.edit(delete("avance_items", item, 1), ReceiptState::InReview).await;
+    let listed = list(laura.review(), ListQuery::default()).await.expect("listed").conflicts;
+    let id = listed[0].id;
+    for (value, code) in [
+        (json!({ "precio_unitario": "1" }), "unknown_field"),
+        (json!({ "proyecto_id": company.id() }), "field_read_only"),
+        (json!({ "avance_id": company.id() }), "unknown_reference"),
+    ] {
+        let refused = resolve(laura.review(), id, decision(1, Keep::Value(value))).await;
+        assert_eq!(refused.expect_err("not hers to write").code, code);
+    }
+    let value = Keep::Value(json!({ "notas": "las dos" }));
+    resolve(laura.review(), id, decision(1, value)).await.expect("decided");
+}
+
+on_every_store!(a_decision_cannot_be_undone_over_a_later_edit);
+/// The later edit was made before the decision, on a phone that was offline: its time says nothing.
+async fn a_decision_cannot_be_undone_over_a_later_edit(company: Company) {
+    let (juan, ana, laura, item) = site(&company).await;
+    juan.edit(update("avance_items", item, json!({ "notas": "a" }), 1), ReceiptState::Applied)
+        .await;
+    ana.edit(delete("avance_items", item, 1), ReceiptState::InReview).await;
+    let listed = list(laura.review(), ListQuery::default()).await.expect("listed").conflicts;
+    let value = Keep::Value(json!({ "notas": "las dos" }));
+    company.advance(1_000_000);
+    let decided = resolve(laura.review(), listed[0].id, decision(1, value)).await.expect("decided");
+    let mut late =
+        juan.transaction(vec![update("avance_items", item, json!({ "unidad": "m" }), 1)]);
+    late.edited.at_us -= 900_000;
+    assert_eq!(juan.push(vec![late]).await[0].state, ReceiptState::Applied);
+    company.advance(1_000_000);
+    let back = UndoRequest { revision: decided.revision, reason: "me equivoqué".to_owned() };
+    let refused = undo(laura.review(), listed[0].id, back).await.expect_err("changed since");
+    assert_eq!(refused.code, "changed_since");
+}

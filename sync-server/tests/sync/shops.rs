@@ -6,7 +6,7 @@ use sync_protocol::wire::review::{Keep, ResolveRequest, UndoRequest};
 use sync_protocol::{RecordId, Scope};
 use sync_server::review::{ListQuery, list, resolve, undo};
 
-use crate::company::{Company, Phone, add, insert, update};
+use crate::company::{Company, Phone, add, delete, insert, update};
 use crate::on_every_store;
 
 const TILL: [&str; 4] = ["sale:read", "sale:write", "catalog:write", "conflict:resolve"];
@@ -94,4 +94,60 @@ async fn two_tills_that_meet_a_product_first_make_one_row(company: Company) {
     till.pull(100).await;
     assert_eq!(till.value("inventario", first, "cantidad"), json!("7.000"));
     assert!(!till.rows.contains_key(&("inventario".to_owned(), second)));
+}
+
+on_every_store!(what_follows_an_adopted_row_in_its_own_transaction_goes_with_it);
+async fn what_follows_an_adopted_row_in_its_own_transaction_goes_with_it(company: Company) {
+    let (mut till, branch, product) = shop(&company).await;
+    let other = second_till(&company, branch).await;
+    let [first, second] = [company.id(), company.id()];
+    let fields = |n: &str| json!({ "sucursal_id": branch, "producto_id": product, "cantidad": n });
+    till.edit(insert("inventario", first, fields("5")), ReceiptState::Applied).await;
+    let made = other.transaction(vec![
+        insert("inventario", second, fields("3")),
+        add("inventario", second, "cantidad", "-1"),
+    ]);
+    let receipt = other.push(vec![made]).await.remove(0);
+    assert_eq!(receipt.state, ReceiptState::Applied, "{receipt:?}");
+    assert_eq!(receipt.mutations[1].alias, Some(first));
+    till.pull(100).await;
+    assert_eq!(till.value("inventario", first, "cantidad"), json!("7.000"));
+}
+
+on_every_store!(what_was_refused_at_its_release_stays_refused_when_the_decision_is_undone);
+async fn what_was_refused_at_its_release_stays_refused_when_the_decision_is_undone(
+    company: Company,
+) {
+    let (till, branch, _) = shop(&company).await;
+    let sale = company.id();
+    let fields = json!({ "sucursal_id": branch, "folio": "F1", "total": "100",
+        "momento": "2026-11-24T12:00:00Z" });
+    till.edit(insert("ventas", sale, fields), ReceiptState::Applied).await;
+    till.edit(update("ventas", sale, json!({ "total": "120" }), 1), ReceiptState::Applied).await;
+    let other = second_till(&company, branch).await;
+    company.advance(1_000);
+    // The second mutation was good when it was made: a product that is gone at the release.
+    let product = company.id();
+    let made = json!({ "sku": "P2", "nombre": "Broca" });
+    till.edit(insert("productos", product, made), ReceiptState::Applied).await;
+    let late = other.transaction(vec![
+        update("ventas", sale, json!({ "total": "110" }), 1),
+        insert(
+            "inventario",
+            company.id(),
+            json!({ "sucursal_id": branch, "producto_id": product, "cantidad": "1" }),
+        ),
+    ]);
+    assert!(other.push(vec![late.clone()]).await[0].held);
+    till.edit(delete("productos", product, 1), ReceiptState::Applied).await;
+    let conflict = list(till.review(), ListQuery::default()).await.expect("listed").conflicts;
+    let id = conflict[0].id;
+    let keep = ResolveRequest { revision: 1, keep: Keep::Server, reason: "caja 1".into() };
+    company.advance(1_000);
+    let decided = resolve(till.review(), id, keep).await.expect("decided");
+    let state = async || other.push(vec![late.clone()]).await[0].state;
+    assert_eq!(state().await, ReceiptState::Refused);
+    let back = UndoRequest { revision: decided.revision, reason: "otra vez".into() };
+    undo(till.review(), id, back).await.expect("undone");
+    assert_eq!(state().await, ReceiptState::Refused, "not applied by undoing");
 }

@@ -16,7 +16,7 @@ use sync_protocol::{EditTime, Fields, RecordId, Scope, StreamId, Value};
 
 use crate::push::check::CheckedMutation;
 use crate::push::conflict::{self, Standing, Subject};
-use crate::push::load::natural_key;
+use crate::push::load::{natural_key, referenced_collection};
 use crate::push::rows::{Loaded, RowName, key_text};
 use crate::store::{RowWrite, StoredRow, WriteKind};
 
@@ -54,8 +54,14 @@ pub(super) fn decide(
     transaction: &Transaction,
     mutations: &[CheckedMutation<'_>],
 ) -> Decided<Plan> {
-    let mut work =
-        Work { loaded, author, transaction, rows: BTreeMap::new(), plan: Plan::default() };
+    let mut work = Work {
+        loaded,
+        author,
+        transaction,
+        rows: BTreeMap::new(),
+        aliases: BTreeMap::new(),
+        plan: Plan::default(),
+    };
     for mutation in mutations {
         let outcome = work.mutation(mutation).map_err(|mut problem| {
             let at = problem.at.get_or_insert_default();
@@ -104,6 +110,8 @@ struct Work<'a> {
     transaction: &'a Transaction,
     /// Rows as they are after the mutations decided so far.
     rows: BTreeMap<RowName, StoredRow>,
+    /// Records that this transaction inserted and a natural key merged into others.
+    aliases: BTreeMap<RowName, RecordId>,
     plan: Plan,
 }
 
@@ -122,6 +130,37 @@ impl<'a> Work<'a> {
     }
 
     fn mutation(&mut self, mutation: &CheckedMutation<'_>) -> Decided<MutationOutcome> {
+        if self.aliases.is_empty() {
+            return self.decide_one(mutation);
+        }
+        let renamed = self.renamed(mutation);
+        let mut outcome = self.decide_one(&renamed)?;
+        if renamed.record != mutation.record {
+            outcome.record = mutation.record;
+            outcome.alias = Some(renamed.record);
+        }
+        Ok(outcome)
+    }
+
+    /// The mutation with the ids that records of this transaction go by since their insertion.
+    fn renamed<'m>(&self, mutation: &CheckedMutation<'m>) -> CheckedMutation<'m> {
+        let mut mutation = mutation.clone();
+        let collection = mutation.collection;
+        if let Some(alias) = self.aliases.get(&(collection.name.clone(), mutation.record)) {
+            mutation.record = *alias;
+        }
+        for (field, edit) in &mut mutation.edits {
+            if let FieldEdit::Set(Value::Uuid(id)) = edit
+                && let Some(target) = referenced_collection(collection, &field.name)
+                && let Some(alias) = self.aliases.get(&(target.to_owned(), RecordId(*id)))
+            {
+                *id = alias.0;
+            }
+        }
+        mutation
+    }
+
+    fn decide_one(&mut self, mutation: &CheckedMutation<'_>) -> Decided<MutationOutcome> {
         match mutation.kind {
             MutationKind::Insert => self.insert(mutation),
             MutationKind::Update => {
@@ -202,6 +241,7 @@ impl<'a> Work<'a> {
             Some(row) if adopts => {
                 let mut outcome = self.update(mutation, existing, row, true)?;
                 outcome.alias = Some(existing);
+                self.aliases.insert((collection.name.clone(), mutation.record), existing);
                 Ok(outcome)
             }
             row => {

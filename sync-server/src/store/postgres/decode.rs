@@ -85,9 +85,15 @@ pub(super) fn text(bytes: &[u8]) -> Result<&str, StoreError> {
 }
 
 /// `jsonb`: one byte of version, then text.
+///
+/// Plain SQL can write documents that no device could read: numbers beyond a float, nesting without
+/// end. Such a one is answered as its text, so that the rest of the page is not held up by it.
 pub(super) fn json(bytes: &[u8]) -> Result<serde_json::Value, StoreError> {
-    let text = bytes.strip_prefix(&[1]).ok_or_else(|| damaged("jsonb"))?;
-    serde_json::from_slice(text).map_err(|_| damaged("jsonb"))
+    let document = bytes.strip_prefix(&[1]).ok_or_else(|| damaged("jsonb"))?;
+    match serde_json::from_slice(document) {
+        Ok(json) => Ok(json),
+        Err(_) => Ok(serde_json::Value::from(text(document)?)),
+    }
 }
 
 /// `numeric`: digits to the base of 10,000, the first one weighing 10,000^weight.

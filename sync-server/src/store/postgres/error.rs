@@ -55,6 +55,11 @@ fn by_state(error: &PgDatabaseError) -> StoreError {
             StoreError::Setup(format!("{message}; run `sync-server migrate`"))
         }
         // An integrity error, or an exception with another state raised by a trigger.
+        // Also what fails inside an ERP's own trigger or index: a division by zero, a value that is
+        // too large, something it does not support. It is some edit's doing, and must be found.
+        code if ["0A", "21", "22", "38", "39", "44", "54"].iter().any(|c| code.starts_with(c)) => {
+            constraint(ConstraintKind::Check)
+        }
         code if code.starts_with("23") || code.starts_with('P') || code.starts_with("U") => {
             constraint(ConstraintKind::Check)
         }

@@ -35,13 +35,14 @@ pub(super) async fn save_receipts(
     receipts: &[StoredReceipt],
 ) -> Result<(), StoreError> {
     let bodies = receipts.iter().map(text).collect::<Result<Vec<String>, _>>()?;
-    query(
+    let saved = query(
         "INSERT INTO sync.receipts (tenant_id, id, stream, settled_at_us, body) \
          SELECT $1, u.id, u.stream, u.settled, u.body \
          FROM unnest($2::uuid[], $3::uuid[], $4::bigint[], $5::text[]) AS u (id, stream, settled, body) \
          ORDER BY u.id \
-         ON CONFLICT (tenant_id, id) DO UPDATE SET stream = EXCLUDED.stream, \
-         settled_at_us = EXCLUDED.settled_at_us, body = EXCLUDED.body, seen = false",
+         ON CONFLICT (tenant_id, id) DO UPDATE SET \
+         settled_at_us = EXCLUDED.settled_at_us, body = EXCLUDED.body, seen = false \
+         WHERE receipts.stream = EXCLUDED.stream",
     )
     .bind(tenant.0)
     .bind(receipts.iter().map(|r| r.receipt.id.0).collect::<Vec<Uuid>>())
@@ -51,6 +52,11 @@ pub(super) async fn save_receipts(
     .execute(&mut **tx)
     .await
     .map_err(store_error)?;
+    if saved.rows_affected() < receipts.len() as u64 {
+        return Err(StoreError::Busy(
+            "a receipt of another stream has one of these ids".to_owned(),
+        ));
+    }
     Ok(())
 }
 

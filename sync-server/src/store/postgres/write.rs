@@ -13,8 +13,7 @@ use sync_protocol::merge::{Change, RowMeta};
 use sync_protocol::schema::Collection;
 use sync_protocol::wire::review::{Authorship, Conflict};
 use sync_protocol::{
-    ConflictId, DeviceId, Fields, ReceiptId, RecordId, RowVersion, Scope, StreamId, TenantId,
-    UserId, Value,
+    ConflictId, Fields, ReceiptId, RecordId, RowVersion, Scope, StreamId, TenantId, UserId, Value,
 };
 use uuid::Uuid;
 
@@ -50,9 +49,9 @@ impl WriteTx for PgWrite {
         Ok(())
     }
 
-    async fn lock_device(&mut self, device: DeviceId) -> Result<(), StoreError> {
+    async fn lock_stream(&mut self, stream: StreamId) -> Result<(), StoreError> {
         query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
-            .bind(format!("campo device {} {device}", self.tenant))
+            .bind(format!("campo stream {} {stream}", self.tenant))
             .execute(&mut *self.tx)
             .await
             .map_err(store_error)?;
@@ -120,6 +119,8 @@ impl WriteTx for PgWrite {
     }
 
     async fn release_savepoint(&mut self) -> Result<(), StoreError> {
+        // What a deferred constraint would say at the commit, it says of this part alone.
+        self.run("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED").await?;
         self.run("RELEASE SAVEPOINT campo").await
     }
 

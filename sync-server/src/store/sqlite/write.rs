@@ -11,9 +11,7 @@ use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnection;
 use sync_protocol::schema::Collection;
 use sync_protocol::wire::review::{Authorship, Conflict};
-use sync_protocol::{
-    ConflictId, DeviceId, ReceiptId, RecordId, RowVersion, Scope, StreamId, UserId, Value,
-};
+use sync_protocol::{ConflictId, ReceiptId, RecordId, RowVersion, Scope, StreamId, UserId, Value};
 
 use super::connection::Connection;
 use super::error::failed;
@@ -157,7 +155,7 @@ impl WriteTx for SqliteWrite {
         Ok(())
     }
 
-    async fn lock_device(&mut self, _device: DeviceId) -> Result<(), StoreError> {
+    async fn lock_stream(&mut self, _stream: StreamId) -> Result<(), StoreError> {
         // There is no other transaction that writes for this tenant.
         self.usable()
     }
