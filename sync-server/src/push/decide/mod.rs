@@ -1,5 +1,6 @@
 //! Deciding about one transaction. Pure: rows, scopes, conflicts and time come in as arguments.
 
+mod adoption;
 mod deletion;
 mod reach;
 
@@ -8,7 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::Value as Json;
 use sync_protocol::merge::{FieldEdit, RowMeta, Verdict, merge_field};
 use sync_protocol::problem::{Location, Problem};
-use sync_protocol::schema::{Collection, Field, MergeRule, OnDuplicate};
+use sync_protocol::schema::{Collection, Field, MergeRule};
 use sync_protocol::wire::push::{MutationKind, Transaction};
 use sync_protocol::wire::receipt::{FieldOutcome, MutationOutcome};
 use sync_protocol::wire::review::{Authorship, Candidate, Conflict, ConflictStatus};
@@ -16,7 +17,7 @@ use sync_protocol::{EditTime, Fields, RecordId, Scope, StreamId, Value};
 
 use crate::push::check::CheckedMutation;
 use crate::push::conflict::{self, Standing, Subject};
-use crate::push::load::{natural_key, referenced_collection};
+use crate::push::load::natural_key;
 use crate::push::rows::{Loaded, RowName, key_text};
 use crate::store::{RowWrite, StoredRow, WriteKind};
 
@@ -142,24 +143,6 @@ impl<'a> Work<'a> {
         Ok(outcome)
     }
 
-    /// The mutation with the ids that records of this transaction go by since their insertion.
-    fn renamed<'m>(&self, mutation: &CheckedMutation<'m>) -> CheckedMutation<'m> {
-        let mut mutation = mutation.clone();
-        let collection = mutation.collection;
-        if let Some(alias) = self.aliases.get(&(collection.name.clone(), mutation.record)) {
-            mutation.record = *alias;
-        }
-        for (field, edit) in &mut mutation.edits {
-            if let FieldEdit::Set(Value::Uuid(id)) = edit
-                && let Some(target) = referenced_collection(collection, &field.name)
-                && let Some(alias) = self.aliases.get(&(target.to_owned(), RecordId(*id)))
-            {
-                *id = alias.0;
-            }
-        }
-        mutation
-    }
-
     fn decide_one(&mut self, mutation: &CheckedMutation<'_>) -> Decided<MutationOutcome> {
         match mutation.kind {
             MutationKind::Insert => self.insert(mutation),
@@ -222,46 +205,6 @@ impl<'a> Work<'a> {
         Ok(outcome(mutation))
     }
 
-    /// An insertion whose natural key a live row has.
-    fn duplicate(
-        &mut self,
-        mutation: &CheckedMutation<'_>,
-        existing: RecordId,
-    ) -> Decided<MutationOutcome> {
-        let collection = mutation.collection;
-        let adopts = collection
-            .natural_key
-            .as_ref()
-            .is_some_and(|key| key.on_duplicate == OnDuplicate::Adopt);
-        let row = self
-            .row(&collection.name, existing)
-            .filter(|row| row.meta.deleted.is_none() && self.sees(collection, existing, row))
-            .cloned();
-        match row {
-            Some(row) if adopts => {
-                let mut outcome = self.update(mutation, existing, row, true)?;
-                outcome.alias = Some(existing);
-                self.aliases.insert((collection.name.clone(), mutation.record), existing);
-                Ok(outcome)
-            }
-            row => {
-                let key = collection.natural_key.as_ref().map(|k| k.fields.join(" + "));
-                let mut problem =
-                    Problem::new(422, "duplicate_key", "Such a record exists already").detail(
-                        format!(
-                            "`{}` allows one record for each {}; edit the existing one instead",
-                            collection.name,
-                            key.unwrap_or_default()
-                        ),
-                    );
-                if row.is_some() {
-                    problem.more.insert("existing".to_owned(), existing.to_string().into());
-                }
-                Err(Box::new(problem))
-            }
-        }
-    }
-
     /// Merges the edits into a live row. `adopting`: they come from an insertion with the same
     /// natural key, so that first values of counters and sets are additions to what is there.
     fn update(
@@ -277,7 +220,7 @@ impl<'a> Work<'a> {
         let mut touched = Vec::new();
         for (field, edit) in &mutation.edits {
             let current = row.fields.get(&field.name).unwrap_or(&Value::Null);
-            let edit = if adopting { as_addition(field, edit) } else { edit.clone() };
+            let edit = if adopting { adoption::as_addition(field, edit) } else { edit.clone() };
             if let FieldEdit::Set(value) = &edit {
                 self.check_reference(collection, field, value)?;
             }
@@ -455,17 +398,6 @@ fn outcome(mutation: &CheckedMutation<'_>) -> MutationOutcome {
         row: None,
         alias: None,
         flags: Vec::new(),
-    }
-}
-
-/// What an insertion says of a field, as an addition to a row that is there.
-fn as_addition(field: &Field, edit: &FieldEdit) -> FieldEdit {
-    match (field.merge, edit) {
-        (MergeRule::Counter, FieldEdit::Set(value)) => FieldEdit::Add(value.units().unwrap_or(0)),
-        (MergeRule::Set, FieldEdit::Set(Value::Set(elements))) => {
-            FieldEdit::Elements { add: elements.clone(), remove: Default::default() }
-        }
-        _ => edit.clone(),
     }
 }
 
