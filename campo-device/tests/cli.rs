@@ -12,7 +12,7 @@ fn phone(arguments: &[&str]) -> (tempfile::TempDir, Output) {
         .args(arguments)
         .env_remove("CAMPO_LOG")
         .output()
-        .unwrap();
+        .expect("the program runs");
     (dir, output)
 }
 
