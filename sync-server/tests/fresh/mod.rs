@@ -1,4 +1,4 @@
-//! A store on a private PostgreSQL: one cluster and one migrated database for a test binary, which
+//! A private PostgreSQL: one cluster and one migrated database for a test binary, which
 //! its tests share, each with a tenant of its own.
 
 #[path = "../../../system-tests/src/postgres.rs"]
@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use cluster::{Cluster, SUPERUSER};
 use sync_protocol::schema::Schema;
-use sync_server::store::postgres::{PostgresStore, migrate};
+use sync_server::store::postgres::migrate;
 use tokio::sync::OnceCell;
 
 /// The URL of the database for the server's role. The first call's schema is migrated.
@@ -24,10 +24,4 @@ pub async fn postgres_url(schema: &Arc<Schema>) -> String {
         })
         .await;
     cluster.url("campo", "campo_server")
-}
-
-/// A store on that database. Each has connections of its own: a test's runtime ends with it.
-pub async fn postgres(schema: Arc<Schema>) -> Arc<PostgresStore> {
-    let url = postgres_url(&schema).await;
-    Arc::new(PostgresStore::connect(&url, schema).await.expect("a store"))
 }

@@ -8,6 +8,7 @@ use sync_protocol::schema::parse::{SourceFile, parse};
 use sync_protocol::schema::{Collection, Schema};
 use sync_protocol::{EditTime, Fields, RecordId, Scope, StreamId, TenantId, UserId, Value};
 use sync_server::store::accounts::Account;
+use sync_server::store::postgres::PostgresStore;
 use sync_server::store::sqlite::SqliteStore;
 use sync_server::store::{
     Position, ReadTx, RowWrite, Store, StoreError, StoredRow, WriteKind, WriteTx,
@@ -99,7 +100,8 @@ pub async fn sqlite(directory: &Path) -> Arc<dyn Store> {
 
 /// A store on a private PostgreSQL.
 pub async fn postgres() -> Arc<dyn Store> {
-    crate::fresh::postgres(schema()).await
+    let url = crate::fresh::postgres_url(&schema()).await;
+    Arc::new(PostgresStore::connect(&url, schema()).await.expect("a store"))
 }
 
 /// A store with a tenant and a user.

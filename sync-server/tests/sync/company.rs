@@ -352,7 +352,7 @@ macro_rules! on_every_store {
 
             #[tokio::test]
             async fn on_postgres() {
-                let store = $crate::fresh::postgres($crate::company::shipped_schema()).await;
+                let store = $crate::company::postgres().await;
                 super::$name($crate::company::Company::new(store).await).await;
             }
         }
@@ -362,5 +362,13 @@ macro_rules! on_every_store {
 /// A fresh SQLite store.
 pub async fn sqlite(folder: &std::path::Path) -> Arc<dyn Store> {
     let store = sync_server::store::sqlite::SqliteStore::open(folder, shipped_schema()).await;
+    Arc::new(store.expect("a store"))
+}
+
+/// A store on the private PostgreSQL, with connections of its own: a test's runtime ends with it.
+pub async fn postgres() -> Arc<dyn Store> {
+    let schema = shipped_schema();
+    let url = crate::fresh::postgres_url(&schema).await;
+    let store = sync_server::store::postgres::PostgresStore::connect(&url, schema).await;
     Arc::new(store.expect("a store"))
 }
