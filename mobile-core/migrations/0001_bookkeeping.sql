@@ -37,8 +37,8 @@ CREATE INDEX campo_outbox_open ON campo_outbox (ord, seq) WHERE settled = 0;
 CREATE INDEX campo_outbox_unseen ON campo_outbox (seq) WHERE settled = 1 AND seen_told = 0;
 CREATE INDEX campo_outbox_problems ON campo_outbox (seq) WHERE state IN ('refused', 'parked', 'in_review');
 
--- Mutations that the view is made of, and those of refused insertions (in_view = 0), which later
--- edits may refer to.
+-- Mutations that the view is made of. Not in the view (in_view = 0) are those of refused insertions,
+-- which later edits may refer to, and those that a backfill has brought before their checkpoint.
 CREATE TABLE campo_mutation (
     seq        INTEGER NOT NULL,
     position   INTEGER NOT NULL,

@@ -486,17 +486,17 @@ impl Core {
         Ok(authorised!(engine, |token| transport.conflict(token, id))?)
     }
 
-    /// Decides a conflict as it is now.
+    /// Decides a conflict as the person saw it: `revision` is that of the conflict on their screen.
     ///
     /// # Errors
-    /// The server's problem (409 when somebody else changed the conflict meanwhile); those of the way.
+    /// The server's problem (409 when the conflict has changed since); those of the way.
     pub async fn resolve(
         &self,
         id: ConflictId,
+        revision: i64,
         keep: Keep,
         reason: &str,
     ) -> Result<Conflict, CoreError> {
-        let revision = self.conflict(id).await?.revision;
         let request = ResolveRequest { revision, keep, reason: reason.to_owned() };
         let engine = self.engine()?;
         let transport = engine.transport();

@@ -46,6 +46,32 @@ async fn bad_edits_are_refused_with_a_reason_and_change_nothing() {
 }
 
 #[tokio::test]
+async fn no_change_is_lost_when_two_threads_write() {
+    let dir = tempfile::tempdir().expect("dir");
+    let ana = phone(dir.path()).await;
+    let engine = ana.core.engine().expect("signed in");
+    let store = engine.store();
+    let makes_known = |table: &str| {
+        let changes = store.subscribe();
+        for _ in 0..300 {
+            let before = changes.borrow().tables.get(table).copied();
+            store
+                .write(|db| {
+                    let columns = "(id, _version, _scopes, _pending) VALUES (?1, 0, 0, 0)";
+                    let sql = format!("INSERT INTO {table} {columns}");
+                    Ok(db.execute(&sql, [Uuid::new_v4().to_string()])?)
+                })
+                .expect("written");
+            assert!(changes.borrow().tables.get(table).copied() > before, "{table} was told");
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| makes_known("articulos"));
+        scope.spawn(|| makes_known("movimientos"));
+    });
+}
+
+#[tokio::test]
 async fn a_transaction_is_whole_or_not_at_all() {
     let dir = tempfile::tempdir().expect("dir");
     let ana = phone(dir.path()).await;

@@ -1,4 +1,4 @@
-//! `resolve`: decides a conflict as it is now.
+//! `resolve`: decides a conflict, as it was seen or as it is now.
 
 use mobile_core::Core;
 use serde_json::Value as Json;
@@ -16,6 +16,10 @@ pub struct Args {
     id: ConflictId,
     #[command(flatten)]
     choice: Choice,
+    /// The conflict's revision as it was seen: if it has changed since, nothing is decided. Without
+    /// it, the conflict is decided as it is now.
+    #[arg(long)]
+    revision: Option<i64>,
     /// Why; kept in the audit trail.
     #[arg(long, default_value = "")]
     reason: String,
@@ -49,6 +53,10 @@ pub async fn run(core: &Core, args: Args, output: Output) -> Result<(), Problem>
         (Some(keep), _) => keep,
         (None, value) => Keep::Value(value.unwrap_or(Json::Null)),
     };
-    let conflict = core.resolve(args.id, keep, &args.reason).await.map_err(problem)?;
+    let revision = match args.revision {
+        Some(revision) => revision,
+        None => core.conflict(args.id).await.map_err(problem)?.revision,
+    };
+    let conflict = core.resolve(args.id, revision, keep, &args.reason).await.map_err(problem)?;
     output.result(&conflict, conflicts::describe)
 }

@@ -11,8 +11,10 @@
 //! seen nothing of anybody else.
 //!
 //! **Builds on.** For each record that it touches, a transaction names the latest earlier one whose
-//! edit of that record is not settled; for each record it refers to, the one that inserts it. Those
-//! before are reached through that one. If what it builds on is refused, it waits ("parked").
+//! edit of that record is not settled, and the one that inserts it; for each record it refers to, the
+//! one that inserts it. Decided is not settled: until the checkpoint the device does not know the
+//! record that an insertion was merged into, so the server has to find it through the receipt. Those
+//! between are reached through the latest. If what it builds on is refused, it waits ("parked").
 
 pub mod wanted;
 
@@ -322,42 +324,70 @@ pub fn builds_on(
     seq: i64,
     ord_max: i64,
 ) -> Result<Vec<ReceiptId>, CoreError> {
-    let mut found = Vec::new();
-    let mut take = |id: Option<String>| {
-        found.extend(id.and_then(|id| id.parse::<ReceiptId>().ok()));
+    let own = (collection.name.as_str(), mutation.record);
+    let mut found = Vec::from_iter(touching(db, own, seq, ord_max)?);
+    if mutation.kind != MutationKind::Insert {
+        // The server finds what an insertion was merged into only through its receipt.
+        found.extend(inserting(db, own, seq, ord_max)?);
+    }
+    for target in references(schema, collection, mutation) {
+        found.extend(inserting(db, target, seq, ord_max)?);
+    }
+    Ok(found)
+}
+
+/// The records of known collections that a mutation refers to.
+fn references<'s>(
+    schema: &'s Schema,
+    collection: &'s Collection,
+    mutation: &Mutation,
+) -> Vec<(&'s str, RecordId)> {
+    let target = |(name, json): (&String, &Json)| {
+        let field = collection.field(name).filter(|field| field.kind == FieldType::Uuid)?;
+        let target = schema.collection(field.references.as_deref()?)?;
+        Some((target.name.as_str(), json.as_str()?.parse().ok()?))
     };
-    let touching: Option<String> = db
+    mutation.set.iter().filter_map(target).collect()
+}
+
+/// The latest transaction that edits a record and is not settled.
+fn touching(
+    db: &Connection,
+    (collection, record): (&str, RecordId),
+    seq: i64,
+    ord_max: i64,
+) -> Result<Option<ReceiptId>, CoreError> {
+    let id: Option<String> = db
         .prepare_cached(
             "SELECT o.id FROM campo_mutation m JOIN campo_outbox o ON o.seq = m.seq
-             WHERE m.collection = ?1 AND m.record = ?2 AND m.in_view = 1 AND o.seq <> ?3
-               AND o.ord < ?4 AND (o.state IN ('waiting', 'sending', 'parked')
+             WHERE m.collection = ?1 AND m.record = ?2 AND o.seq <> ?3 AND o.ord < ?4
+               AND (o.settled = 0
                  OR (o.state = 'in_review' AND json_extract(o.receipt, '$.held')))
              ORDER BY o.ord DESC, o.seq DESC LIMIT 1",
         )?
-        .query_row(params![collection.name, mutation.record.to_string(), seq, ord_max], |row| {
-            row.get(0)
-        })
+        .query_row(params![collection, record.to_string(), seq, ord_max], |row| row.get(0))
         .optional()?;
-    take(touching);
-    for (name, json) in &mutation.set {
-        let Some(field) = collection.field(name) else { continue };
-        let (Some(target), FieldType::Uuid) = (&field.references, &field.kind) else { continue };
-        let Some(id) = json.as_str().filter(|_| schema.collection(target).is_some()) else {
-            continue;
-        };
-        let inserting: Option<String> = db
-            .prepare_cached(
-                "SELECT o.id FROM campo_mutation m JOIN campo_outbox o ON o.seq = m.seq
-                 WHERE m.collection = ?1 AND m.record = ?2 AND m.kind = 'insert' AND o.seq <> ?3
-                   AND o.ord < ?4 AND (o.state IN ('waiting', 'sending', 'parked', 'refused')
-                     OR (o.state = 'in_review' AND json_extract(o.receipt, '$.held')))
-                 ORDER BY o.ord DESC, o.seq DESC LIMIT 1",
-            )?
-            .query_row(params![target, id, seq, ord_max], |row| row.get(0))
-            .optional()?;
-        take(inserting);
-    }
-    Ok(found)
+    Ok(id.and_then(|id| id.parse().ok()))
+}
+
+/// The transaction that inserts a record, unless it is settled with effect.
+fn inserting(
+    db: &Connection,
+    (collection, record): (&str, RecordId),
+    seq: i64,
+    ord_max: i64,
+) -> Result<Option<ReceiptId>, CoreError> {
+    let id: Option<String> = db
+        .prepare_cached(
+            "SELECT o.id FROM campo_mutation m JOIN campo_outbox o ON o.seq = m.seq
+             WHERE m.collection = ?1 AND m.record = ?2 AND m.kind = 'insert' AND o.seq <> ?3
+               AND o.ord < ?4 AND (o.settled = 0 OR o.state = 'refused'
+                 OR (o.state = 'in_review' AND json_extract(o.receipt, '$.held')))
+             ORDER BY o.ord DESC, o.seq DESC LIMIT 1",
+        )?
+        .query_row(params![collection, record.to_string(), seq, ord_max], |row| row.get(0))
+        .optional()?;
+    Ok(id.and_then(|id| id.parse().ok()))
 }
 
 /// The collection of that name.

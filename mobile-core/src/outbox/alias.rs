@@ -3,7 +3,8 @@
 //! The receipt of the insertion names the record that it became. With the checkpoint that brings that
 //! record, everything on the device that used the id it was given here takes the other one. What may
 //! have been sent goes on under the old id, which the server knows too: an id that comes again with
-//! other content would be refused.
+//! other content would be refused. A refused edit is renamed as well: its correction goes under a new
+//! id, when nothing of it leads to the insertion's receipt any more.
 
 use rusqlite::{Connection, params};
 use sync_protocol::RecordId;
@@ -69,7 +70,8 @@ fn rename(
     }
     let mut statement = db.prepare_cached(
         "SELECT seq, mutations FROM campo_outbox
-         WHERE settled = 0 AND maybe_sent = 0 AND instr(mutations, ?1) > 0",
+         WHERE ((settled = 0 AND maybe_sent = 0) OR (state = 'refused' AND replaced_by IS NULL))
+           AND instr(mutations, ?1) > 0",
     )?;
     let unsent: Vec<(i64, String)> = statement
         .query_map([old.to_string()], |row| Ok((row.get(0)?, row.get(1)?)))?

@@ -1,5 +1,7 @@
 //! Problems are solved by their author: correct and send again, or discard.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, params};
 use serde_json::{Map, Value as Json};
 use sync_protocol::ReceiptId;
@@ -11,14 +13,14 @@ use super::settle::{self, Touched};
 use super::{list, parking};
 use crate::CoreError;
 use crate::clock::Reading;
-use crate::edit::{fill_in, known_collection, note_what_was_seen, wanted};
+use crate::edit::{builds_on, fill_in, known_collection, note_what_was_seen, wanted};
 use crate::random::Random;
 use crate::store::rows;
 
 /// Who corrects, with what.
 pub struct Author<'a> {
     /// What they may do.
-    pub permissions: &'a std::collections::BTreeSet<String>,
+    pub permissions: &'a BTreeSet<String>,
     /// Source of the new transaction's id.
     pub random: &'a dyn Random,
     /// The clocks now.
@@ -27,7 +29,8 @@ pub struct Author<'a> {
 
 /// Makes a new transaction in the place of a refused one: the same edits, with `correction` (values
 /// by field) over those of the mutation that the problem is about. What builds on the refused one
-/// builds on the new one from now on and is sent after it.
+/// builds on the new one from now on and is sent after it. If the correction uses something that was
+/// made later, it is sent after that.
 ///
 /// For a parked transaction nothing is to be corrected; it goes on by itself.
 ///
@@ -63,12 +66,15 @@ pub fn retry(
         };
         correct(db, schema, author, mutation, correction)?;
     }
+    let heirs = all_heirs(db, old.id)?;
+    let builds_on = bases(db, schema, &old, &mutations, correction.is_some(), &heirs)?;
     let new = ReceiptId(author.random.uuid()?);
     let seq = entry::begin(db, new, &made)?;
-    entry::complete(db, seq, &mutations, &old.builds_on, old.position)?;
+    entry::complete(db, seq, &mutations, &builds_on, old.position)?;
+    let ord = make_place(db, &old, &builds_on, &heirs)?;
     db.execute(
         "UPDATE campo_outbox SET ord = ?2, replaces = ?3 WHERE seq = ?1",
-        params![seq, old.ord, old.id.to_string()],
+        params![seq, ord, old.id.to_string()],
     )?;
     if correction.is_none() {
         db.execute(
@@ -96,6 +102,64 @@ pub fn retry(
     parking::refresh(db)?;
     settle::recompute(db, schema, &touched)?;
     Ok(new)
+}
+
+/// What the correction builds on: what the old one did, and records and edits that were made after it
+/// and that the correction uses or its author has seen, but never what builds on the old one itself.
+fn bases(
+    db: &Connection,
+    schema: &Schema,
+    old: &Entry,
+    mutations: &[Mutation],
+    corrected: bool,
+    heirs: &[Entry],
+) -> Result<Vec<ReceiptId>, CoreError> {
+    let mut found: BTreeSet<ReceiptId> = old.builds_on.iter().copied().collect();
+    let seen_until = if corrected { i64::MAX } else { old.ord };
+    for mutation in mutations {
+        let collection = known_collection(schema, &mutation.collection)?;
+        found.extend(builds_on(db, schema, collection, mutation, old.seq, seen_until)?);
+    }
+    found.retain(|id| *id != old.id && heirs.iter().all(|heir| heir.id != *id));
+    Ok(found.into_iter().collect())
+}
+
+/// The place of a correction in the order: that of the old one, unless it builds on something later.
+/// Then it comes right after that, and what builds on it after it.
+fn make_place(
+    db: &Connection,
+    old: &Entry,
+    builds_on: &[ReceiptId],
+    heirs: &[Entry],
+) -> Result<i64, CoreError> {
+    let mut last = old.ord;
+    for id in builds_on {
+        last = last.max(entry::get(db, *id)?.map_or(0, |base| base.ord));
+    }
+    if last == old.ord {
+        return Ok(last);
+    }
+    let moved: Vec<&Entry> = heirs.iter().filter(|heir| heir.ord <= last).collect();
+    let count = i64::try_from(moved.len()).unwrap_or(i64::MAX);
+    db.execute("UPDATE campo_outbox SET ord = ord + ?1 + 1 WHERE ord > ?2", [count, last])?;
+    for (ord, heir) in (last + 2..).zip(moved) {
+        db.execute("UPDATE campo_outbox SET ord = ?2 WHERE seq = ?1", [heir.seq, ord])?;
+    }
+    Ok(last + 1)
+}
+
+/// What builds on a transaction, directly or through others, in the order of sending.
+fn all_heirs(db: &Connection, id: ReceiptId) -> Result<Vec<Entry>, CoreError> {
+    let mut known = BTreeSet::from([id]);
+    let mut heirs = Vec::new();
+    entry::list(db, "settled = 0 AND builds_on <> '[]'", |entry| {
+        if entry.builds_on.iter().any(|id| known.contains(id)) {
+            known.insert(entry.id);
+            heirs.push(entry);
+        }
+        Ok(true)
+    })?;
+    Ok(heirs)
 }
 
 fn correct(

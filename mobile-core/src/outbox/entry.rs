@@ -209,6 +209,17 @@ pub fn complete(
     Ok(())
 }
 
+/// A kind as it is stored.
+#[must_use]
+pub fn kind_name(kind: MutationKind) -> &'static str {
+    match kind {
+        MutationKind::Insert => "insert",
+        MutationKind::Update => "update",
+        MutationKind::Delete => "delete",
+        MutationKind::Restore => "restore",
+    }
+}
+
 /// Puts a mutation into the view. The caller recomputes the record.
 ///
 /// # Errors
@@ -219,12 +230,6 @@ pub fn show_mutation(
     position: usize,
     shown: &Mutation,
 ) -> Result<(), CoreError> {
-    let kind = match shown.kind {
-        MutationKind::Insert => "insert",
-        MutationKind::Update => "update",
-        MutationKind::Delete => "delete",
-        MutationKind::Restore => "restore",
-    };
     db.prepare_cached(
         "INSERT OR REPLACE INTO campo_mutation (seq, position, collection, record, kind, content)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -234,20 +239,19 @@ pub fn show_mutation(
         i64::try_from(position).unwrap_or(i64::MAX),
         shown.collection,
         shown.record.to_string(),
-        kind,
+        kind_name(shown.kind),
         serde_json::to_string(shown)?
     ])?;
     Ok(())
 }
 
-/// The records that a transaction has in the view.
+/// The records that a transaction edits, in the view or not (any more).
 ///
 /// # Errors
 /// Those of SQLite.
 pub fn records(db: &Connection, seq: i64) -> Result<Vec<(String, RecordId)>, CoreError> {
-    let mut statement = db.prepare_cached(
-        "SELECT DISTINCT collection, record FROM campo_mutation WHERE seq = ?1 AND in_view = 1",
-    )?;
+    let mut statement =
+        db.prepare_cached("SELECT DISTINCT collection, record FROM campo_mutation WHERE seq = ?1")?;
     let mut found = statement.query([seq])?;
     let mut records = Vec::new();
     while let Some(row) = found.next()? {

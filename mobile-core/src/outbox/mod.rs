@@ -18,6 +18,10 @@
 //! is corrected ([`correct::retry`]) or discarded. Fields *in review* stay in their author's view
 //! until a person has decided.
 //!
+//! Contents are kept after they are settled, for the life of the database: after a restoration of the
+//! server (its history has ended), what it may have lost goes again under the same ids, that is what
+//! is not settled and what was settled within the last 7 days ([`push::send_again`]).
+//!
 //! A transaction never changes once it is made: what is shown as sent is what was sent. A correction
 //! is a new transaction that takes the place of the old one in the order.
 //!

@@ -29,7 +29,8 @@ pub struct Chunk {
 }
 
 /// Takes the next transactions in order and marks them as sending. `answered` are those that this
-/// sync has had an answer for, which it does not send again.
+/// sync has had an answer for, which it does not send again; `skipped` those that it leaves out,
+/// to which what builds on them is added: without them the server would refuse it.
 ///
 /// # Errors
 /// Those of SQLite, and [`CoreError::Stored`].
@@ -37,6 +38,7 @@ pub fn take(
     db: &Connection,
     chunk: Chunk,
     answered: &HashSet<ReceiptId>,
+    skipped: &mut HashSet<ReceiptId>,
     server_now_us: i64,
 ) -> Result<Vec<Entry>, CoreError> {
     parking::refresh(db)?;
@@ -45,7 +47,11 @@ pub fn take(
     let mut bytes = 0;
     let condition = "settled = 0 AND state IN ('waiting', 'sending')";
     entry::list(db, condition, |entry| {
-        if answered.contains(&entry.id) {
+        if answered.contains(&entry.id) || skipped.contains(&entry.id) {
+            return Ok(true);
+        }
+        if entry.builds_on.iter().any(|id| skipped.contains(id)) {
+            skipped.insert(entry.id);
             return Ok(true);
         }
         bytes += serde_json::to_string(&entry.mutations)?.len();
@@ -77,6 +83,23 @@ pub fn release(db: &Connection, entries: &[Entry]) -> Result<(), CoreError> {
         )?
         .execute([entry.seq])?;
     }
+    Ok(())
+}
+
+/// Lets everything go again that a restored server may have lost although it was answered: what is not
+/// settled, and what was settled after `since_us`. The ids stay, so the server takes nothing twice.
+/// Edits that have left the view do not come back into it: their effect is in the rows.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn send_again(db: &Connection, since_us: i64) -> Result<(), CoreError> {
+    db.execute(
+        "UPDATE campo_outbox SET state = 'waiting', settled = 0
+         WHERE state IN ('applied', 'superseded', 'in_review') AND receipt IS NOT NULL
+           AND (settled = 0 OR json_extract(receipt, '$.settled_at_us') >= ?1)",
+        [since_us],
+    )?;
+    db.execute("UPDATE campo_outbox SET seen_told = 0", [])?;
     Ok(())
 }
 

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, params};
 use sync_protocol::RecordId;
 use sync_protocol::schema::Schema;
-use sync_protocol::wire::push::Mutation;
+use sync_protocol::wire::pull::PageTable;
+use sync_protocol::wire::push::{Mutation, MutationKind};
 use sync_protocol::wire::receipt::{FieldOutcome, MutationOutcome, Receipt, ReceiptState};
 
 use super::alias;
@@ -74,6 +75,39 @@ pub fn settle(
     write_receipt(db, &entry, receipt, true)
 }
 
+/// Rows of a backfill come without the checkpoint that settles their edits, but from a snapshot that
+/// is later than every answer that is here: what was decided with effect is in them and leaves the
+/// view, or it would show twice. The caller writes and recomputes the records that are added.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn take_in(db: &Connection, table: &PageTable, touched: &mut Touched) -> Result<(), CoreError> {
+    let mut statement = db.prepare_cached(
+        "SELECT DISTINCT m.record FROM campo_mutation m JOIN campo_outbox o ON o.seq = m.seq
+         WHERE m.collection = ?1 AND m.in_view = 1 AND o.settled = 0
+           AND o.state IN ('applied', 'superseded')",
+    )?;
+    let decided: BTreeSet<String> =
+        statement.query_map([&table.collection], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    if decided.is_empty() {
+        return Ok(());
+    }
+    for id in table.ids.iter().chain(&table.exits) {
+        let record = id.to_string();
+        if !decided.contains(&record) {
+            continue;
+        }
+        db.prepare_cached(
+            "UPDATE campo_mutation SET in_view = 0
+             WHERE collection = ?1 AND record = ?2 AND seq IN (SELECT seq FROM campo_outbox
+               WHERE settled = 0 AND state IN ('applied', 'superseded'))",
+        )?
+        .execute(params![table.collection, record])?;
+        touched.insert((table.collection.clone(), *id));
+    }
+    Ok(())
+}
+
 /// Computes the view of records anew.
 ///
 /// # Errors
@@ -124,12 +158,14 @@ fn keep_what_is_in_review(
         match outcome.and_then(|outcome| in_review(mutation, outcome)) {
             Some(left) => {
                 db.prepare_cached(
-                    "UPDATE campo_mutation SET content = ?3 WHERE seq = ?1 AND position = ?2",
+                    "UPDATE campo_mutation SET content = ?3, kind = ?4, in_view = 1
+                     WHERE seq = ?1 AND position = ?2",
                 )?
                 .execute(params![
                     entry.seq,
                     position,
-                    serde_json::to_string(&left)?
+                    serde_json::to_string(&left)?,
+                    entry::kind_name(left.kind)
                 ])?;
             }
             None => {
@@ -152,6 +188,50 @@ pub fn in_review(mut mutation: Mutation, outcome: &MutationOutcome) -> Option<Mu
     mutation.set.retain(|field, _| is_open(field));
     mutation.add.retain(|field, _| is_open(field));
     mutation.elements.retain(|field, _| is_open(field));
+    // What is settled must not speak for later edits of the same fields.
+    mutation.base.retain(|field, _| is_open(field));
+    mutation.seen.retain(|field, _| is_open(field));
+    if mutation.kind == MutationKind::Insert {
+        // The row is there: what is left only changes it.
+        mutation.kind = MutationKind::Update;
+    }
     let left = mutation.set.len() + mutation.add.len() + mutation.elements.len();
     (left > 0).then_some(mutation)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn left_of(kind: &str) -> Mutation {
+        let record = "01970000-0000-7000-8000-000000000001";
+        let mutation = json!({
+            "collection": "articulos", "record": record, "kind": kind,
+            "set": { "medida": "2.00", "nombre": "a" },
+            "base": { "medida": 3, "nombre": 3 }, "seen": { "medida": null, "nombre": "b" }
+        });
+        let outcome = json!({
+            "collection": "articulos", "record": record,
+            "fields": { "medida": { "outcome": "in_review", "conflict": record } }
+        });
+        let read = "well formed";
+        let mutation = serde_json::from_value(mutation).expect(read);
+        in_review(mutation, &serde_json::from_value(outcome).expect(read)).expect("one is open")
+    }
+
+    #[test]
+    fn of_an_edit_in_review_only_the_open_field_speaks_for_later_edits() {
+        let left = left_of("update");
+        let names = |map: Vec<&String>| map.into_iter().cloned().collect::<Vec<_>>();
+        assert_eq!(names(left.set.keys().collect()), ["medida"]);
+        assert_eq!(names(left.base.keys().collect()), ["medida"]);
+        assert_eq!(names(left.seen.keys().collect()), ["medida"]);
+    }
+
+    #[test]
+    fn of_an_insertion_in_review_a_change_of_the_row_is_left() {
+        assert_eq!(left_of("insert").kind, MutationKind::Update);
+    }
 }

@@ -5,7 +5,8 @@
 //!      ─► drops: rows in no other scope leave, staged ones too
 //!      ─► delta page:     staged ([`staged`]) until the page that is a checkpoint, which shows all of
 //!                         them together and settles this device's edits
-//!      ─► backfill page:  straight into the tables; the scope counts as incomplete until the checkpoint
+//!      ─► backfill page:  straight into the tables; the scope counts as incomplete until the checkpoint.
+//!                         Its rows have in them what this device's decided edits did
 //!      ─► cursor
 //! ```
 //! All of a page is one SQLite transaction with its cursor, so a cut stream goes on after its last
@@ -28,7 +29,7 @@ use sync_protocol::wire::pull::{Column, PagePart, PageTable, PullPage};
 use sync_protocol::{Fields, RecordId, Scope};
 
 use crate::CoreError;
-use crate::outbox::{parking, settle};
+use crate::outbox::{parking, push, settle};
 use crate::store::meta::{self, name};
 use crate::store::rows::{self, ServerRow};
 use crate::store::{Store, scopes, tables};
@@ -110,6 +111,7 @@ fn apply_in(
         if direct {
             if page.part == PagePart::Backfill {
                 staged::forget(db, table)?;
+                settle::take_in(db, table, &mut touched)?;
             }
             write_table(db, collection, table, &sets, &mut touched)?;
         } else {
@@ -147,13 +149,17 @@ fn apply_in(
 }
 
 /// Begins anew where the server cannot go on from the cursor: the next pull brings everything. What it
-/// does not bring leaves at its end; edits stay.
+/// does not bring leaves at its end; edits stay. `since_us`, when the server's history itself has ended:
+/// edits that were settled after that moment are sent again, because the server may have lost them.
 ///
 /// # Errors
 /// Those of SQLite.
-pub fn begin_anew(store: &Store) -> Result<(), CoreError> {
+pub fn begin_anew(store: &Store, since_us: Option<i64>) -> Result<(), CoreError> {
     let schema = store.schema();
     store.write(|db| {
+        if let Some(since_us) = since_us {
+            push::send_again(db, since_us)?;
+        }
         scopes::mark_all_stale(db, &schema)?;
         meta::set(db, name::BEGUN_ANEW, "true")?;
         meta::remove(db, name::CURSOR)
@@ -248,7 +254,9 @@ fn write_table(
     sets: &[i64],
     touched: &mut settle::Touched,
 ) -> Result<(), CoreError> {
-    let edited = edited_records(db, &collection.name)?;
+    let mut edited = edited_records(db, &collection.name)?;
+    // Those whose last edit has just left the view still have their server state beside the table.
+    edited.extend(touched.iter().filter(|(name, _)| *name == collection.name).map(|(_, id)| *id));
     let cells: Vec<Cells<'_>> = table
         .fields
         .iter()

@@ -127,8 +127,10 @@ impl Store {
         let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let result = f(&transaction)?;
         transaction.commit()?;
+        // Taken under the writer's lock: the next writer begins with an empty set.
+        let touched = std::mem::take(&mut *lock(&self.touched));
         drop(writer);
-        self.notify();
+        self.notify(touched);
         Ok(result)
     }
 
@@ -174,8 +176,7 @@ impl Store {
         self.changes.subscribe()
     }
 
-    fn notify(&self) {
-        let touched = std::mem::take(&mut *lock(&self.touched));
+    fn notify(&self, touched: BTreeSet<String>) {
         if touched.is_empty() {
             return;
         }

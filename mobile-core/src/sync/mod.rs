@@ -9,7 +9,9 @@
 //! 1. **Contact.** In a boot that has not met the server, an empty push first: its answer's clock makes
 //!    the times of all edits of this boot certain before the first of them is sent.
 //! 2. **Push** ([`push`]): chunks in order until nothing waits. A chunk that the server cannot read is
-//!    halved until the culprit is alone; that one is refused here, the others go on.
+//!    halved until the culprit is alone; that one is refused here, the others go on. A chunk at which
+//!    the server fails in two rounds is halved too; its culprit, and what builds on it, is left out of
+//!    the round, which goes on and then tells the failure.
 //! 3. **Pull** ([`pull`]): pages are applied while the next ones arrive. A cut stream is resumed as
 //!    long as each attempt brings something.
 //!
@@ -106,6 +108,8 @@ pub struct Engine {
     random: Arc<dyn Random>,
     device: DeviceId,
     running: Arc<tokio::sync::Mutex<()>>,
+    /// Held while tokens are renewed or given up.
+    tokens: tokio::sync::Mutex<()>,
     conditions: Mutex<Conditions>,
     kicked: Notify,
     progress: watch::Sender<Progress>,
@@ -129,6 +133,7 @@ impl Engine {
             random,
             device,
             running: Arc::new(tokio::sync::Mutex::new(())),
+            tokens: tokio::sync::Mutex::new(()),
             conditions: Mutex::new(Conditions { network: None, foreground: true }),
             kicked: Notify::new(),
             progress: watch::channel(idle).0,
@@ -227,10 +232,10 @@ impl Engine {
             rows: 0,
             remaining: 0,
         });
-        push::run(self, &mut report).await?;
+        let mut left_out = push::run(self, &mut report).await?;
         self.progress.send_modify(|progress| progress.phase = Phase::Pulling);
-        pull::run(self, &mut report, running).await?;
-        Ok(report)
+        pull::run(self, &mut report, &mut left_out, running).await?;
+        left_out.map_or(Ok(report), Err)
     }
 
     /// Runs rounds until it is cancelled.
@@ -331,12 +336,14 @@ fn retry_after(error: &CoreError) -> Option<Duration> {
 /// has ended.
 macro_rules! authorised {
     ($engine:expr, |$token:ident| $exchange:expr) => {{
-        let mut fresh = false;
+        let mut failed: Option<String> = None;
         loop {
-            let token = $engine.token(fresh).await?;
+            let token = $engine.token(failed.as_deref()).await?;
             let $token = token.as_str();
             match $exchange.await {
-                Err(error) if !fresh && $crate::sync::ended(&error) => fresh = true,
+                Err(error) if failed.is_none() && $crate::sync::ended(&error) => {
+                    failed = Some(token);
+                }
                 other => break other,
             }
         }

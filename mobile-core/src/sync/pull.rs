@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sync_protocol::wire::pull::{PullPage, PullRequest};
 use tokio::sync::{OwnedMutexGuard, mpsc, watch};
 
-use super::{Engine, Progress, SyncReport, authorised};
+use super::{Engine, Progress, SyncReport, authorised, push};
 use crate::CoreError;
 use crate::pull::{self, Applied};
 use crate::store::Store;
@@ -18,10 +18,14 @@ const PAGES_WAITING_MAX: usize = 1;
 /// server that never reaches a checkpoint.
 const STREAMS_MAX: usize = 10_000;
 
-/// Fetches until the tables stand at a checkpoint.
+/// Edits that were settled this long ago are sent again to a server that was restored.
+const SENT_AGAIN_US: i64 = 7 * 24 * 60 * 60 * 1_000_000;
+
+/// Fetches until the tables stand at a checkpoint. `left_out` is why the push left something out.
 pub(super) async fn run(
     engine: &Engine,
     report: &mut SyncReport,
+    left_out: &mut Option<CoreError>,
     running: &Arc<OwnedMutexGuard<()>>,
 ) -> Result<(), CoreError> {
     let mut begun_anew = false;
@@ -36,8 +40,16 @@ pub(super) async fn run(
             }
             Err(Stopped { error, .. }) if !begun_anew && cursor_is_useless(&error) => {
                 tracing::warn!(code = error.code(), "the cursor is useless: beginning anew");
-                pull::begin_anew(&engine.store)?;
                 begun_anew = true;
+                if error.code() == "cursor_history_ended" {
+                    let now_us = engine.store.read(|db| engine.server_now_us(db))?;
+                    pull::begin_anew(&engine.store, Some(now_us - SENT_AGAIN_US))?;
+                    // Before the rows, so that they come with what the server had lost.
+                    let more_left_out = push::run(engine, report).await?;
+                    *left_out = left_out.take().or(more_left_out);
+                } else {
+                    pull::begin_anew(&engine.store, None)?;
+                }
             }
             // What came is durable, and a new attempt goes on from there.
             Err(Stopped { error, pages }) if pages > 0 && is_cut(&error) => {}

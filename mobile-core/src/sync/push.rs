@@ -3,14 +3,16 @@
 use std::collections::HashSet;
 
 use sync_protocol::ReceiptId;
+use sync_protocol::problem::Problem;
 use sync_protocol::wire::push::PushRequest;
 use sync_protocol::wire::receipt::{Receipt, ReceiptState};
 
 use super::{Engine, SyncReport, authorised};
 use crate::CoreError;
 use crate::outbox::entry::Entry;
+use crate::outbox::list::Failure;
 use crate::outbox::push::{self, Chunk};
-use crate::store::meta;
+use crate::store::meta::{self, name};
 use crate::transport::TransportError;
 
 /// A push in one request. Larger ones cost less each; smaller ones lose less when they are cut.
@@ -18,59 +20,126 @@ const CHUNK: Chunk = Chunk { transactions_max: 1_000, bytes_max: 1024 * 1024 };
 /// Most receipts that one push says it has seen.
 const SEEN_MAX: usize = 2_000;
 
-/// Sends what waits, until nothing does.
-pub(super) async fn run(engine: &Engine, report: &mut SyncReport) -> Result<(), CoreError> {
+/// Most transactions in a row that fail alone at the server before it is the server that fails.
+const SKIPPED_MAX: usize = 3;
+/// Codes of a push that the server could not even read. Everything else that it says is about the
+/// person, the device or the server, and refusing edits for it would lose work.
+const UNREADABLE: [&str; 4] =
+    ["body_too_large", "transaction_too_large", "json_too_deep", "malformed_json"];
+
+/// Why an exchange failed.
+enum Failed {
+    /// No push went out, or none with a token that the server takes.
+    Before(CoreError),
+    /// The server (or the way to it) answered the push with it.
+    Push(TransportError),
+    /// The answer is here, but not stored.
+    After(CoreError),
+}
+
+impl From<Failed> for CoreError {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Before(error) | Failed::After(error) => error,
+            Failed::Push(error) => error.into(),
+        }
+    }
+}
+
+/// Sends what waits, until nothing does. Returns the error of what was left out because the server
+/// fails at it: it stays as sent, and the next round tries it again.
+pub(super) async fn run(
+    engine: &Engine,
+    report: &mut SyncReport,
+) -> Result<Option<CoreError>, CoreError> {
     let waiting = engine.store.read(push::is_waiting)?;
     let boot_id = engine.clock.boot_id();
     if waiting && !engine.store.read(|db| push::is_anchored(db, &boot_id))? {
         send(engine, &[], &[]).await?;
     }
+    let last: Option<Failure> = engine.store.read(|db| meta::get_json(db, name::LAST_FAILURE))?;
     let mut answered: HashSet<ReceiptId> = HashSet::new();
+    let mut skipped = Skipped::default();
     let mut chunk = CHUNK;
     loop {
         let seen = engine.store.read(|db| push::unseen(db, SEEN_MAX))?;
         let taken = engine.store.write(|db| {
             let now_us = engine.server_now_us(db)?;
-            push::take(db, chunk, &answered, now_us)
+            push::take(db, chunk, &answered, &mut skipped.ids, now_us)
         })?;
         if taken.is_empty() && seen.is_empty() {
-            return Ok(());
+            return Ok(skipped.error);
         }
         match send(engine, &taken, &seen).await {
             Ok(receipts) => {
                 answered.extend(taken.iter().map(|entry| entry.id));
                 count(report, &receipts);
+                skipped.in_a_row = 0;
                 chunk.transactions_max = (chunk.transactions_max * 2).min(CHUNK.transactions_max);
             }
-            Err(error) => match (unreadable(error), taken.as_slice()) {
-                // Not about the edits: nothing can be done by sending fewer.
-                (Err(error), taken) => {
-                    if provably_not_sent(&error) {
-                        engine.store.write(|db| push::release(db, taken))?;
+            Err(Failed::Push(TransportError::Problem(problem))) if is_unreadable(&problem) => {
+                match taken.as_slice() {
+                    [culprit] if !culprit.maybe_sent => {
+                        let schema = engine.store.schema();
+                        engine.store.write(|db| {
+                            let now_us = engine.server_now_us(db)?;
+                            push::refuse_locally(db, &schema, culprit.id, *problem, now_us)
+                        })?;
+                        answered.insert(culprit.id);
+                        report.sent += 1;
+                        report.refused += 1;
+                        chunk = CHUNK;
                     }
-                    return Err(error);
+                    // The server may have read it once: only its own receipt says what became of it.
+                    [] | [_] => return Err(TransportError::Problem(problem).into()),
+                    taken => {
+                        // The server could not read the request, so it applied none of it.
+                        engine.store.write(|db| push::release(db, taken))?;
+                        chunk.transactions_max = taken.len().div_ceil(2);
+                    }
                 }
-                (Ok(problem), []) => return Err(TransportError::Problem(problem).into()),
-                (Ok(problem), [culprit]) => {
-                    let schema = engine.store.schema();
-                    engine.store.write(|db| {
-                        let now_us = engine.server_now_us(db)?;
-                        push::refuse_locally(db, &schema, culprit.id, *problem, now_us)
-                    })?;
-                    answered.insert(culprit.id);
-                    report.sent += 1;
-                    report.refused += 1;
-                    chunk = CHUNK;
+            }
+            Err(Failed::Push(TransportError::Problem(problem)))
+                if problem.status >= 500
+                    && !taken.is_empty()
+                    && (skipped.halving
+                        || last.as_ref().is_some_and(|l| l.code == problem.code)) =>
+            {
+                skipped.halving = true;
+                match taken.as_slice() {
+                    [culprit] if skipped.in_a_row < SKIPPED_MAX => {
+                        tracing::warn!(id = %culprit.id, "the server fails at this edit");
+                        skipped.ids.insert(culprit.id);
+                        skipped.in_a_row += 1;
+                        skipped.error = Some(TransportError::Problem(problem).into());
+                    }
+                    [_] => return Err(TransportError::Problem(problem).into()),
+                    taken => chunk.transactions_max = taken.len().div_ceil(2),
                 }
-                (Ok(_), taken) => {
-                    // The server could not read the request, so it applied none of it.
-                    engine.store.write(|db| push::release(db, taken))?;
-                    chunk.transactions_max = taken.len().div_ceil(2);
+            }
+            // Not about the edits: nothing can be done by sending fewer.
+            Err(failed) => {
+                if is_provably_not_sent(&failed) {
+                    engine.store.write(|db| push::release(db, &taken))?;
                 }
-            },
+                return Err(failed.into());
+            }
         }
         engine.progress.send_modify(|progress| progress.sent = report.sent);
     }
+}
+
+/// What a round leaves out because the server fails at it again and again.
+#[derive(Default)]
+struct Skipped {
+    /// These, and what builds on them.
+    ids: HashSet<ReceiptId>,
+    /// How many since the last push that went well.
+    in_a_row: usize,
+    /// The failure has come again: look for the culprit.
+    halving: bool,
+    /// The last failure of one alone.
+    error: Option<CoreError>,
 }
 
 /// One exchange, and what its answer changes.
@@ -78,8 +147,11 @@ async fn send(
     engine: &Engine,
     taken: &[Entry],
     seen: &[ReceiptId],
-) -> Result<Vec<Receipt>, CoreError> {
-    let stream = engine.store.write(|db| meta::stream(db, engine.random.as_ref()))?;
+) -> Result<Vec<Receipt>, Failed> {
+    let stream = engine
+        .store
+        .write(|db| meta::stream(db, engine.random.as_ref()))
+        .map_err(Failed::Before)?;
     let transactions = taken
         .iter()
         .map(|entry| {
@@ -87,41 +159,42 @@ async fn send(
                 CoreError::Stored(format!("the transaction {} has no time yet", entry.id))
             })
         })
-        .collect::<Result<_, _>>()?;
+        .collect::<Result<_, _>>()
+        .map_err(Failed::Before)?;
     let request = PushRequest { stream, transactions, seen: seen.to_vec() };
     let before = engine.clock.read();
-    let answer = authorised!(engine, |token| engine.transport.push(token, &request))?;
+    let exchange = async {
+        // Errors of the tokens, inside, are kept apart from those of the push.
+        Ok::<_, CoreError>(
+            authorised!(engine, |token| engine.transport.push(token, &request))
+                .map_err(Failed::Push),
+        )
+    };
+    let answer = exchange.await.map_err(Failed::Before)??;
     let after = engine.clock.read();
-    push::check_answer(taken, &answer).map_err(TransportError::Garbage)?;
+    push::check_answer(taken, &answer)
+        .map_err(|text| Failed::Push(TransportError::Garbage(text)))?;
     let schema = engine.store.schema();
-    engine.store.write(|db| {
-        push::record(db, &schema, &answer.receipts)?;
-        push::told(db, seen)?;
-        push::contact(db, &before, &after, answer.server_time_us)
-    })?;
+    engine
+        .store
+        .write(|db| {
+            push::record(db, &schema, &answer.receipts)?;
+            push::told(db, seen)?;
+            push::contact(db, &before, &after, answer.server_time_us)
+        })
+        .map_err(Failed::After)?;
     Ok(answer.receipts)
 }
 
-/// The problem, if it is about the content of the request.
-fn unreadable(error: CoreError) -> Result<Box<sync_protocol::problem::Problem>, CoreError> {
-    match error {
-        CoreError::Transport(TransportError::Problem(problem))
-            if matches!(problem.status, 400 | 413 | 422) && !problem.retryable =>
-        {
-            Ok(problem)
-        }
-        other => Err(other),
-    }
+fn is_unreadable(problem: &Problem) -> bool {
+    UNREADABLE.contains(&problem.code.as_str())
 }
 
-fn provably_not_sent(error: &CoreError) -> bool {
-    match error {
-        CoreError::Transport(error) => match error {
-            TransportError::Offline { maybe_sent, .. } => !maybe_sent,
-            TransportError::SessionEnded(_) => true,
-            _ => false,
-        },
-        _ => false,
+fn is_provably_not_sent(failed: &Failed) -> bool {
+    match failed {
+        Failed::Before(_) | Failed::Push(TransportError::SessionEnded(_)) => true,
+        Failed::Push(TransportError::Offline { maybe_sent, .. }) => !maybe_sent,
+        Failed::Push(_) | Failed::After(_) => false,
     }
 }
 

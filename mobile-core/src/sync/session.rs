@@ -2,6 +2,8 @@
 //!
 //! A refresh token is replaced by the answer that brings the next one. If that answer is lost, the old
 //! one is still here and the server still takes it from this device, until the new one is first used.
+//! One that comes again after that looks stolen, and the server ends the whole session: so only one
+//! refresh runs at a time, and whoever waited for it uses what it brought.
 
 use serde::{Deserialize, Serialize};
 use sync_protocol::wire::auth::{LogoutRequest, RefreshRequest, Session};
@@ -28,7 +30,21 @@ pub(crate) struct StoredSession {
     pub permissions: Vec<String>,
 }
 
-/// Takes over the answer of a login or refresh, and what its clock says.
+impl StoredSession {
+    fn new(session: &Session, asked: &Reading) -> Self {
+        let lasts_us =
+            i64::try_from(session.expires_in_s).unwrap_or(i64::MAX).saturating_mul(1_000_000);
+        Self {
+            access_token: session.access_token.clone(),
+            refresh_token: session.refresh_token.clone(),
+            ends_boot_us: asked.boot_us.saturating_add(lasts_us),
+            boot_id: asked.boot_id.clone(),
+            permissions: session.permissions.clone(),
+        }
+    }
+}
+
+/// Takes over the answer of a login, and what its clock says.
 ///
 /// # Errors
 /// Those of SQLite.
@@ -38,35 +54,56 @@ pub(crate) fn keep(
     before: &Reading,
     after: &Reading,
 ) -> Result<(), CoreError> {
-    let lasts_us =
-        i64::try_from(session.expires_in_s).unwrap_or(i64::MAX).saturating_mul(1_000_000);
-    let stored = StoredSession {
-        access_token: session.access_token.clone(),
-        refresh_token: session.refresh_token.clone(),
-        ends_boot_us: before.boot_us.saturating_add(lasts_us),
-        boot_id: before.boot_id.clone(),
-        permissions: session.permissions.clone(),
-    };
+    let stored = StoredSession::new(session, before);
     store.write(|db| {
         meta::set_json(db, name::SESSION, &stored)?;
         contact(db, before, after, session.server_time_us)
     })
 }
 
+/// Takes over the answer of a refresh, unless the session that was renewed has gone or been replaced
+/// (by a logout or a login, also in another process): that one counts then.
+fn replace(
+    store: &Store,
+    renewed: &StoredSession,
+    session: &Session,
+    (before, after): (&Reading, &Reading),
+) -> Result<(), CoreError> {
+    store.write(|db| {
+        let present: Option<StoredSession> = meta::get_json(db, name::SESSION)?;
+        if present.is_some_and(|present| present.refresh_token == renewed.refresh_token) {
+            meta::set_json(db, name::SESSION, &StoredSession::new(session, before))?;
+        }
+        contact(db, before, after, session.server_time_us)
+    })
+}
+
 impl Engine {
-    /// An access token that should be good; `fresh` when the last one was not.
-    pub(crate) async fn token(&self, fresh: bool) -> Result<String, CoreError> {
+    /// An access token that should be good; `failed` is the last one if the server did not take it.
+    pub(crate) async fn token(&self, failed: Option<&str>) -> Result<String, CoreError> {
+        if let Some(token) = self.good_token(&self.session()?, failed) {
+            return Ok(token);
+        }
+        let _renewing = self.tokens.lock().await;
+        // Somebody else may have renewed it meanwhile.
         let session = self.session()?;
+        if let Some(token) = self.good_token(&session, failed) {
+            return Ok(token);
+        }
+        let before = self.clock.read();
+        let refresh_token = session.refresh_token.clone();
+        let request = RefreshRequest { refresh_token, device: self.device };
+        let answer = self.transport.refresh(&request).await?;
+        replace(&self.store, &session, &answer, (&before, &self.clock.read()))?;
+        Ok(self.session()?.access_token)
+    }
+
+    fn good_token(&self, session: &StoredSession, failed: Option<&str>) -> Option<String> {
         let now = self.clock.read();
         let good = session.boot_id == now.boot_id
-            && session.ends_boot_us.saturating_sub(now.boot_us) > RENEW_BEFORE_US;
-        if good && !fresh {
-            return Ok(session.access_token);
-        }
-        let request = RefreshRequest { refresh_token: session.refresh_token, device: self.device };
-        let answer = self.transport.refresh(&request).await?;
-        keep(&self.store, &answer, &now, &self.clock.read())?;
-        Ok(answer.access_token)
+            && session.ends_boot_us.saturating_sub(now.boot_us) > RENEW_BEFORE_US
+            && failed != Some(session.access_token.as_str());
+        good.then(|| session.access_token.clone())
     }
 
     fn session(&self) -> Result<StoredSession, CoreError> {
@@ -79,6 +116,7 @@ impl Engine {
     /// # Errors
     /// Those of SQLite.
     pub(crate) async fn end_session(&self) -> Result<(), CoreError> {
+        let _giving_up = self.tokens.lock().await;
         if let Ok(session) = self.session() {
             let request = LogoutRequest { refresh_token: session.refresh_token };
             if let Err(error) = self.transport.logout(&request).await {

@@ -59,7 +59,12 @@ fn one(
     let before = (state.rows.clone(), state.history.len(), state.conflicts.clone());
     state.commit += 1;
     for (index, mutation) in transaction.mutations.iter().enumerate() {
-        match apply(state, stream, transaction, mutation) {
+        let renamed = rename(state, transaction, &receipt.mutations, mutation);
+        let applied = apply(state, stream, transaction, &renamed).map(|mut outcome| {
+            outcome.record = mutation.record;
+            outcome
+        });
+        match applied {
             Ok(outcome) => receipt.mutations.push(outcome),
             Err(mut problem) => {
                 let at = Location { mutation: Some(index), ..Location::default() };
@@ -88,6 +93,30 @@ fn one(
     let kept = Kept { stream, content, receipt: receipt.clone(), commit: state.commit };
     state.receipts.insert(transaction.id, kept);
     receipt
+}
+
+/// Puts records in the place of those that were merged into them, as far as what the transaction
+/// builds on (directly) or its own earlier mutations say so.
+fn rename(
+    state: &State,
+    transaction: &Transaction,
+    own: &[MutationOutcome],
+    mutation: &Mutation,
+) -> Mutation {
+    let known = transaction.builds_on.iter().filter_map(|id| state.receipts.get(id));
+    let outcomes = known.flat_map(|kept| &kept.receipt.mutations).chain(own);
+    let mut renamed = mutation.clone();
+    for (old, new) in outcomes.filter_map(|o| Some((o.record, o.alias?))) {
+        if renamed.collection == "articulos" && renamed.record == old {
+            renamed.record = new;
+        }
+        for (name, value) in &mut renamed.set {
+            if name == "articulo_id" && *value == old.to_string() {
+                *value = new.to_string().into();
+            }
+        }
+    }
+    renamed
 }
 
 fn apply(
@@ -126,6 +155,17 @@ fn apply(
         MutationKind::Insert => {
             if state.rows.contains_key(&key) {
                 return Err(Problem::new(409, "record_exists", "The id is taken"));
+            }
+            let name = mutation.set.get("nombre").and_then(|json| json.as_str());
+            let namesake = state.rows.iter().find(|(key, row)| {
+                key.0 == "articulos"
+                    && row.meta.deleted.is_none()
+                    && name.is_some_and(|name| row.fields["nombre"] == Value::Text(name.into()))
+            });
+            if let (true, Some((key, row))) = (state.adopt, namesake) {
+                outcome.alias = Some(key.1);
+                outcome.version = Some(row.meta.version);
+                return Ok(outcome);
             }
             let fields: Fields = collection
                 .fields

@@ -19,7 +19,7 @@ use sync_protocol::problem::Problem;
 use sync_protocol::schema::Schema;
 use sync_protocol::wire::auth::{LoginRequest, LogoutRequest, RefreshRequest, Session};
 use sync_protocol::wire::pull::PullRequest;
-use sync_protocol::wire::push::{PushAnswer, PushRequest};
+use sync_protocol::wire::push::{PushAnswer, PushRequest, Transaction};
 use sync_protocol::wire::receipt::Receipt;
 use sync_protocol::wire::review::{Conflict, ConflictList, ResolveRequest};
 use sync_protocol::{ConflictId, Fields, ReceiptId, RecordId, StreamId, TenantId, UserId, Value};
@@ -37,6 +37,7 @@ pub enum Fault {
     PullCutAfter(usize),
     PullGarbageAfter(usize),
     SessionEnded,
+    RefreshFails(Box<Problem>),
 }
 
 #[derive(Debug, Clone)]
@@ -73,6 +74,17 @@ pub struct State {
     pub seen: Vec<ReceiptId>,
     /// Cursors from before are useless.
     pub epoch: u32,
+    /// Articles of the same name are one: an insertion is merged into the one that is there.
+    pub adopt: bool,
+    /// Why a cursor of an earlier epoch is useless.
+    pub epoch_code: &'static str,
+    /// Sessions that were handed out, and the token that is good if only the last one is.
+    pub sessions: usize,
+    /// Refreshes that arrived.
+    pub refreshes: usize,
+    pub only_token: Option<String>,
+    /// Revisions that decisions were sent with.
+    pub resolved: Vec<i64>,
 }
 
 pub struct Server(pub Mutex<State>);
@@ -93,6 +105,12 @@ impl Server {
             pushes: 0,
             seen: Vec::new(),
             epoch: 0,
+            adopt: false,
+            epoch_code: "cursor_history_ended",
+            sessions: 0,
+            refreshes: 0,
+            only_token: None,
+            resolved: Vec::new(),
         })))
     }
 
@@ -122,11 +140,15 @@ fn offline(reason: OfflineReason, maybe_sent: bool) -> TransportError {
 }
 
 fn session(server: &Server, user: Uuid) -> Session {
-    let now_us = server.with(|state| state.now_us);
+    let (now_us, number) = server.with(|state| {
+        state.sessions += 1;
+        state.only_token = state.only_token.as_ref().map(|_| format!("access {}", state.sessions));
+        (state.now_us, state.sessions)
+    });
     Session {
-        access_token: "access".into(),
+        access_token: format!("access {number}"),
         expires_in_s: 1_000_000,
-        refresh_token: "refresh".into(),
+        refresh_token: format!("refresh {number}"),
         tenant: TenantId(Uuid::from_u128(1)),
         user: UserId(user),
         user_name: "Ana".into(),
@@ -146,6 +168,15 @@ impl Transport for Link {
     }
 
     async fn refresh(&self, _: &RefreshRequest) -> Result<Session, TransportError> {
+        self.server.with(|s| s.refreshes += 1);
+        // On the way: whatever else happens to the session happens now, whoever is polled first.
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+        }
+        let fault = self.server.with(|s| s.fault(|f| matches!(f, Fault::RefreshFails(_))));
+        if let Some(Fault::RefreshFails(problem)) = fault {
+            return Err(TransportError::Problem(problem));
+        }
         Ok(session(&self.server, Uuid::from_u128(3)))
     }
 
@@ -178,6 +209,12 @@ impl Transport for Link {
                 _ => {}
             }
             state.pushes += 1;
+            let fatal =
+                |t: &Transaction| t.mutations.iter().any(|m| m.set.values().any(|v| v == "bomba"));
+            if request.transactions.iter().any(fatal) {
+                let problem = Problem::new(500, "internal", "The server failed");
+                return Err(TransportError::Problem(Box::new(problem)));
+            }
             let answer = merge::push(state, request)?;
             match fault {
                 Some(_) => Err(offline(OfflineReason::Interrupted, true)),
@@ -217,7 +254,12 @@ impl Transport for Link {
         Ok(())
     }
 
-    async fn conflicts(&self, _: &str, _: &str) -> Result<ConflictList, TransportError> {
+    async fn conflicts(&self, token: &str, _: &str) -> Result<ConflictList, TransportError> {
+        tokio::task::yield_now().await;
+        if self.server.with(|s| s.only_token.as_ref().is_some_and(|only| only != token)) {
+            let problem = Problem::new(401, "token_expired", "The token has ended");
+            return Err(TransportError::SessionEnded(Box::new(problem)));
+        }
         Ok(ConflictList { conflicts: Vec::new(), next: None })
     }
 
@@ -230,8 +272,9 @@ impl Transport for Link {
         &self,
         token: &str,
         id: ConflictId,
-        _: &ResolveRequest,
+        request: &ResolveRequest,
     ) -> Result<Conflict, TransportError> {
+        self.server.with(|state| state.resolved.push(request.revision));
         self.conflict(token, id).await
     }
 }

@@ -34,7 +34,7 @@ pub fn pages(state: &State, request: &PullRequest) -> Result<Vec<PullPage>, Tran
     let begun = cursor.is_some();
     let mut at = cursor.unwrap_or(first);
     if at.epoch != state.epoch {
-        let problem = Problem::new(410, "cursor_history_ended", "Begin anew");
+        let problem = Problem::new(410, state.epoch_code, "Begin anew");
         return Err(TransportError::Problem(Box::new(problem)));
     }
     let mut pages = Vec::new();
