@@ -1,10 +1,9 @@
-//! `cargo xtask bench`: what Campo costs beside a limit that is measured in the same run. See
-//! `docs/benchmarks.md`.
+//! `cargo xtask bench`: what Campo costs beside a limit that is measured in the same run.
 
 use crate::shell::{cargo, run};
 use crate::{Result, postgres};
 
-/// All of them, in the order of the page.
+/// All of them, in order.
 const ALL: [&str; 4] = ["first-sync", "push", "capture", "idle-pull"];
 
 /// What to measure.

@@ -2,6 +2,7 @@
 //!
 //! Each prints what it runs, so that every step can be run by hand.
 
+mod bench;
 mod demo;
 mod interrupt;
 mod lint;
@@ -34,6 +35,8 @@ enum Task {
     Test(test::Args),
     /// Check format, lints and licences.
     Lint,
+    /// Measure what Campo costs beside limits of the same run.
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Task::Demo(args) => demo::run_story(&args),
         Task::Test(args) => test::run_all(&args),
         Task::Lint => lint::run_all(),
+        Task::Bench(args) => bench::run_all(&args),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -31,7 +31,7 @@ pub fn superuser_url(cluster: &Cluster) -> String {
     cluster.url("postgres", SUPERUSER)
 }
 
-fn ensure_installed() -> Result {
+pub fn ensure_installed() -> Result {
     let server = std::env::var_os("CAMPO_PG_BIN").is_some()
         || is_there("initdb")
         || std::fs::read_dir("/usr/lib/postgresql").is_ok_and(|mut found| found.next().is_some());
