@@ -31,6 +31,7 @@ pub fn superuser_url(cluster: &Cluster) -> String {
     cluster.url("postgres", SUPERUSER)
 }
 
+/// Installs PostgreSQL where it is missing and that is allowed; otherwise says the command.
 pub fn ensure_installed() -> Result {
     let server = std::env::var_os("CAMPO_PG_BIN").is_some()
         || is_there("initdb")
