@@ -26,7 +26,7 @@ use rusqlite::{Connection, ToSql, params};
 use sync_protocol::schema::{Collection, FieldType, Schema};
 use sync_protocol::value::format_date;
 use sync_protocol::wire::pull::{Column, PagePart, PageTable, PullPage};
-use sync_protocol::{Fields, RecordId, Scope};
+use sync_protocol::{Fields, RecordId, Scope, Value};
 
 use crate::CoreError;
 use crate::outbox::{parking, push, settle};
@@ -271,6 +271,7 @@ fn write_table(
         &collection.name,
         table.fields.iter().map(String::as_str),
     ))?;
+    let mut contents = None;
     let mut text_id = [0u8; uuid::fmt::Hyphenated::LENGTH];
     for (row, id) in table.ids.iter().enumerate() {
         let scopes = sets[table.scope_sets[row] as usize];
@@ -296,10 +297,15 @@ fn write_table(
         } else if plain {
             rows::set_server_state(db, collection, *id, None)?;
         } else {
-            let state = (scopes != scopes::NONE)
-                .then(|| row_fields(collection, table, row))
-                .transpose()?
-                .map(|fields| ServerRow { fields, version, scopes });
+            let contents = match &mut contents {
+                Some(contents) => contents,
+                none => none.insert(Contents::of(collection, table)?),
+            };
+            let state = (scopes != scopes::NONE).then(|| ServerRow {
+                fields: contents.take(row),
+                version,
+                scopes,
+            });
             rows::put_beside(db, collection, *id, state.as_ref())?;
             touched.insert((collection.name.clone(), *id));
         }
@@ -327,22 +333,38 @@ fn edited_records(db: &Connection, collection: &str) -> Result<HashSet<RecordId>
     .collect()
 }
 
-/// One row's content.
-///
-/// # Errors
-/// [`TransportError::Garbage`] for a value that does not fit.
-fn row_fields(collection: &Collection, table: &PageTable, row: usize) -> Result<Fields, CoreError> {
-    let mut fields: Fields =
-        collection.fields.iter().map(|f| (f.name.clone(), sync_protocol::Value::Null)).collect();
-    for (name, column) in table.fields.iter().zip(&table.columns) {
-        let Some(field) = collection.field(name) else { continue };
-        let value = column
-            .values(&field.kind)
-            .and_then(|values| values.into_iter().nth(row))
-            .ok_or_else(|| garbage(format!("a value of {}.{name}", collection.name)))?;
-        fields.insert(name.clone(), value);
+/// The content of a page's rows, read from their columns once.
+struct Contents<'s> {
+    collection: &'s Collection,
+    columns: Vec<(&'s str, Vec<Value>)>,
+}
+
+impl<'s> Contents<'s> {
+    /// # Errors
+    /// [`TransportError::Garbage`] for a value that does not fit.
+    fn of(collection: &'s Collection, table: &PageTable) -> Result<Self, CoreError> {
+        let mut columns = Vec::with_capacity(table.fields.len());
+        for (name, column) in table.fields.iter().zip(&table.columns) {
+            let Some(field) = collection.field(name) else { continue };
+            let values = column
+                .values(&field.kind)
+                .ok_or_else(|| garbage(format!("a value of {}.{name}", collection.name)))?;
+            columns.push((field.name.as_str(), values));
+        }
+        Ok(Self { collection, columns })
     }
-    Ok(fields)
+
+    /// Takes out one row; fields that the page does not have are null.
+    fn take(&mut self, row: usize) -> Fields {
+        let mut fields: Fields =
+            self.collection.fields.iter().map(|f| (f.name.clone(), Value::Null)).collect();
+        for (name, values) in &mut self.columns {
+            if let (Some(field), Some(value)) = (fields.get_mut(*name), values.get_mut(row)) {
+                std::mem::swap(field, value);
+            }
+        }
+        fields
+    }
 }
 
 /// The values of a column one after another, as SQLite stores them, without copying texts.

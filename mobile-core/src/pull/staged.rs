@@ -26,12 +26,13 @@ pub fn stage(
         "INSERT OR REPLACE INTO campo_staged (collection, record, version, scopes, content)
          VALUES (?1, ?2, ?3, ?4, ?5)",
     )?;
+    let mut contents = super::Contents::of(collection, table)?;
     for (row, id) in table.ids.iter().enumerate() {
         let scopes = sets[table.scope_sets[row] as usize];
         let content = if scopes == scopes::NONE {
             None
         } else {
-            let fields = super::row_fields(collection, table, row)?;
+            let fields = contents.take(row);
             Some(serde_json::to_string(&fields_to_json(&collection.fields, &fields))?)
         };
         let version = table.versions[row];

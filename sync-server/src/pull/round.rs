@@ -171,48 +171,50 @@ impl Round<'_> {
         Ok(self.send(page).await && (!checkpoint || progress.backfill.is_some()))
     }
 
-    /// Sends the rows of gained scopes.
+    /// Sends the rows of gained scopes. The next page is read while the one before is being sent.
     async fn backfill(&mut self, progress: &mut Progress) -> Result<(), StoreError> {
         progress.since = self.tx.position().clone();
-        let mut remaining = None;
-        while let Some(running) = progress.backfill.clone() {
-            let query = BackfillQuery {
-                scopes: &running.scopes,
-                held: &progress.held,
-                visible: self.visible,
-                after: running.after.as_ref(),
-                limit: self.rows_max,
-            };
-            let left = match remaining {
-                Some(left) => left,
-                None => self.tx.backfill_remaining(query).await?,
-            };
-            let mut rows = self.tx.backfill(query).await?;
-            while let Some(limit) = fewer_rows(&rows) {
-                rows = self.tx.backfill(BackfillQuery { limit, ..query }).await?;
-            }
-            let left = left.saturating_sub(rows.count as u64);
-            remaining = Some(left);
+        let Some(running) = &progress.backfill else { return Ok(()) };
+        let query = backfill_query(self.visible, self.rows_max, running, &progress.held);
+        let mut left = self.tx.backfill_remaining(query).await?;
+        let mut rows = read_backfill(self.tx, query).await?;
+        while let Some(running) = progress.backfill.take() {
+            left = left.saturating_sub(rows.count as u64);
             let next = rows.next.clone();
             let mut page = page_of(rows, PagePart::Backfill);
+            page.remaining = left;
             if next.is_some() {
                 progress.backfill = Some(Backfill { after: next, ..running });
-                page.remaining = left;
             } else {
                 progress.held.extend(running.scopes);
-                progress.backfill = (!running.queued.is_empty())
-                    .then(|| Backfill { scopes: running.queued, ..Backfill::default() });
-                remaining = None;
-            }
-            if progress.backfill.is_none() {
-                page.checkpoint = true;
-                page.settled = self.tx.settled(self.stream, progress.told.as_ref()).await?;
-                progress.told = Some(progress.since.clone());
+                page.remaining = 0;
+                page.checkpoint = running.queued.is_empty();
+                if page.checkpoint {
+                    page.settled = self.tx.settled(self.stream, progress.told.as_ref()).await?;
+                    progress.told = Some(progress.since.clone());
+                } else {
+                    progress.backfill =
+                        Some(Backfill { scopes: running.queued, ..Backfill::default() });
+                }
             }
             page.cursor = self.cursor(progress, None);
-            if !self.send(page).await {
+            let Some(running) = &progress.backfill else {
+                self.send(page).await;
                 return Ok(());
-            }
+            };
+            let query = backfill_query(self.visible, self.rows_max, running, &progress.held);
+            let begins = running.after.is_none();
+            let page = self.opened(page);
+            let (tx, sink) = (&mut *self.tx, &mut *self.sink);
+            let read = async {
+                let left = match begins {
+                    true => tx.backfill_remaining(query).await?,
+                    false => left,
+                };
+                Ok::<_, StoreError>((left, read_backfill(tx, query).await?))
+            };
+            let Some(read) = send_while(sink.page(page), read).await else { return Ok(()) };
+            (left, rows) = read?;
         }
         Ok(())
     }
@@ -232,9 +234,15 @@ impl Round<'_> {
     }
 
     async fn send(&mut self, page: PullPage) -> bool {
+        let page = self.opened(page);
+        self.sink.page(page).await
+    }
+
+    /// The page with what goes with the first one, and the time.
+    fn opened(&mut self, page: PullPage) -> PullPage {
         let PullPage { schema, drops, gains, .. } = std::mem::take(&mut self.opening);
         let server_time_us = self.clock.now_us();
-        self.sink.page(PullPage { schema, drops, gains, server_time_us, ..page }).await
+        PullPage { schema, drops, gains, server_time_us, ..page }
     }
 }
 
@@ -243,6 +251,41 @@ fn fewer_rows(rows: &PageRows) -> Option<usize> {
     let bytes: usize = rows.tables.iter().map(PageTable::text_bytes).sum();
     let fit = rows.count * PAGE_TEXT_BYTES_AIM / bytes.max(1);
     (bytes > PAGE_TEXT_BYTES_AIM && rows.count > 1).then(|| fit.clamp(1, rows.count - 1))
+}
+
+/// Sends a page, and reads on while it is on its way. None where the sink has enough: then nothing
+/// was read, unless the sink took its time to say so.
+async fn send_while<R>(
+    sending: impl Future<Output = bool>,
+    reading: impl Future<Output = R>,
+) -> Option<R> {
+    tokio::pin!(sending, reading);
+    tokio::select! {
+        biased;
+        wanted = &mut sending => if wanted { Some(reading.await) } else { None },
+        read = &mut reading => sending.await.then_some(read),
+    }
+}
+
+/// Reads a page of a backfill that is not too large.
+async fn read_backfill(
+    tx: &mut dyn ReadTx,
+    query: BackfillQuery<'_>,
+) -> Result<PageRows, StoreError> {
+    let mut rows = tx.backfill(query).await?;
+    while let Some(limit) = fewer_rows(&rows) {
+        rows = tx.backfill(BackfillQuery { limit, ..query }).await?;
+    }
+    Ok(rows)
+}
+
+fn backfill_query<'a>(
+    visible: &'a Schema,
+    limit: usize,
+    running: &'a Backfill,
+    held: &'a [Scope],
+) -> BackfillQuery<'a> {
+    BackfillQuery { scopes: &running.scopes, held, visible, after: running.after.as_ref(), limit }
 }
 
 fn page_of(rows: PageRows, part: PagePart) -> PullPage {

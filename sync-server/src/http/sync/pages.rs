@@ -8,7 +8,7 @@
 //!     └── "one more?" ◄────────────┘ no: time is up, the server stops, the phone is gone
 //! ```
 //!
-//! The channel is short, so memory does not grow with the size of a sync, and a phone that reads
+//! A page is encoded by another thread while the task reads the next one. The channel is short, so memory does not grow with the size of a sync, and a phone that reads
 //! slowly slows the task down. It cannot do so for ever: when the stream's time is up it ends after
 //! the page at hand, properly; when not even that page is taken in [`LAST_PAGE_TIME`], the task
 //! gives up. Either way the phone goes on from the last page that it has.
@@ -116,7 +116,9 @@ struct Frames<'a> {
 #[async_trait]
 impl PageSink for Frames<'_> {
     async fn page(&mut self, page: PullPage) -> bool {
-        let frame = Bytes::from(columnar::encode_frame(&page));
+        // Beside the task, which reads the next page meanwhile.
+        let encoded = tokio::task::spawn_blocking(move || columnar::encode_frame(&page));
+        let Ok(frame) = encoded.await.map(Bytes::from) else { return false };
         let sent = self.frames.send(Ok(frame));
         let taken = tokio::time::timeout_at(self.ends + LAST_PAGE_TIME, sent).await;
         matches!(taken, Ok(Ok(())))

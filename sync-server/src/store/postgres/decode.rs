@@ -19,14 +19,26 @@ const EPOCH_US: i64 = 946_684_800_000_000;
 /// Days from 1970 to 2000, where PostgreSQL's dates begin.
 const EPOCH_DAYS: i32 = 10_957;
 
-/// The bytes of a column; none for null.
-pub(super) fn bytes(row: &PgRow, index: usize) -> Result<Option<&[u8]>, StoreError> {
-    use sqlx::Row;
-    let value = row.try_get_raw(index).map_err(store_error)?;
-    if value.is_null() {
-        return Ok(None);
+/// A row of the binary format, however it came.
+pub(super) trait Cells {
+    /// The bytes of a column; none for null.
+    fn bytes(&self, index: usize) -> Result<Option<&[u8]>, StoreError>;
+}
+
+impl Cells for PgRow {
+    fn bytes(&self, index: usize) -> Result<Option<&[u8]>, StoreError> {
+        use sqlx::Row;
+        let value = self.try_get_raw(index).map_err(store_error)?;
+        if value.is_null() {
+            return Ok(None);
+        }
+        value.as_bytes().map(Some).map_err(|e| StoreError::Internal(e.to_string()))
     }
-    value.as_bytes().map(Some).map_err(|e| StoreError::Internal(e.to_string()))
+}
+
+/// The bytes of a column; none for null.
+pub(super) fn bytes(row: &impl Cells, index: usize) -> Result<Option<&[u8]>, StoreError> {
+    row.bytes(index)
 }
 
 /// Appends a column of a row to a page's column.
@@ -102,23 +114,33 @@ fn decimal(bytes: &[u8], scale: u8) -> Result<i64, StoreError> {
         Ok(i16::from_be_bytes(array(bytes.get(at..at + 2).ok_or_else(|| damaged("numeric"))?)?))
     };
     let (digits, weight, sign) = (word(0)?, word(2)?, word(4)?);
-    let mut units: i128 = 0;
-    for position in 0..digits {
-        let digit = i128::from(word(8 + 2 * usize::try_from(position).unwrap_or(0))?);
-        // How many decimal places the digit's unit lies above the last place of the scale.
-        let places = 4 * (i32::from(weight) - i32::from(position)) + i32::from(scale);
-        units += if places >= 0 {
-            digit * 10i128.checked_pow(places.unsigned_abs()).ok_or_else(|| damaged("numeric"))?
-        } else {
-            digit / 10i128.checked_pow(places.unsigned_abs()).ok_or_else(|| damaged("numeric"))?
+    // How many decimal places the first digit's unit lies above the last place of the scale.
+    let mut places = 4 * i32::from(weight) + i32::from(scale);
+    let mut units: i64 = 0;
+    let mut position = 0;
+    while position < digits && places > -4 {
+        let digit = i64::from(word(8 + 2 * usize::try_from(position).unwrap_or(0))?);
+        // The last digit that counts may reach below the scale.
+        let (weight, digit) = match u32::try_from(-places) {
+            Ok(below @ 1..) => (10i64.pow(4 - below), digit / 10i64.pow(below)),
+            _ => (10_000, digit),
         };
+        let raised = units.checked_mul(weight).and_then(|units| units.checked_add(digit));
+        units = raised.ok_or_else(|| damaged("numeric"))?;
+        places -= 4;
+        position += 1;
     }
-    let units = match sign {
-        0 => units,
-        0x4000 => -units,
-        _ => return Err(damaged("numeric")),
-    };
-    i64::try_from(units).map_err(|_| damaged("numeric"))
+    // Digits of zero at the end are not sent.
+    let missing = u32::try_from(places + 4).unwrap_or(0);
+    if units != 0 && missing > 0 {
+        let unit = 10i64.checked_pow(missing).ok_or_else(|| damaged("numeric"))?;
+        units = units.checked_mul(unit).ok_or_else(|| damaged("numeric"))?;
+    }
+    match sign {
+        0 => Ok(units),
+        0x4000 => Ok(-units),
+        _ => Err(damaged("numeric")),
+    }
 }
 
 /// `text[]` with one dimension or none.
@@ -169,6 +191,15 @@ mod tests {
         assert_eq!(decimal(&numeric(-1, 0, 3, &[50]), 3).ok(), Some(5));
         assert_eq!(decimal(&numeric(0, 0, 0, &[]), 2).ok(), Some(0));
         assert_eq!(decimal(&numeric(1, 0, 0, &[20]), 0).ok(), Some(200_000));
+        // 0.00012 is nothing in hundredths, and 1.2399 is 1.23.
+        assert_eq!(decimal(&numeric(-1, 0, 5, &[1, 2000]), 2).ok(), Some(0));
+        assert_eq!(decimal(&numeric(0, 0, 4, &[1, 2399]), 2).ok(), Some(123));
+        assert_eq!(decimal(&numeric(0, 0, 4, &[1, 2399]), 4).ok(), Some(12_399));
+        assert_eq!(decimal(&numeric(0, 0, 9, &[1, 2399, 8765]), 9).ok(), Some(1_239_987_650));
+        // 18 digits, and one more than fits.
+        let largest = numeric(4, 0, 0, &[99, 9999, 9999, 9999, 9999]);
+        assert_eq!(decimal(&largest, 0).ok(), Some(999_999_999_999_999_999));
+        assert!(decimal(&numeric(4, 0, 0, &[9999, 9999, 9999, 9999, 9999]), 0).is_err());
         assert!(decimal(&numeric(0, -16384, 0, &[]), 0).is_err(), "NaN");
     }
 }

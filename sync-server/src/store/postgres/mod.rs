@@ -7,7 +7,7 @@
 //! | `verify` | whether a database fits the schema, and whether the server's role is harmless |
 //! | `witness` | what cursors name |
 //! | `write`, `write_rows`, `records` | transactions that write |
-//! | `read`, `page` | snapshots, and pages from them |
+//! | `read`, `page`, `filling`, `copy` | snapshots, and pages from them |
 //! | `accounts` | tenants, people, devices, tokens |
 //! | `decode`, `error` | values from the binary format, errors by SQLSTATE |
 //!
@@ -16,9 +16,11 @@
 
 mod accounts;
 mod capture;
+mod copy;
 mod ddl;
 mod decode;
 mod error;
+mod filling;
 mod migrate;
 mod page;
 mod quote;

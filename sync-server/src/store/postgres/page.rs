@@ -5,24 +5,26 @@
 //! large company); the page's records are then read from their tables. Which of the held scopes a
 //! row is in is computed from its own columns, as of the same snapshot. In none, or gone: an exit.
 //!
-//! **Backfill.** Collection after collection, the rows of the scopes by the tables' own indexes.
+//! **Backfill.** Collection after collection, the rows of the scopes by the tables' own indexes,
+//! copied out ([`copy`]).
 //! The keyset bound stands on both sides of the join with the versions: on one side only, the
 //! planner may read the other from its start for every page.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
-use sqlx::postgres::PgRow;
 use sqlx::{Postgres, Row, Transaction};
 use sync_protocol::schema::{Collection, Schema, ScopeRule};
-use sync_protocol::wire::pull::{Column, PageTable};
 use sync_protocol::{RecordId, Scope, TenantId};
 use uuid::Uuid;
 
 use super::ddl::table;
+use super::decode::Cells;
 use super::error::store_error;
+use super::filling::Page;
 use super::quote::ident;
+use super::quote::literal;
 use super::read::snapshot_of;
-use super::{decode, query};
+use super::{copy, decode, query};
 use crate::store::{BackfillQuery, DeltaQuery, PageRows, RowKey, StoreError};
 
 type Tx = Transaction<'static, Postgres>;
@@ -49,7 +51,7 @@ pub(super) async fn delta(
         let sql = format!(
             "{} WHERE b.tenant_id = $1 AND b.id = ANY($3) \
              AND r.tenant_id = $1 AND r.record_id = ANY($3) ORDER BY b.id",
-            select(collection)
+            select(collection, "$2")
         );
         let rows = query(sql)
             .bind(tenant.0)
@@ -147,40 +149,34 @@ pub(super) async fn backfill(
         let Some(filter) = Filter::of(collection, asked.scopes) else { continue };
         // One more than fits tells whether more follow.
         let room = asked.limit.saturating_sub(page.rows.count);
-        // Written out, because a bound that may be null hides the order from the planner.
-        let bound = if after.is_some() {
-            "b.id > $4::uuid AND r.record_id > $4::uuid"
-        } else {
-            "$4::uuid IS NULL"
-        };
-        let sql = format!(
-            "{} WHERE b.tenant_id = $1 AND r.tenant_id = $1{} \
-             AND {bound} \
-             ORDER BY b.id LIMIT $5",
-            select(collection),
-            filter.sql
+        let after = after.map_or_else(String::new, |id| {
+            format!(" AND b.id > '{id}'::uuid AND r.record_id > '{id}'::uuid")
+        });
+        let query = format!(
+            "{} WHERE b.tenant_id = '{tenant}' AND r.tenant_id = '{tenant}'{}{after} \
+             ORDER BY b.id LIMIT {}",
+            select(collection, &literal(&collection.name)),
+            filter.written_out(),
+            room.saturating_add(1)
         );
-        let rows = query(sql)
-            .bind(tenant.0)
-            .bind(collection.name.clone())
-            .bind(filter.ids)
-            .bind(after.map(|id| id.0))
-            .bind(i64::try_from(room.saturating_add(1)).unwrap_or(i64::MAX))
-            .fetch_all(&mut **tx)
-            .await
-            .map_err(store_error)?;
         let mut filling = page.table(collection);
         let mut id = None;
-        for row in rows.iter().take(room) {
-            let record = record_id(row)?;
-            filling.push(row, record, &sees, true)?;
-            id = Some(record);
-        }
+        let mut count = 0;
+        copy::each(tx, &query, |row| {
+            count += 1;
+            if count <= room {
+                let record = record_id(row)?;
+                filling.push(row, record, &sees, true)?;
+                id = Some(record);
+            }
+            Ok(())
+        })
+        .await?;
         page.add(filling);
         if let Some(record) = id {
             last = Some(RowKey { collection: collection.name.clone(), record });
         }
-        if rows.len() > room {
+        if count > room {
             return Ok(page.finish(last.or_else(|| asked.after.cloned())));
         }
     }
@@ -263,14 +259,20 @@ impl Filter {
         let sql = format!(" AND ({})", columns.join(" OR "));
         Some(Self { sql, ids: ids.into_iter().collect() })
     }
+
+    /// The condition with the ids in it, for statements that take no parameters.
+    fn written_out(&self) -> String {
+        let ids: Vec<String> = self.ids.iter().map(Uuid::to_string).collect();
+        self.sql.replace("$3", &literal(&format!("{{{}}}", ids.join(","))))
+    }
 }
 
 fn kind_of(scope: &Scope) -> &str {
     scope.as_str().split_once(':').map_or("", |(kind, _)| kind)
 }
 
-/// Id, version, scope columns, content. `$2` is the collection's name.
-fn select(collection: &Collection) -> String {
+/// Id, version, scope columns, content. `name` is the collection's name, a parameter or quoted.
+fn select(collection: &Collection, name: &str) -> String {
     let columns: String = scope_columns(collection)
         .into_iter()
         .chain(collection.fields.iter().map(|f| f.name.as_str()))
@@ -278,13 +280,13 @@ fn select(collection: &Collection) -> String {
         .collect();
     format!(
         "SELECT b.id, r.version{columns} FROM {} b \
-         JOIN sync.rows r ON r.collection = $2 AND r.record_id = b.id",
+         JOIN sync.rows r ON r.collection = {name} AND r.record_id = b.id",
         table(collection)
     )
 }
 
 /// The columns that name scopes, `id` among them, each once.
-fn scope_columns(collection: &Collection) -> Vec<&str> {
+pub(super) fn scope_columns(collection: &Collection) -> Vec<&str> {
     let mut columns = Vec::new();
     for rule in &collection.scopes {
         if let ScopeRule::Entity { field, .. } = rule
@@ -296,127 +298,11 @@ fn scope_columns(collection: &Collection) -> Vec<&str> {
     columns
 }
 
-fn record_id(row: &PgRow) -> Result<RecordId, StoreError> {
+fn record_id(row: &impl Cells) -> Result<RecordId, StoreError> {
     let id = decode::bytes(row, 0)?.map(decode::uuid).transpose()?.unwrap_or_default();
     Ok(RecordId(id))
 }
 
 fn texts(scopes: &[Scope]) -> Vec<String> {
     scopes.iter().map(Scope::to_string).collect()
-}
-
-/// A page that is being filled.
-#[derive(Default)]
-struct Page {
-    rows: PageRows,
-    sets: HashMap<Vec<Scope>, u32>,
-}
-
-/// A table that is being filled.
-struct Filling<'a> {
-    table: PageTable,
-    collection: &'a Collection,
-    scope_columns: Vec<&'a str>,
-    /// Sets of scopes by the values of the scope columns; none for a row in no held scope.
-    known: HashMap<Vec<Option<Uuid>>, Option<u32>>,
-    sets: HashMap<Vec<Scope>, u32>,
-    new_sets: Vec<Vec<Scope>>,
-}
-
-impl Page {
-    fn table<'a>(&mut self, collection: &'a Collection) -> Filling<'a> {
-        Filling {
-            table: PageTable {
-                collection: collection.name.clone(),
-                fields: collection.fields.iter().map(|f| f.name.clone()).collect(),
-                columns: collection.fields.iter().map(|f| Column::for_type(&f.kind)).collect(),
-                ..PageTable::default()
-            },
-            collection,
-            scope_columns: scope_columns(collection),
-            known: HashMap::new(),
-            sets: std::mem::take(&mut self.sets),
-            new_sets: std::mem::take(&mut self.rows.scope_sets),
-        }
-    }
-
-    fn add(&mut self, filled: Filling<'_>) {
-        self.sets = filled.sets;
-        self.rows.scope_sets = filled.new_sets;
-        let count = filled.table.ids.len() + filled.table.exits.len();
-        if count > 0 {
-            self.rows.count += count;
-            self.rows.tables.push(filled.table);
-        }
-    }
-
-    fn finish(self, next: Option<RowKey>) -> PageRows {
-        PageRows { next, ..self.rows }
-    }
-}
-
-impl Filling<'_> {
-    /// Appends a row, unless it is in none of the scopes that `sees` takes; `stable` says that
-    /// `sees` answers the same for every row.
-    fn push(
-        &mut self,
-        row: &PgRow,
-        id: RecordId,
-        sees: &dyn Fn(&Scope) -> bool,
-        stable: bool,
-    ) -> Result<bool, StoreError> {
-        let mut values = Vec::with_capacity(self.scope_columns.len());
-        for position in 0..self.scope_columns.len() {
-            values.push(decode::bytes(row, 2 + position)?.map(decode::uuid).transpose()?);
-        }
-        let set = match self.known.get(&values).filter(|_| stable) {
-            Some(set) => *set,
-            None => {
-                let set = self.set_of(&values, sees);
-                if stable {
-                    self.known.insert(values, set);
-                }
-                set
-            }
-        };
-        let Some(set) = set else { return Ok(false) };
-        let version = decode::bytes(row, 1)?.map(decode::bigint).transpose()?.unwrap_or_default();
-        self.table.ids.push(id);
-        self.table.versions.push(version);
-        self.table.scope_sets.push(set);
-        let first = 2 + self.scope_columns.len();
-        let fields = self.collection.fields.iter().zip(&mut self.table.columns);
-        for (position, (field, column)) in fields.enumerate() {
-            decode::push(column, &field.kind, decode::bytes(row, first + position)?)?;
-        }
-        Ok(true)
-    }
-
-    /// The index of the set of scopes that the values of the scope columns name.
-    fn set_of(&mut self, values: &[Option<Uuid>], sees: &dyn Fn(&Scope) -> bool) -> Option<u32> {
-        let mut scopes: Vec<Scope> = self
-            .collection
-            .scopes
-            .iter()
-            .filter_map(|rule| match rule {
-                ScopeRule::Tenant => Some(Scope::tenant()),
-                ScopeRule::Entity { kind, field } => {
-                    let position = self.scope_columns.iter().position(|c| c == field)?;
-                    values[position].map(|id| Scope::entity(kind, id))
-                }
-            })
-            .filter(|scope| sees(scope))
-            .collect();
-        if scopes.is_empty() {
-            return None;
-        }
-        scopes.sort();
-        scopes.dedup();
-        let new = u32::try_from(self.new_sets.len()).unwrap_or(u32::MAX);
-        let index = *self.sets.entry(scopes.clone()).or_insert(new);
-        if index == new {
-            self.new_sets.push(scopes);
-        }
-        Some(index)
-    }
 }
