@@ -223,10 +223,13 @@ async fn live_rows(
 ) -> Result<BTreeMap<RecordId, StoredRow>, StoreError> {
     let columns: String =
         collection.fields.iter().map(|f| format!(", b.{}", ident(&f.name))).collect();
+    // The ids stand on both sides of the join: on one only, the planner may read all entries of the
+    // collection.
     let sql = format!(
         "SELECT b.id, r.version, r.born_w, r.born_t, r.born_u, r.fields{columns} FROM {} b \
          JOIN sync.rows r ON r.tenant_id = b.tenant_id AND r.collection = $2 AND r.record_id = b.id \
-         WHERE b.tenant_id = $1 AND b.id = ANY($3) ORDER BY b.id{}",
+         WHERE b.tenant_id = $1 AND b.id = ANY($3) AND r.tenant_id = $1 AND r.record_id = ANY($3) \
+         ORDER BY b.id{}",
         table(collection),
         if lock == Lock::Write { " FOR NO KEY UPDATE OF b, r" } else { "" }
     );
