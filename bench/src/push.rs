@@ -20,18 +20,8 @@ pub async fn run(row_count: usize, edits: usize, repetitions: usize) -> Result {
     let dir = tempfile::tempdir()?;
     let phone = dir.path().join("phone");
     device::in_own_process(&world.server.url(), &phone, 0, 1).await?;
-    world::run(
-        &mut sql,
-        "CREATE TABLE medicion.sin_captura (LIKE medicion.mediciones INCLUDING ALL); \
-         INSERT INTO medicion.sin_captura SELECT * FROM medicion.mediciones; \
-         VACUUM ANALYZE medicion.sin_captura"
-            .split("; ")
-            .next()
-            .unwrap_or_default()
-            .to_owned(),
-    )
-    .await?;
     for statement in [
+        "CREATE TABLE medicion.sin_captura (LIKE medicion.mediciones INCLUDING ALL)",
         "INSERT INTO medicion.sin_captura SELECT * FROM medicion.mediciones",
         "VACUUM ANALYZE medicion.sin_captura",
     ] {
