@@ -56,7 +56,7 @@ CREATE INDEX refresh_tokens_device ON sync.refresh_tokens (tenant_id, device_id)
 CREATE TABLE sync.grants (
     tenant_id uuid NOT NULL REFERENCES sync.tenants,
     user_id   uuid NOT NULL,
-    scope     text NOT NULL,
+    scope     text COLLATE "C" NOT NULL,
     stamp     xid8 NOT NULL,
     gone      boolean NOT NULL DEFAULT false,
     PRIMARY KEY (tenant_id, user_id, scope)
@@ -65,7 +65,7 @@ CREATE TABLE sync.grants (
 -- One entry for each record that ever was: RowMeta of the merge rules. `fields` is RowMeta::fields.
 CREATE TABLE sync.rows (
     tenant_id  uuid NOT NULL,
-    collection text NOT NULL,
+    collection text COLLATE "C" NOT NULL,
     record_id  uuid NOT NULL,
     version    bigint NOT NULL,
     stamp      xid8 NOT NULL,
@@ -85,8 +85,8 @@ CREATE TABLE sync.rows (
 -- scope's digest counts.
 CREATE TABLE sync.memberships (
     tenant_id  uuid NOT NULL,
-    scope      text NOT NULL,
-    collection text NOT NULL,
+    scope      text COLLATE "C" NOT NULL,
+    collection text COLLATE "C" NOT NULL,
     record_id  uuid NOT NULL,
     stamp      xid8 NOT NULL,
     gone       boolean NOT NULL,
@@ -100,8 +100,8 @@ CREATE INDEX memberships_stamp ON sync.memberships (tenant_id, scope, stamp);
 CREATE TABLE sync.scope_log (
     seq        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     tenant_id  uuid NOT NULL,
-    scope      text NOT NULL,
-    collection text NOT NULL,
+    scope      text COLLATE "C" NOT NULL,
+    collection text COLLATE "C" NOT NULL,
     came       bigint NOT NULL,
     went       bigint NOT NULL,
     digest     bit(128) NOT NULL,
@@ -127,7 +127,7 @@ CREATE INDEX receipts_newest ON sync.receipts (tenant_id, stream, settled_at_us)
 CREATE TABLE sync.conflicts (
     tenant_id    uuid NOT NULL REFERENCES sync.tenants,
     id           uuid NOT NULL,
-    collection   text NOT NULL,
+    collection   text COLLATE "C" NOT NULL,
     record_id    uuid NOT NULL,
     status       text NOT NULL,
     severity     text NOT NULL,
