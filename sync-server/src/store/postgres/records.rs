@@ -111,7 +111,7 @@ pub(super) async fn author_of(
 ) -> Result<Option<Authorship>, StoreError> {
     let row = query(
         "SELECT body FROM sync.receipts WHERE tenant_id = $1 AND stream = $2 \
-         ORDER BY settled_at_us DESC LIMIT 1",
+         ORDER BY stamp DESC LIMIT 1",
     )
     .bind(tenant.0)
     .bind(stream.0)

@@ -40,7 +40,9 @@ pub(super) fn body(collection: &Collection) -> String {
     }
     format!(
         "  WITH changed AS MATERIALIZED (
-    SELECT n.* FROM (SELECT n.tenant_id, n.id, {TIME} AS campo_t, {UNCERTAIN} AS campo_u{columns}
+    SELECT n.*, coalesce((n.campo_time ->> 0)::bigint, campo_now) AS campo_t,
+      coalesce((n.campo_time ->> 1)::boolean, false) AS campo_u
+    FROM (SELECT n.tenant_id, n.id, campo_times -> (n.id::text) AS campo_time{columns}
       FROM new_rows n FULL JOIN old_rows o ON o.tenant_id = n.tenant_id AND o.id = n.id) n
     WHERE {any}campo_times IS NOT NULL
   ), entry AS (
