@@ -3,6 +3,8 @@
 
 #[path = "../../../system-tests/src/postgres.rs"]
 mod cluster;
+#[path = "../../../system-tests/src/pgbouncer.rs"]
+mod pgbouncer;
 
 mod capture;
 mod consistency;

@@ -9,8 +9,9 @@
 //! Beside them one reader follows a sequence column, as is often done. It must end wrong: that is
 //! the proof that this race can tell.
 //!
+//! Every second reader goes through PgBouncer in transaction mode.
+//!
 //! Small by default; `CAMPO_RACE_ROWS`, `CAMPO_RACE_WRITERS` and `CAMPO_RACE_SEED` make it large.
-//! With `CAMPO_RACE_PGBOUNCER` (host:port, transaction mode) every second reader goes through it.
 
 mod reader;
 mod sequence;
@@ -27,6 +28,7 @@ use uuid::Uuid;
 
 use crate::cluster::SUPERUSER;
 use crate::consistency::contradictions;
+use crate::pgbouncer::Pooler;
 use crate::setting::{Setting, cluster};
 
 /// What all take part in.
@@ -85,14 +87,14 @@ async fn readers_of_the_cursor_end_with_the_tables_and_a_sequence_reader_does_no
     writer::prepare(&race).await;
     sequence::prepare(&race.url).await;
 
+    let pooler = Pooler::start(cluster().port).expect("PgBouncer");
     let mut readers = JoinSet::new();
     for number in 0..4 {
-        let store = match std::env::var("CAMPO_RACE_PGBOUNCER") {
-            Ok(at) if number % 2 == 1 => {
-                let url = format!("postgres://campo_server@{at}/{}", setting.database);
-                PostgresStore::connect(&url, setting.schema.clone()).await.expect("PgBouncer")
-            }
-            _ => setting.store.clone(),
+        let store = if number % 2 == 1 {
+            let url = pooler.url(&setting.database, "campo_server");
+            PostgresStore::connect(&url, setting.schema.clone()).await.expect("PgBouncer")
+        } else {
+            setting.store.clone()
         };
         readers.spawn(reader::follow(race.clone(), store, setting.tenant, number, seed + number));
     }

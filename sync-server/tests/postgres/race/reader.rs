@@ -11,12 +11,18 @@ use sync_server::store::{BackfillQuery, DeltaQuery, PageRows, Position, ReadTx, 
 
 use super::{Dice, Race};
 
-const PAGE_ROWS: usize = 20;
+/// Pages are small, so that there are many places to cut; in a large race a little larger.
+const PAGE_ROWS_MIN: usize = 20;
+const PAGE_ROWS_MAX: usize = 500;
+/// A copy of up to this many rows is compared with the tables at every checkpoint, a larger one
+/// whenever half as many changes have come as it has rows.
+const ALWAYS_COMPARED_MAX: usize = 10_000;
 
 /// What a reader saw.
 #[derive(Debug, Default)]
 pub struct Rounds {
     pub checkpoints: u32,
+    pub compared: u32,
     pub cuts: u32,
     pub rows: usize,
     pub exits: usize,
@@ -25,6 +31,7 @@ pub struct Rounds {
 impl Rounds {
     pub fn add(&mut self, other: &Self) {
         self.checkpoints += other.checkpoints;
+        self.compared += other.compared;
         self.cuts += other.cuts;
         self.rows += other.rows;
         self.exits += other.exits;
@@ -49,6 +56,7 @@ pub async fn follow(
     let mut since = tx.position().clone();
     let mut copy = all(tx.as_mut(), &store, &scopes).await;
     drop(tx);
+    let mut compared_at = 0;
     loop {
         let last = race.over.load(Ordering::SeqCst);
         if last {
@@ -60,7 +68,12 @@ pub async fn follow(
         since = end;
         if !cut {
             rounds.checkpoints += 1;
-            compare(tx, &store, &scopes, &copy, number).await;
+            let changes = rounds.rows + rounds.exits - compared_at;
+            if last || copy.len() <= ALWAYS_COMPARED_MAX || changes > copy.len() / 2 {
+                compare(tx, &store, &scopes, &copy, number).await;
+                rounds.compared += 1;
+                compared_at = rounds.rows + rounds.exits;
+            }
             if last {
                 return rounds;
             }
@@ -81,6 +94,7 @@ async fn round(
 ) -> (Position, bool, Box<dyn ReadTx>) {
     let mut tx = store.read(tenant).await.expect("read");
     assert!(tx.knows(since).await.expect("knows"), "the history lost {since:?}");
+    let limit = (copy.len() / 200).clamp(PAGE_ROWS_MIN, PAGE_ROWS_MAX);
     // A round that was cut ends with the cursor of its first page.
     let end = tx.position().clone();
     let mut cut = false;
@@ -92,10 +106,10 @@ async fn round(
             partial: None,
             visible: store.schema(),
             after: after.as_ref(),
-            limit: PAGE_ROWS,
+            limit,
         };
         let page = tx.delta(query).await.expect("delta");
-        assert!(page.count <= PAGE_ROWS);
+        assert!(page.count <= limit);
         rounds.rows += page.tables.iter().map(|t| t.ids.len()).sum::<usize>();
         rounds.exits += page.tables.iter().map(|t| t.exits.len()).sum::<usize>();
         let next = page.next.clone();
