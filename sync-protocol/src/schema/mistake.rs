@@ -100,7 +100,7 @@ pub(super) fn did_you_mean<'a>(
             format!("did you mean `{near}`?")
         }
         Some(_) => format!("{which} are {}", known.join(", ")),
-        None => format!("there are no {which}"),
+        None => "none is declared".to_owned(),
     }
 }
 
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(did_you_mean("requird", known, "keys"), "did you mean `required`?");
         assert_eq!(did_you_mean("megre", known, "keys"), "did you mean `merge`?");
         assert_eq!(did_you_mean("xyz", known, "keys"), "keys are required, references, merge");
-        assert_eq!(did_you_mean("xyz", [], "keys"), "there are no keys");
+        assert_eq!(did_you_mean("xyz", [], "keys"), "none is declared");
     }
 
     #[test]
