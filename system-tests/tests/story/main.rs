@@ -1,16 +1,13 @@
 //! The demo's story, asserted step by step on both databases, with the real programs: two phones are
 //! edited without signal, sync, collide in one field, a supervisor decides, all end equal.
 //!
-//! The steps are those that `cargo xtask demo` tells; each checks what it says. `cargo xtask test`
-//! builds the programs and says where they are (`CAMPO_TEST_PROGRAMS`); without it they are built
-//! here, so that no test runs against old ones.
+//! The steps are those that `cargo xtask demo` tells; each checks what it says.
 
 #[allow(dead_code, reason = "the demo also shows how to go on by hand")]
 #[path = "../../../xtask/src/story/mod.rs"]
 mod story;
 
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::OnceLock;
 
 use story::database::Database;
@@ -55,23 +52,8 @@ fn come_out(stage: &Stage) {
     }
 }
 
-/// The directory of `sync-server` and `campo-device`, built from this checkout.
+/// The directory of `sync-server` and `campo-device`.
 fn programs() -> PathBuf {
     static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAMS
-        .get_or_init(|| {
-            if let Some(built) = std::env::var_os("CAMPO_TEST_PROGRAMS") {
-                return built.into();
-            }
-            let status = Command::new(env!("CARGO"))
-                .args(["build", "--quiet", "--package", "sync-server", "--package", "campo-device"])
-                .current_dir(env!("CARGO_MANIFEST_DIR"))
-                .status()
-                .expect("cargo");
-            assert!(status.success(), "the programs do not build");
-            // This test is in <target>/debug/deps.
-            let test = std::env::current_exe().expect("this test's path");
-            test.ancestors().nth(2).expect("<target>/debug").to_owned()
-        })
-        .clone()
+    PROGRAMS.get_or_init(system_tests::programs::built).clone()
 }
