@@ -26,7 +26,12 @@ async fn server(answer: Vec<u8>) -> HttpTransport {
 
 async fn push(answer: &str) -> TransportError {
     let transport = server(answer.as_bytes().to_vec()).await;
-    let request = PushRequest { stream: StreamId::SQL, transactions: Vec::new(), seen: Vec::new() };
+    let request = PushRequest {
+        stream: StreamId::SQL,
+        transactions: Vec::new(),
+        seen: Vec::new(),
+        mark: None,
+    };
     transport.push("token", &request).await.expect_err("no push answer")
 }
 
@@ -36,7 +41,12 @@ async fn nobody_there_is_told_from_a_broken_line() {
     let address = listener.local_addr().expect("an address");
     drop(listener);
     let transport = HttpTransport::new(&format!("http://{address}")).expect("an address");
-    let request = PushRequest { stream: StreamId::SQL, transactions: Vec::new(), seen: Vec::new() };
+    let request = PushRequest {
+        stream: StreamId::SQL,
+        transactions: Vec::new(),
+        seen: Vec::new(),
+        mark: None,
+    };
     let error = transport.push("token", &request).await.expect_err("nobody listens");
     assert!(
         matches!(

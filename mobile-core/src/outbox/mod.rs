@@ -25,8 +25,8 @@
 //! A transaction never changes once it is made: what is shown as sent is what was sent. A correction
 //! is a new transaction that takes the place of the old one in the order.
 //!
-//! [`push`] chooses what is sent and takes in answers, [`parking`] finds what waits for whom,
-//! [`list`] shows receipts.
+//! [`push`] chooses what is sent and takes in answers, [`stream`] notices that this database is a copy,
+//! [`parking`] finds what waits for whom, [`list`] shows receipts.
 
 pub mod alias;
 pub mod correct;
@@ -35,3 +35,4 @@ pub mod list;
 pub mod parking;
 pub mod push;
 pub mod settle;
+pub mod stream;

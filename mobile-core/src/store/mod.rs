@@ -30,7 +30,10 @@ const APPLICATION_ID: i32 = 0x4361_6d70;
 /// How long a writer waits for another process (a second command line, say).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The bookkeeping's migrations, applied in order; `PRAGMA user_version` counts them.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_bookkeeping.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/0001_bookkeeping.sql"),
+    include_str!("../../migrations/0002_pushes.sql"),
+];
 
 /// An open database.
 pub struct Store {

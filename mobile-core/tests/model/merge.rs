@@ -15,6 +15,16 @@ use super::{Kept, Row, State};
 
 pub fn push(state: &mut State, request: &PushRequest) -> Result<PushAnswer, TransportError> {
     let mut receipts: Vec<Receipt> = Vec::new();
+    assert!(request.transactions.is_empty() || request.mark.is_some(), "an unmarked push");
+    if let Some(mark) = &request.mark {
+        let last = state.last_push.get(&request.stream).copied();
+        if last.is_some_and(|last| last != mark.id && !mark.after.contains(&last)) {
+            let mut problem = Problem::new(409, "stream_moved", "A copy");
+            problem.more.insert("last_push".into(), json!(last));
+            return Err(TransportError::Problem(Box::new(problem)));
+        }
+        state.last_push.insert(request.stream, mark.id);
+    }
     state.seen.extend(&request.seen);
     for transaction in &request.transactions {
         let receipt = one(state, request.stream, transaction, &receipts);
@@ -30,9 +40,12 @@ fn one(
     earlier: &[Receipt],
 ) -> Receipt {
     let content = json!(transaction.mutations);
-    if let Some(kept) = state.receipts.get(&transaction.id) {
+    if let Some(kept) = state.receipts.get_mut(&transaction.id) {
         assert_eq!(kept.content, content, "an id that was sent came again with other content");
-        assert_eq!(kept.stream, stream, "an id of another stream");
+        if kept.stream != stream {
+            state.commit += 1;
+            kept.echoes.insert(stream, state.commit);
+        }
         return kept.receipt.clone();
     }
     let blocked = |id: &ReceiptId| {
@@ -90,7 +103,13 @@ fn one(
             receipt.state = ReceiptState::Superseded;
         }
     }
-    let kept = Kept { stream, content, receipt: receipt.clone(), commit: state.commit };
+    let kept = Kept {
+        stream,
+        echoes: BTreeMap::new(),
+        content,
+        receipt: receipt.clone(),
+        commit: state.commit,
+    };
     state.receipts.insert(transaction.id, kept);
     receipt
 }
@@ -341,6 +360,7 @@ impl State {
                 let commit = self.commit;
                 let kept = self.receipts.get_mut(receipt).expect("candidates have receipts");
                 kept.commit = commit;
+                kept.echoes.values_mut().for_each(|told| *told = commit);
                 let kept = &mut kept.receipt;
                 for outcome in kept.mutations.iter_mut().flat_map(|m| m.fields.values_mut()) {
                     if matches!(outcome, FieldOutcome::InReview { conflict: c } if *c == conflict) {

@@ -22,7 +22,9 @@ use sync_protocol::wire::pull::PullRequest;
 use sync_protocol::wire::push::{PushAnswer, PushRequest, Transaction};
 use sync_protocol::wire::receipt::Receipt;
 use sync_protocol::wire::review::{Conflict, ConflictList, ResolveRequest};
-use sync_protocol::{ConflictId, Fields, ReceiptId, RecordId, StreamId, TenantId, UserId, Value};
+use sync_protocol::{
+    ConflictId, Fields, PushId, ReceiptId, RecordId, StreamId, TenantId, UserId, Value,
+};
 use uuid::Uuid;
 
 /// 2026-11-24, in microseconds.
@@ -52,6 +54,8 @@ pub type Dispute = (String, RecordId, String, Vec<(ReceiptId, Value)>);
 
 pub struct Kept {
     pub stream: StreamId,
+    /// Other streams that are told as well, each since a commit.
+    pub echoes: BTreeMap<StreamId, i64>,
     pub content: Json,
     pub receipt: Receipt,
     pub commit: i64,
@@ -64,6 +68,8 @@ pub struct State {
     pub rows: BTreeMap<(String, RecordId), Row>,
     pub receipts: BTreeMap<ReceiptId, Kept>,
     pub replaced: BTreeMap<ReceiptId, ReceiptId>,
+    /// The last push of each stream.
+    pub last_push: BTreeMap<StreamId, PushId>,
     /// Value of `articulos.existencia` by commit.
     pub history: Vec<(i64, RecordId, i64)>,
     /// Open conflicts: collection, record, field, candidates.
@@ -98,6 +104,7 @@ impl Server {
             rows: BTreeMap::new(),
             receipts: BTreeMap::new(),
             replaced: BTreeMap::new(),
+            last_push: BTreeMap::new(),
             history: Vec::new(),
             conflicts: BTreeMap::new(),
             faults: VecDeque::new(),

@@ -8,7 +8,7 @@ use sync_protocol::schema::Schema;
 use sync_protocol::schema::parse::{SourceFile, parse};
 use sync_protocol::wire::pull::{Column, PagePart, PageTable, PullPage};
 use sync_protocol::wire::push::{
-    ElementsEdit, Mutation, MutationKind, Position, PushRequest, Transaction,
+    ElementsEdit, Mutation, MutationKind, Position, PushMark, PushRequest, Transaction,
 };
 use sync_protocol::wire::receipt::{FieldOutcome, MutationOutcome, Receipt, ReceiptState};
 use sync_protocol::{EditTime, Scope, Value};
@@ -115,6 +115,7 @@ pub fn push_request() -> PushRequest {
             },
         ],
         seen: vec![id(0x1e).into()],
+        mark: Some(PushMark { id: id(0x51).into(), after: vec![id(0x50).into()] }),
     }
 }
 

@@ -31,11 +31,11 @@ mod rows;
 
 use std::time::Duration;
 
-use sync_protocol::limits::{PUSH_TRANSACTIONS_MAX, TRANSACTION_MUTATIONS_MAX};
+use sync_protocol::limits::{PUSH_AFTER_MAX, PUSH_TRANSACTIONS_MAX, TRANSACTION_MUTATIONS_MAX};
 use sync_protocol::problem::Problem;
 use sync_protocol::wire::push::{PushAnswer, PushRequest, Transaction};
 use sync_protocol::wire::receipt::Receipt;
-use sync_protocol::{DeviceId, StreamId};
+use sync_protocol::{PushId, StreamId};
 
 use crate::auth::caller::Caller;
 use crate::clock::Clock;
@@ -92,12 +92,18 @@ pub async fn push(context: PushContext<'_>, request: PushRequest) -> Result<Push
                 large.mutations.len()
             )));
     }
+    let mark = request.mark.as_ref();
+    if mark.is_some_and(|mark| mark.after.len() > PUSH_AFTER_MAX) {
+        return Err(Problem::new(413, "too_many_attempts", "A push names too many earlier ones")
+            .detail(format!("at most {PUSH_AFTER_MAX}; leave out the oldest")));
+    }
     let schema = context.store.schema().clone();
+    let sender = apply::Sender { context, device, stream: request.stream, mark };
     refuse_foreign_stream(context, request.stream).await?;
     let mut receipts = Vec::with_capacity(request.transactions.len());
     let mut earlier = apply::Earlier::new();
     for chunk in chunk::split(&schema, &request.transactions) {
-        let settled = settle(context, device, request.stream, chunk, &earlier).await?;
+        let settled = settle(sender, chunk, &earlier).await?;
         earlier.extend(settled.iter().map(|receipt| (receipt.id, receipt.clone())));
         receipts.extend(settled);
     }
@@ -109,24 +115,37 @@ pub async fn push(context: PushContext<'_>, request: PushRequest) -> Result<Push
 
 /// Settles one chunk, again after passing failures.
 async fn settle(
-    context: PushContext<'_>,
-    device: DeviceId,
-    stream: StreamId,
+    sender: apply::Sender<'_>,
     chunk: &[Transaction],
     earlier: &apply::Earlier,
 ) -> Result<Vec<Receipt>, Problem> {
     let mut pause = PASSING_RETRY_PAUSE;
-    for _ in 0..PASSING_RETRIES_MAX {
-        match apply::chunk(context, device, stream, chunk, earlier).await {
-            Err(error) if error.is_passing() => {
+    let mut tries = 0;
+    loop {
+        match apply::chunk(sender, chunk, earlier).await {
+            Ok(receipts) => return Ok(receipts),
+            Err(apply::Failed::Store(error))
+                if error.is_passing() && tries < PASSING_RETRIES_MAX =>
+            {
                 tracing::debug!(%error, "chunk is tried again");
                 tokio::time::sleep(pause).await;
                 pause *= 2;
+                tries += 1;
             }
-            other => return other.map_err(|error| failed(&error)),
+            Err(apply::Failed::Store(error)) => return Err(failed(&error)),
+            Err(apply::Failed::StreamMoved(last)) => return Err(stream_moved(last)),
         }
     }
-    apply::chunk(context, device, stream, chunk, earlier).await.map_err(|error| failed(&error))
+}
+
+fn stream_moved(last: PushId) -> Problem {
+    let mut problem = Problem::new(409, "stream_moved", "Another database writes in this stream")
+        .detail(
+            "its last push (`more.last_push`) is none that this one follows: if this database did \
+             not make it, it is a copy; draw a new stream and send what is not settled again",
+        );
+    problem.more.insert("last_push".to_owned(), last.to_string().into());
+    problem
 }
 
 /// A stream is one person's. Otherwise somebody's edits would pass for another's own, which are

@@ -189,6 +189,22 @@ fn push() -> Vec<Named> {
                     ("stream", uuid("The history that these edits belong to")),
                     ("transactions", list(to("Transaction"))),
                     ("seen?", list(uuid("A receipt whose outcome the device has made durable"))),
+                    ("mark?", to("PushMark")),
+                ],
+            ),
+        ),
+        (
+            "PushMark",
+            object(
+                "Tells a database from its copies",
+                &[
+                    ("id", uuid("This attempt; drawn anew for each")),
+                    (
+                        "after?",
+                        list(uuid(
+                            "The last attempt that was answered, or one since without answer",
+                        )),
+                    ),
                 ],
             ),
         ),

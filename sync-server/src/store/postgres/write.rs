@@ -11,9 +11,11 @@ use sqlx::postgres::PgRow;
 use sqlx::{Postgres, Row, Transaction};
 use sync_protocol::merge::{Change, RowMeta};
 use sync_protocol::schema::Collection;
+use sync_protocol::wire::push::PushMark;
 use sync_protocol::wire::review::{Authorship, Conflict};
 use sync_protocol::{
-    ConflictId, Fields, ReceiptId, RecordId, RowVersion, Scope, StreamId, TenantId, UserId, Value,
+    ConflictId, Fields, PushId, ReceiptId, RecordId, RowVersion, Scope, StreamId, TenantId, UserId,
+    Value,
 };
 use uuid::Uuid;
 
@@ -56,6 +58,14 @@ impl WriteTx for PgWrite {
             .await
             .map_err(store_error)?;
         Ok(())
+    }
+
+    async fn follow(
+        &mut self,
+        stream: StreamId,
+        mark: &PushMark,
+    ) -> Result<Option<PushId>, StoreError> {
+        records::follow(&mut self.tx, self.tenant, stream, mark).await
     }
 
     async fn scopes_of(&mut self, user: UserId) -> Result<BTreeSet<Scope>, StoreError> {
@@ -130,6 +140,14 @@ impl WriteTx for PgWrite {
 
     async fn save_receipts(&mut self, receipts: &[StoredReceipt]) -> Result<(), StoreError> {
         records::save_receipts(&mut self.tx, self.tenant, receipts).await
+    }
+
+    async fn echo_receipts(
+        &mut self,
+        stream: StreamId,
+        ids: &[ReceiptId],
+    ) -> Result<(), StoreError> {
+        records::echo(&mut self.tx, self.tenant, stream, ids).await
     }
 
     async fn mark_seen(&mut self, stream: StreamId, ids: &[ReceiptId]) -> Result<(), StoreError> {
