@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use serde_json::{Map, Value as Json};
-use sync_protocol::{ReceiptId, RecordId};
+use sync_protocol::{ConflictId, ReceiptId, RecordId};
 
-use crate::commands::{conflicts, login, resolve, watch};
+use crate::commands::{claim, conflicts, login, resolve, undo, watch};
 
 /// A phone without the phone.
 #[derive(Debug, Parser)]
@@ -95,8 +95,26 @@ pub enum Command {
     },
     /// Show conflicts, from the server.
     Conflicts(conflicts::Args),
-    /// Decide a conflict.
+    /// Take a conflict, so that nobody else works on it, or give it back.
+    Claim(claim::Args),
+    /// Ask the authors of a conflict's edits something.
+    Ask {
+        /// The conflict.
+        id: ConflictId,
+        /// The question.
+        text: String,
+    },
+    /// Answer a question about an edit of yours (`problems` shows it).
+    Answer {
+        /// The conflict.
+        id: ConflictId,
+        /// The answer.
+        text: String,
+    },
+    /// Decide a conflict, or several alike.
     Resolve(resolve::Args),
+    /// Open a decided conflict again, with the value that was in force before.
+    Undo(undo::Args),
 }
 
 fn object(text: &str) -> Result<Map<String, Json>, String> {

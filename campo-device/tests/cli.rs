@@ -82,6 +82,12 @@ fn bad_arguments_are_a_problem_document_too() {
         &["put", "avances", "no json"][..],
         &["get", "avances", "not-an-id"],
         &["resolve", "01890000-0000-7000-8000-000000000000"],
+        &["resolve", "01890000-0000-7000-8000-000000000000", "--keep", "everything"],
+        &["conflicts", "--status", "closed"],
+        &["conflicts", "--opened-after", "yesterday"],
+        &["conflicts", "--after", "next"],
+        &["claim", "01890000-0000-7000-8000-000000000000", "--release", "--take-over"],
+        &["undo", "01890000-0000-7000-8000-000000000000"],
         &["fly"],
     ] {
         let (_dir, output) = phone(&[&["--json"], command].concat());

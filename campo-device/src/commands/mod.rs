@@ -1,5 +1,8 @@
 //! A file for each command: what it takes, what it does, how it is shown.
 
+mod answer;
+mod ask;
+pub mod claim;
 pub mod conflicts;
 mod delete;
 mod discard;
@@ -16,6 +19,7 @@ pub mod resolve;
 mod retry;
 mod status;
 mod sync;
+pub mod undo;
 pub mod watch;
 
 use mobile_core::{Config, Core, CoreError};
@@ -43,8 +47,12 @@ pub async fn run(cli: Cli, output: Output) -> Result<(), Problem> {
         Command::Problems => problems::run(&core, output),
         Command::Retry { id, correction } => retry::run(&core, id, correction.as_ref(), output),
         Command::Discard { id } => discard::run(&core, id, output),
-        Command::Conflicts(args) => conflicts::run(&core, &args, output).await,
+        Command::Conflicts(args) => conflicts::run(&core, args, output).await,
+        Command::Claim(args) => claim::run(&core, args, output).await,
+        Command::Ask { id, text } => ask::run(&core, id, &text, output).await,
+        Command::Answer { id, text } => answer::run(&core, id, &text, output).await,
         Command::Resolve(args) => resolve::run(&core, args, output).await,
+        Command::Undo(args) => undo::run(&core, args, output).await,
     }
 }
 

@@ -226,7 +226,10 @@ fn apply(
                     Verdict::Review => {
                         let FieldEdit::Set(wanted) = wanted else { unreachable!("review is set") };
                         let conflict = dispute(state, mutation, &name, transaction.id, wanted);
-                        outcome.fields.insert(name.clone(), FieldOutcome::InReview { conflict });
+                        outcome.fields.insert(
+                            name.clone(),
+                            FieldOutcome::InReview { conflict, question: None },
+                        );
                     }
                     Verdict::Immutable | Verdict::Overflow => {
                         return Err(Problem::new(409, "immutable", "It cannot be changed"));
@@ -363,7 +366,8 @@ impl State {
                 kept.echoes.values_mut().for_each(|told| *told = commit);
                 let kept = &mut kept.receipt;
                 for outcome in kept.mutations.iter_mut().flat_map(|m| m.fields.values_mut()) {
-                    if matches!(outcome, FieldOutcome::InReview { conflict: c } if *c == conflict) {
+                    if matches!(outcome, FieldOutcome::InReview { conflict: c, .. } if *c == conflict)
+                    {
                         *outcome = FieldOutcome::Decided { conflict, kept: index == 0 };
                     }
                 }

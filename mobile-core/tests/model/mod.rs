@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use mobile_core::clock::ManualClock;
 use mobile_core::random::SeededRandom;
-use mobile_core::transport::{OfflineReason, PageSink, Transport, TransportError};
+use mobile_core::transport::{OfflineReason, PageSink, ReviewRequest, Transport, TransportError};
 use mobile_core::{Config, Core, CoreError, SignIn};
 use serde_json::{Map, Value as Json, json};
 use sync_protocol::merge::RowMeta;
@@ -21,7 +21,7 @@ use sync_protocol::wire::auth::{LoginRequest, LogoutRequest, RefreshRequest, Ses
 use sync_protocol::wire::pull::PullRequest;
 use sync_protocol::wire::push::{PushAnswer, PushRequest, Transaction};
 use sync_protocol::wire::receipt::Receipt;
-use sync_protocol::wire::review::{Conflict, ConflictList, ResolveRequest};
+use sync_protocol::wire::review::{Conflict, ConflictList, ResolveManyAnswer, ResolveManyRequest};
 use sync_protocol::{
     ConflictId, Fields, PushId, ReceiptId, RecordId, StreamId, TenantId, UserId, Value,
 };
@@ -275,14 +275,24 @@ impl Transport for Link {
         Err(TransportError::Problem(Box::new(problem)))
     }
 
-    async fn resolve(
+    async fn review(
         &self,
         token: &str,
         id: ConflictId,
-        request: &ResolveRequest,
+        request: &ReviewRequest,
     ) -> Result<Conflict, TransportError> {
-        self.server.with(|state| state.resolved.push(request.revision));
+        if let ReviewRequest::Resolve(request) = request {
+            self.server.with(|state| state.resolved.push(request.revision));
+        }
         self.conflict(token, id).await
+    }
+
+    async fn resolve_many(
+        &self,
+        _: &str,
+        _: &ResolveManyRequest,
+    ) -> Result<ResolveManyAnswer, TransportError> {
+        Ok(ResolveManyAnswer { results: BTreeMap::new() })
     }
 }
 

@@ -168,7 +168,10 @@ pub fn receipts() -> Vec<Receipt> {
         collection: "jardines".into(),
         fields: BTreeMap::from([(
             "superficie_m2".to_owned(),
-            FieldOutcome::InReview { conflict: id(0x30).into() },
+            FieldOutcome::InReview {
+                conflict: id(0x30).into(),
+                question: Some("¿Con cinta?".into()),
+            },
         )]),
         ..outcome(1, 3)
     };
@@ -178,7 +181,7 @@ pub fn receipts() -> Vec<Receipt> {
     };
     let held = MutationOutcome {
         version: None,
-        row: Some(FieldOutcome::InReview { conflict: id(0x32).into() }),
+        row: Some(FieldOutcome::InReview { conflict: id(0x32).into(), question: None }),
         ..outcome(0x13, 0)
     };
     let builds_on = Problem::new(409, "builds_on_refused", "It builds on a refused transaction")

@@ -73,9 +73,15 @@ async fn a_decision_reaches_every_phone_and_the_authors_receipt(company: Company
     claim(laura.review(), id, ClaimRequest::default()).await.expect("claimed");
     let question = NoteRequest { text: "¿Con qué cinta?".to_owned() };
     ask(laura.review(), id, question).await.expect("asked");
+    ana.pull(100).await;
+    let asked = |ana: &Phone<'_>| ana.settled[&receipt.id].mutations[0].fields["medida"].clone();
+    let question = Some("¿Con qué cinta?".to_owned());
+    assert_eq!(asked(&ana), FieldOutcome::InReview { conflict: id, question });
     let reply = NoteRequest { text: "La de 10 m".to_owned() };
     let answered = answer(ana.review(), id, reply).await.expect("answered");
     assert_eq!((answered.revision, answered.notes.len()), (4, 2));
+    ana.pull(100).await;
+    assert_eq!(asked(&ana), FieldOutcome::InReview { conflict: id, question: None });
     let stale = resolve(laura.review(), id, decision(1, keep.clone())).await.expect_err("stale");
     assert_eq!((stale.status, stale.code.as_str()), (409, "conflict_changed"));
     assert_eq!(stale.more["revision"], json!(4));

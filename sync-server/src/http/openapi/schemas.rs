@@ -329,6 +329,7 @@ fn receipts() -> Vec<Named> {
                     ("value?", any("The value that this edit wanted (superseded)")),
                     ("by_version?", integer("The version that won (superseded)")),
                     ("conflict?", uuid("The conflict (in_review, decided)")),
+                    ("question?", text("What the author is asked (in_review)")),
                     ("kept?", boolean("Whether this edit's value was chosen (decided)")),
                 ],
             ),

@@ -60,7 +60,7 @@ impl Work<'_> {
                     candidate,
                     self.author.now_us,
                 );
-                outcome.row = Some(FieldOutcome::InReview { conflict });
+                outcome.row = Some(FieldOutcome::InReview { conflict, question: None });
             }
             DeleteConflict::Keep => {
                 self.write(
@@ -113,7 +113,7 @@ impl Work<'_> {
                         candidate,
                         self.author.now_us,
                     );
-                    outcome.row = Some(FieldOutcome::InReview { conflict });
+                    outcome.row = Some(FieldOutcome::InReview { conflict, question: None });
                     return Ok(outcome);
                 }
             }
