@@ -88,7 +88,7 @@ pub enum Command {
         #[arg(value_parser = object)]
         correction: Option<Map<String, Json>>,
     },
-    /// Take back an edit that the server does not have.
+    /// Take back an edit: at once, or with the next sync if the server may have it already.
     Discard {
         /// Its receipt.
         id: ReceiptId,

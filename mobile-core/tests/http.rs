@@ -29,6 +29,7 @@ async fn push(answer: &str) -> TransportError {
     let request = PushRequest {
         stream: StreamId::SQL,
         transactions: Vec::new(),
+        withdraw: Vec::new(),
         seen: Vec::new(),
         mark: None,
     };
@@ -44,6 +45,7 @@ async fn nobody_there_is_told_from_a_broken_line() {
     let request = PushRequest {
         stream: StreamId::SQL,
         transactions: Vec::new(),
+        withdraw: Vec::new(),
         seen: Vec::new(),
         mark: None,
     };

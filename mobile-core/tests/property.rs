@@ -39,6 +39,7 @@ enum Step {
     Restart { phone: usize },
     Reboot { phone: usize },
     Correct { phone: usize },
+    TakeBack { phone: usize },
     PageRows { rows: usize },
 }
 
@@ -62,11 +63,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (phone.clone(), row.clone()).prop_map(|(phone, row)| Step::Move { phone, row }),
         1 => (row, 0..500i64).prop_map(|(row, units)| Step::Psql { row, units }),
         1 => Just(Step::Decide),
-        6 => (phone.clone(), proptest::option::of(0..7u8))
+        6 => (phone.clone(), proptest::option::of(0..8u8))
             .prop_map(|(phone, fault)| Step::Sync { phone, fault }),
         1 => phone.clone().prop_map(|phone| Step::Restart { phone }),
         1 => phone.clone().prop_map(|phone| Step::Reboot { phone }),
-        1 => phone.prop_map(|phone| Step::Correct { phone }),
+        1 => phone.clone().prop_map(|phone| Step::Correct { phone }),
+        2 => phone.prop_map(|phone| Step::TakeBack { phone }),
         1 => (1..4usize).prop_map(|rows| Step::PageRows { rows }),
     ];
     proptest::collection::vec(step, 1..60)
@@ -153,6 +155,7 @@ impl World {
                     Fault::PullCutAfter(2),
                     Fault::PullGarbageAfter(1),
                     Fault::SessionEnded,
+                    Fault::PushLost,
                 ];
                 if let Some(fault) = fault {
                     self.server.fail_next(faults[usize::from(fault)].clone());
@@ -173,6 +176,13 @@ impl World {
                 self.phones[phone].clock.reboot(&format!("boot {}", self.seed));
             }
             Step::Correct { phone } => correct_all(&self.phones[phone]),
+            Step::TakeBack { phone } => {
+                let core = &self.phones[phone].core;
+                let Some(last) = core.pending().expect("list").pop() else { return };
+                if let Err(error) = core.discard(last.id) {
+                    assert!(["wrong_state", "has_heirs"].contains(&error.code()), "{error}");
+                }
+            }
             Step::PageRows { rows } => self.server.with(|s| s.page_rows = rows),
         }
     }
@@ -204,6 +214,7 @@ impl World {
             let own: i64 = receipts
                 .iter()
                 .filter(|r| !matches!(r.state, EditState::Refused | EditState::Discarded))
+                .filter(|r| r.waiting_for.as_ref().is_none_or(|why| why.code != "withdrawal"))
                 .filter(|r| !settled(r.id))
                 .flat_map(|r| &r.mutations)
                 .filter(|m| m.record == *row && m.kind == MutationKind::Update)
@@ -277,9 +288,10 @@ impl World {
                     EditState::Applied | EditState::Superseded | EditState::Refused => {
                         assert_eq!(kept.map(EditState::from), Some(receipt.state))
                     }
-                    // The server refused it, or never settled it because it built on a refused one.
+                    // The server refused it, or had not settled it: then it says so, if it was asked.
                     EditState::Discarded => {
-                        assert!(kept.is_none_or(|k| EditState::from(k) == EditState::Refused));
+                        let known = [ReceiptState::Refused, ReceiptState::Discarded];
+                        assert!(kept.is_none_or(|kept| known.contains(&kept)), "{kept:?}");
                     }
                     other => panic!("{} is still {other:?}", receipt.id),
                 }

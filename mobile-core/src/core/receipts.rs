@@ -72,7 +72,7 @@ impl Core {
         })
     }
 
-    /// Takes back an edit that the server does not have.
+    /// Takes back an edit: at once, or with the next push if the server may have it already.
     ///
     /// # Errors
     /// As [`correct::discard`].

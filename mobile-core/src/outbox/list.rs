@@ -175,6 +175,11 @@ pub fn problem_of(entry: &Entry) -> Option<Problem> {
 
 fn show(entry: Entry, why: Option<&WaitingFor>) -> ReceiptView {
     let waiting_for = match entry.state {
+        _ if entry.withdraw => Some(WaitingFor {
+            code: "withdrawal".to_owned(),
+            text: "is being taken back; the server says with the next sync whether in time"
+                .to_owned(),
+        }),
         State::Waiting => Some(why.cloned().unwrap_or_else(|| WaitingFor {
             code: "next_sync".to_owned(),
             text: "waits for the next sync".to_owned(),

@@ -22,6 +22,9 @@
 //! server (its history has ended), what it may have lost goes again under the same ids, that is what
 //! is not settled and what was settled within the last 7 days ([`push::send_again`]).
 //!
+//! [`correct::discard`] takes an edit back: at once if the server cannot have it, otherwise it is withdrawn
+//! with the next push, which tells whether in time.
+//!
 //! A transaction never changes once it is made: what is shown as sent is what was sent. A correction
 //! is a new transaction that takes the place of the old one in the order.
 //!

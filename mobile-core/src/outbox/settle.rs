@@ -36,7 +36,23 @@ pub fn decided(db: &Connection, schema: &Schema, receipt: &Receipt) -> Result<()
         settle(db, schema, receipt, &mut touched)?;
         return recompute(db, schema, &touched);
     }
+    if entry.withdraw {
+        show_again(db, schema, &entry)?;
+    }
     write_receipt(db, &entry, receipt, false)
+}
+
+/// It was too late to take the edit back: it is in the view again, as any edit that was decided.
+fn show_again(db: &Connection, schema: &Schema, entry: &Entry) -> Result<(), CoreError> {
+    let touched: Touched = entry::records(db, entry.seq)?.into_iter().collect();
+    for (collection, record) in &touched {
+        if let Some(collection) = schema.collection(collection) {
+            rows::keep_server_state(db, collection, *record)?;
+        }
+    }
+    db.prepare_cached("UPDATE campo_mutation SET in_view = 1 WHERE seq = ?1")?
+        .execute([entry.seq])?;
+    recompute(db, schema, &touched)
 }
 
 /// A receipt from a pull, as of the rows that come with it: the edit leaves the view, but for fields
@@ -128,7 +144,7 @@ fn write_receipt(
     settled: bool,
 ) -> Result<(), CoreError> {
     db.prepare_cached(
-        "UPDATE campo_outbox SET state = ?2, receipt = ?3, settled = ?4 WHERE seq = ?1",
+        "UPDATE campo_outbox SET state = ?2, receipt = ?3, settled = ?4, withdraw = 0 WHERE seq = ?1",
     )?
     .execute(params![
         entry.seq,

@@ -33,6 +33,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001_bookkeeping.sql"),
     include_str!("../../migrations/0002_pushes.sql"),
+    include_str!("../../migrations/0003_withdrawals.sql"),
 ];
 
 /// An open database.

@@ -18,6 +18,8 @@ use crate::transport::TransportError;
 
 /// A push in one request. Larger ones cost less each; smaller ones lose less when they are cut.
 const CHUNK: Chunk = Chunk { transactions_max: 1_000, bytes_max: 1024 * 1024 };
+/// Most withdrawals in one push.
+const WITHDRAWN_MAX: usize = 1_000;
 /// Most receipts that one push says it has seen.
 const SEEN_MAX: usize = 2_000;
 
@@ -59,7 +61,7 @@ pub(super) async fn run(
     let waiting = engine.store.read(push::is_waiting)?;
     let boot_id = engine.clock.boot_id();
     if waiting && !engine.store.read(|db| push::is_anchored(db, &boot_id))? {
-        send(engine, &[], &[], None).await?;
+        send(engine, Load::default()).await?;
     }
     let last: Option<Failure> = engine.store.read(|db| meta::get_json(db, name::LAST_FAILURE))?;
     let mut answered: HashSet<ReceiptId> = HashSet::new();
@@ -68,17 +70,21 @@ pub(super) async fn run(
     let mut moves = 0;
     loop {
         let seen = engine.store.read(|db| push::unseen(db, SEEN_MAX))?;
+        let withdraw = engine.store.read(|db| push::to_withdraw(db, WITHDRAWN_MAX))?;
         let (taken, mark) = engine.store.write(|db| {
             let now_us = engine.server_now_us(db)?;
             let taken = push::take(db, chunk, &answered, &mut skipped.ids, now_us)?;
             let random = engine.random.as_ref();
-            let mark = (!taken.is_empty()).then(|| stream::mark(db, random)).transpose()?;
+            let mark = (!taken.is_empty() || !withdraw.is_empty())
+                .then(|| stream::mark(db, random))
+                .transpose()?;
             Ok((taken, mark))
         })?;
-        if taken.is_empty() && seen.is_empty() {
+        if taken.is_empty() && seen.is_empty() && withdraw.is_empty() {
             return Ok(skipped.error);
         }
-        match send(engine, &taken, &seen, mark.as_ref()).await {
+        let load = Load { taken: &taken, withdraw: &withdraw, seen: &seen, mark: mark.as_ref() };
+        match send(engine, load).await {
             Ok(receipts) => {
                 answered.extend(taken.iter().map(|entry| entry.id));
                 count(report, &receipts);
@@ -162,13 +168,18 @@ struct Skipped {
     error: Option<CoreError>,
 }
 
+/// What one push takes along.
+#[derive(Clone, Copy, Default)]
+struct Load<'a> {
+    taken: &'a [Entry],
+    withdraw: &'a [ReceiptId],
+    seen: &'a [ReceiptId],
+    mark: Option<&'a PushMark>,
+}
+
 /// One exchange, and what its answer changes.
-async fn send(
-    engine: &Engine,
-    taken: &[Entry],
-    seen: &[ReceiptId],
-    mark: Option<&PushMark>,
-) -> Result<Vec<Receipt>, Failed> {
+async fn send(engine: &Engine, load: Load<'_>) -> Result<Vec<Receipt>, Failed> {
+    let Load { taken, withdraw, seen, mark } = load;
     let stream = engine
         .store
         .write(|db| meta::stream(db, engine.random.as_ref()))
@@ -182,7 +193,13 @@ async fn send(
         })
         .collect::<Result<_, _>>()
         .map_err(Failed::Before)?;
-    let request = PushRequest { stream, transactions, seen: seen.to_vec(), mark: mark.cloned() };
+    let request = PushRequest {
+        stream,
+        transactions,
+        withdraw: withdraw.to_vec(),
+        seen: seen.to_vec(),
+        mark: mark.cloned(),
+    };
     let before = engine.clock.read();
     let exchange = async {
         // Errors of the tokens, inside, are kept apart from those of the push.
@@ -193,12 +210,13 @@ async fn send(
     };
     let answer = exchange.await.map_err(Failed::Before)??;
     let after = engine.clock.read();
-    push::check_answer(taken, &answer)
+    push::check_answer(taken, withdraw, &answer)
         .map_err(|text| Failed::Push(TransportError::Garbage(text)))?;
     let schema = engine.store.schema();
     engine
         .store
         .write(|db| {
+            push::record(db, &schema, &answer.withdrawn)?;
             push::record(db, &schema, &answer.receipts)?;
             if let Some(mark) = mark {
                 stream::answered(db, mark.id)?;

@@ -26,11 +26,33 @@ pub fn push(state: &mut State, request: &PushRequest) -> Result<PushAnswer, Tran
         state.last_push.insert(request.stream, mark.id);
     }
     state.seen.extend(&request.seen);
+    let withdrawn =
+        request.withdraw.iter().map(|id| withdraw(state, request.stream, *id)).collect();
     for transaction in &request.transactions {
         let receipt = one(state, request.stream, transaction, &receipts);
         receipts.push(receipt);
     }
-    Ok(PushAnswer { receipts, server_time_us: state.now_us })
+    Ok(PushAnswer { receipts, withdrawn, server_time_us: state.now_us })
+}
+
+fn withdraw(state: &mut State, stream: StreamId, id: ReceiptId) -> Receipt {
+    state.commit += 1;
+    let (commit, settled_at_us) = (state.commit, state.now_us);
+    let discarded = || Kept {
+        stream,
+        echoes: BTreeMap::new(),
+        content: serde_json::Value::Null,
+        receipt: Receipt {
+            id,
+            state: ReceiptState::Discarded,
+            problem: None,
+            mutations: Vec::new(),
+            held: false,
+            settled_at_us,
+        },
+        commit,
+    };
+    state.receipts.entry(id).or_insert_with(discarded).receipt.clone()
 }
 
 fn one(
@@ -41,7 +63,10 @@ fn one(
 ) -> Receipt {
     let content = json!(transaction.mutations);
     if let Some(kept) = state.receipts.get_mut(&transaction.id) {
-        assert_eq!(kept.content, content, "an id that was sent came again with other content");
+        assert!(
+            kept.content == content || kept.receipt.state == ReceiptState::Discarded,
+            "an id that was sent came again with other content"
+        );
         if kept.stream != stream {
             state.commit += 1;
             kept.echoes.insert(stream, state.commit);

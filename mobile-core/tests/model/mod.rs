@@ -35,6 +35,8 @@ pub const START_US: i64 = 1_795_500_000_000_000;
 pub enum Fault {
     PushNeverArrives,
     PushAnswerLost,
+    /// It never arrives, but the phone cannot know.
+    PushLost,
     PushFails(Box<Problem>),
     PullCutAfter(usize),
     PullGarbageAfter(usize),
@@ -198,6 +200,7 @@ impl Transport for Link {
                     fault,
                     Fault::PushNeverArrives
                         | Fault::PushAnswerLost
+                        | Fault::PushLost
                         | Fault::PushFails(_)
                         | Fault::SessionEnded
                 )
@@ -205,6 +208,9 @@ impl Transport for Link {
             match fault {
                 Some(Fault::PushNeverArrives) => {
                     return Err(offline(OfflineReason::CannotConnect, false));
+                }
+                Some(Fault::PushLost) => {
+                    return Err(offline(OfflineReason::Interrupted, true));
                 }
                 Some(Fault::PushFails(problem)) => {
                     return Err(TransportError::Problem(problem));

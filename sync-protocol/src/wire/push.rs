@@ -16,6 +16,10 @@ pub struct PushRequest {
     pub stream: StreamId,
     /// Each atomic, each applied at most once by its id.
     pub transactions: Vec<Transaction>,
+    /// Transactions that their author takes back although the server may have them. Settled before the
+    /// others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withdraw: Vec<ReceiptId>,
     /// Receipts whose outcome the device has made durable; the server may forget their content.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub seen: Vec<ReceiptId>,
@@ -137,6 +141,10 @@ pub struct ElementsEdit {
 pub struct PushAnswer {
     /// In the order of the request.
     pub receipts: Vec<Receipt>,
+    /// For what was to be withdrawn, in the order of the request: `discarded`, or what had become of it
+    /// before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withdrawn: Vec<Receipt>,
     /// The server's clock, in microseconds since 1970.
     pub server_time_us: i64,
 }

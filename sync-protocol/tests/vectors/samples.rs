@@ -114,12 +114,13 @@ pub fn push_request() -> PushRequest {
                 ..transaction(0x22, vec![delete, restore])
             },
         ],
+        withdraw: vec![id(0x1d).into()],
         seen: vec![id(0x1e).into()],
         mark: Some(PushMark { id: id(0x51).into(), after: vec![id(0x50).into()] }),
     }
 }
 
-fn receipt(n: u128, state: ReceiptState) -> Receipt {
+pub fn receipt(n: u128, state: ReceiptState) -> Receipt {
     Receipt {
         id: id(n).into(),
         state,

@@ -46,6 +46,21 @@ pub(super) struct Sender<'a> {
     pub mark: Option<&'a PushMark>,
 }
 
+impl Sender<'_> {
+    /// Begins a database transaction as the stream, if the stream is where this push knows it to be.
+    pub async fn begin(&self) -> Result<Box<dyn WriteTx>, Failed> {
+        let Self { context, stream, mark, .. } = *self;
+        let mut tx = context.store.write(context.caller.tenant, stream).await?;
+        tx.lock_stream(stream).await?;
+        if let Some(mark) = mark
+            && let Some(last) = tx.follow(stream, mark).await?
+        {
+            return Err(Failed::StreamMoved(last));
+        }
+        Ok(tx)
+    }
+}
+
 /// Settles a chunk and commits. `earlier` are the receipts of this push's earlier chunks.
 pub(super) async fn chunk(
     sender: Sender<'_>,
@@ -69,24 +84,12 @@ struct Pusher<'a> {
 }
 
 impl Pusher<'_> {
-    async fn begin(&self) -> Result<Box<dyn WriteTx>, Failed> {
-        let Sender { context, stream, mark, .. } = self.sender;
-        let mut tx = context.store.write(context.caller.tenant, stream).await?;
-        tx.lock_stream(stream).await?;
-        if let Some(mark) = mark
-            && let Some(last) = tx.follow(stream, mark).await?
-        {
-            return Err(Failed::StreamMoved(last));
-        }
-        Ok(tx)
-    }
-
     async fn together(
         &self,
         chunk: &[Transaction],
         earlier: &Earlier,
     ) -> Result<Vec<Receipt>, Failed> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.sender.begin().await?;
         let known = self.known(tx.as_mut(), chunk, earlier).await?;
         let all: Vec<&Transaction> = chunk.iter().collect();
         let receipts = self.group(tx.as_mut(), &known, &all).await?;
@@ -99,7 +102,7 @@ impl Pusher<'_> {
         chunk: &[Transaction],
         earlier: &Earlier,
     ) -> Result<Vec<Receipt>, Failed> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.sender.begin().await?;
         let known = self.known(tx.as_mut(), chunk, earlier).await?;
         let mut receipts = Vec::with_capacity(chunk.len());
         for transaction in chunk {
@@ -223,7 +226,10 @@ impl Pusher<'_> {
             // Another user's receipt is no different from other content. Another stream of the same
             // user's is that of a copied database, which is told what became of its transaction.
             let same = stored.user == self.sender.context.caller.user
-                && [transaction, renamed].iter().any(|t| stored.content_hash == content_hash(t));
+                && (is_withdrawn(stored)
+                    || [transaction, renamed]
+                        .iter()
+                        .any(|t| stored.content_hash == content_hash(t)));
             entry.echo = same && stored.stream != self.sender.stream;
             entry.receipt =
                 Some(if same { stored.receipt.clone() } else { reused(transaction, self.now_us) });
@@ -354,6 +360,11 @@ struct Entry<'a> {
     /// The checked mutations, where it came that far.
     checked: Option<Vec<CheckedMutation<'a>>>,
     plan: Option<Plan>,
+}
+
+/// Whether it was withdrawn before it came, so that its content is not known.
+fn is_withdrawn(stored: &StoredReceipt) -> bool {
+    stored.receipt.state == ReceiptState::Discarded && stored.content_hash.is_empty()
 }
 
 /// Receipts that were settled before.

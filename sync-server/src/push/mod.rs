@@ -14,6 +14,8 @@
 //!    tables' own constraints undoes the chunk, which is then done again one transaction at a time
 //!    under savepoints, so that only the culprit is refused.
 //!
+//! What a device [takes back](withdraw) is settled before all that.
+//!
 //! Until the commit nothing is visible; after it every transaction of the chunk has its receipt.
 //! A passing failure (busy, deadlock) changes nothing and the chunk is tried again; when it
 //! persists the push fails as a whole with `busy`, and the chunks before it stay settled.
@@ -28,12 +30,13 @@ mod held;
 mod load;
 mod outcome;
 mod rows;
+mod withdraw;
 
 use std::time::Duration;
 
 use sync_protocol::limits::{PUSH_AFTER_MAX, PUSH_TRANSACTIONS_MAX, TRANSACTION_MUTATIONS_MAX};
 use sync_protocol::problem::Problem;
-use sync_protocol::wire::push::{PushAnswer, PushRequest, Transaction};
+use sync_protocol::wire::push::{PushAnswer, PushRequest};
 use sync_protocol::wire::receipt::Receipt;
 use sync_protocol::{PushId, StreamId};
 
@@ -71,7 +74,7 @@ pub async fn push(context: PushContext<'_>, request: PushRequest) -> Result<Push
         Problem::new(403, "device_required", "Only a registered device can push")
             .detail("log in with a device id and use the token of that session")
     })?;
-    if request.transactions.len() > PUSH_TRANSACTIONS_MAX {
+    if request.transactions.len() + request.withdraw.len() > PUSH_TRANSACTIONS_MAX {
         return Err(Problem::new(
             413,
             "too_many_transactions",
@@ -79,7 +82,7 @@ pub async fn push(context: PushContext<'_>, request: PushRequest) -> Result<Push
         )
         .detail(format!(
             "at most {PUSH_TRANSACTIONS_MAX}, but {} came; send them in several pushes",
-            request.transactions.len()
+            request.transactions.len() + request.withdraw.len()
         )));
     }
     if let Some(large) =
@@ -100,34 +103,36 @@ pub async fn push(context: PushContext<'_>, request: PushRequest) -> Result<Push
     let schema = context.store.schema().clone();
     let sender = apply::Sender { context, device, stream: request.stream, mark };
     refuse_foreign_stream(context, request.stream).await?;
+    let withdrawn = match request.withdraw.as_slice() {
+        [] => Vec::new(),
+        ids => patiently(|| withdraw::withdraw(sender, ids)).await?,
+    };
     let mut receipts = Vec::with_capacity(request.transactions.len());
     let mut earlier = apply::Earlier::new();
     for chunk in chunk::split(&schema, &request.transactions) {
-        let settled = settle(sender, chunk, &earlier).await?;
+        let settled = patiently(|| apply::chunk(sender, chunk, &earlier)).await?;
         earlier.extend(settled.iter().map(|receipt| (receipt.id, receipt.clone())));
         receipts.extend(settled);
     }
     if !request.seen.is_empty() {
         mark_seen(context, &request).await?;
     }
-    Ok(PushAnswer { receipts, server_time_us: context.clock.now_us() })
+    Ok(PushAnswer { receipts, withdrawn, server_time_us: context.clock.now_us() })
 }
 
-/// Settles one chunk, again after passing failures.
-async fn settle(
-    sender: apply::Sender<'_>,
-    chunk: &[Transaction],
-    earlier: &apply::Earlier,
+/// Does one database transaction, again after passing failures.
+async fn patiently<F: Future<Output = Result<Vec<Receipt>, apply::Failed>>>(
+    settle: impl Fn() -> F,
 ) -> Result<Vec<Receipt>, Problem> {
     let mut pause = PASSING_RETRY_PAUSE;
     let mut tries = 0;
     loop {
-        match apply::chunk(sender, chunk, earlier).await {
+        match settle().await {
             Ok(receipts) => return Ok(receipts),
             Err(apply::Failed::Store(error))
                 if error.is_passing() && tries < PASSING_RETRIES_MAX =>
             {
-                tracing::debug!(%error, "chunk is tried again");
+                tracing::debug!(%error, "it is tried again");
                 tokio::time::sleep(pause).await;
                 pause *= 2;
                 tries += 1;

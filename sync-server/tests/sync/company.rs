@@ -170,8 +170,27 @@ impl Phone<'_> {
         let company = self.company;
         let context =
             PushContext { store: &*company.store, clock: &company.clock, caller: &self.caller };
-        let request = PushRequest { stream: self.stream, transactions, seen: Vec::new(), mark };
+        let request = PushRequest { transactions, mark, ..self.nothing() };
         push(context, request).await.map(|answer| answer.receipts)
+    }
+
+    /// Takes transactions back.
+    pub async fn withdraw(&self, ids: &[ReceiptId]) -> Vec<Receipt> {
+        let company = self.company;
+        let context =
+            PushContext { store: &*company.store, clock: &company.clock, caller: &self.caller };
+        let request = PushRequest { withdraw: ids.to_vec(), ..self.nothing() };
+        push(context, request).await.expect("answered").withdrawn
+    }
+
+    fn nothing(&self) -> PushRequest {
+        PushRequest {
+            stream: self.stream,
+            transactions: Vec::new(),
+            withdraw: Vec::new(),
+            seen: Vec::new(),
+            mark: None,
+        }
     }
 
     /// Pushes one edit and expects it to come out so.

@@ -137,6 +137,32 @@ async fn a_push_that_does_not_know_the_streams_last_one_changes_nothing(company:
     assert_eq!(refused.code, "too_many_attempts");
 }
 
+on_every_store!(what_is_withdrawn_has_no_effect_if_it_arrives_after_all);
+async fn what_is_withdrawn_has_no_effect_if_it_arrives_after_all(company: Company) {
+    let (mut pedro, stock) = warehouse(&company).await;
+    let [early, late] =
+        [(), ()].map(|()| pedro.transaction(vec![add("existencias", stock, "cantidad", "-3")]));
+    let applied = pedro.push(vec![early.clone()]).await.remove(0);
+    let first = pedro.withdraw(&[early.id, late.id, late.id]).await;
+    assert_eq!(first[0], applied, "it was too late");
+    assert_eq!((first[1].state, first[1].id), (ReceiptState::Discarded, late.id));
+    assert_eq!(first[1], first[2]);
+    // The answer is lost, and the transaction was on its way all the time.
+    assert_eq!(pedro.withdraw(&[late.id]).await[0], first[1]);
+    assert_eq!(pedro.push(vec![late.clone()]).await[0], first[1]);
+    pedro.pull(100).await;
+    assert_eq!(pedro.value("existencias", stock, "cantidad"), json!("7.000"));
+    assert_eq!(pedro.settled[&late.id].state, ReceiptState::Discarded);
+    // What builds on it is not held up by it.
+    let mut heir = pedro.transaction(vec![add("existencias", stock, "cantidad", "-1")]);
+    heir.builds_on = vec![late.id];
+    assert_eq!(pedro.push(vec![heir]).await[0].state, ReceiptState::Applied);
+    // Nobody takes back what is somebody else's.
+    let ana = company.phone("ana", &["stock:read", "stock:write"]).await;
+    let refused = ana.withdraw(&[early.id]).await.remove(0);
+    assert_eq!(refused.problem.expect("a problem").code, "receipt_reused");
+}
+
 /// A warehouse keeper with 10 pieces of one article.
 async fn warehouse(company: &Company) -> (crate::company::Phone<'_>, sync_protocol::RecordId) {
     let pedro = company.phone("pedro", &["stock:read", "stock:write", "catalog:write"]).await;

@@ -188,6 +188,7 @@ fn push() -> Vec<Named> {
                 &[
                     ("stream", uuid("The history that these edits belong to")),
                     ("transactions", list(to("Transaction"))),
+                    ("withdraw?", list(uuid("A transaction that its author takes back"))),
                     ("seen?", list(uuid("A receipt whose outcome the device has made durable"))),
                     ("mark?", to("PushMark")),
                 ],
@@ -280,6 +281,7 @@ fn push() -> Vec<Named> {
                 "One receipt for each transaction, in order",
                 &[
                     ("receipts", list(to("Receipt"))),
+                    ("withdrawn?", list(to("Receipt"))),
                     ("server_time_us", time_us("The server's clock")),
                 ],
             ),
