@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use serde_json::{Map, Value as Json};
 use sync_protocol::{ConflictId, ReceiptId, RecordId};
 
-use crate::commands::{claim, conflicts, login, resolve, undo, watch};
+use crate::commands::{claim, conflicts, login, logout, resolve, undo, watch};
 
 /// A phone without the phone.
 #[derive(Debug, Parser)]
@@ -28,8 +28,8 @@ pub struct Cli {
 pub enum Command {
     /// Sign somebody in and make them the active person.
     Login(login::Args),
-    /// End the session; data and unsent edits stay for the next login.
-    Logout,
+    /// End the session and wipe the person's data, once all of it is at the server.
+    Logout(logout::Args),
     /// Insert a record, or update it when JSON names an `id` that exists; prints the id.
     Put {
         /// The collection.
@@ -93,6 +93,13 @@ pub enum Command {
         /// Its receipt.
         id: ReceiptId,
     },
+    /// Write what only this phone has into a new file that support can read.
+    Export {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Wipe everybody's data from this phone, once all of it is at the server or exported.
+    Wipe,
     /// Show conflicts, from the server.
     Conflicts(conflicts::Args),
     /// Take a conflict, so that nobody else works on it, or give it back.

@@ -83,6 +83,17 @@ pub enum CoreError {
         /// They, oldest first.
         heirs: Vec<ReceiptId>,
     },
+    /// Somebody has work that only this device has.
+    #[error(
+        "{person} has {count} edit(s) that only this device has: sync, or correct or discard what was \
+         refused, or export them, or sign out and keep the data"
+    )]
+    Unsent {
+        /// How many transactions.
+        count: usize,
+        /// Whose.
+        person: String,
+    },
     /// A sync is running; its result will do.
     #[error("a sync is running already")]
     AlreadyRunning,
@@ -161,6 +172,7 @@ impl CoreError {
             Self::NoSuchReceipt(_) => "no_such_receipt",
             Self::WrongState { .. } => "wrong_state",
             Self::HasHeirs { .. } => "has_heirs",
+            Self::Unsent { .. } => "unsent_edits",
             Self::AlreadyRunning => "already_running",
             Self::Cancelled => "cancelled",
             Self::Transport(error) => error.code(),
@@ -197,12 +209,18 @@ impl CoreError {
             Self::NoSuchRecord { .. } | Self::NoSuchReceipt(_) => 404,
             Self::SignedOut => 401,
             Self::NotPermitted(_) => 403,
-            Self::AlreadyRunning | Self::WrongState { .. } | Self::HasHeirs { .. } => 409,
+            Self::AlreadyRunning
+            | Self::WrongState { .. }
+            | Self::HasHeirs { .. }
+            | Self::Unsent { .. } => 409,
             Self::Database(_) | Self::DatabaseCorrupt { .. } | Self::Stored(_) => 500,
             _ => 400,
         };
         let mut problem = Problem::new(status, self.code(), self.to_string());
         problem.retryable = self.retryable();
+        if let Self::Unsent { count, .. } = self {
+            problem.more.insert("unsent".to_owned(), (*count).into());
+        }
         problem
     }
 }

@@ -1,6 +1,7 @@
 //! What apps call. Every function is one step; the modules behind it explain what it does.
 
 mod edits;
+mod leaving;
 mod receipts;
 mod review;
 
@@ -196,21 +197,6 @@ impl Core {
         *registry = next;
         *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = Some(engine);
         Ok(person)
-    }
-
-    /// Ends the active person's session. Their data and unsent edits stay for their next login.
-    ///
-    /// # Errors
-    /// [`CoreError::SignedOut`]; those of files and the database.
-    pub async fn logout(&self) -> Result<(), CoreError> {
-        self.engine()?.end_session().await?;
-        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut next = registry.clone();
-        next.active = None;
-        next.save(&self.config.dir)?;
-        *registry = next;
-        *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        Ok(())
     }
 
     /// Runs one round of push and pull.

@@ -81,6 +81,8 @@ pub enum Which {
     All,
     /// Those that the server has not decided, or whose outcome is not in the tables.
     Pending,
+    /// Those that exist on this device only: not settled by the server, or refused and not corrected.
+    Unsent,
     /// Those that somebody has to look at: refused and not corrected, parked, or with a question to
     /// their author.
     Problems,
@@ -98,6 +100,10 @@ pub fn list(
     let condition = match which {
         Which::All => "1",
         Which::Pending => "settled = 0",
+        Which::Unsent => {
+            "(settled = 0 AND state IN ('waiting', 'sending', 'parked'))
+             OR (state = 'refused' AND replaced_by IS NULL)"
+        }
         Which::Problems => {
             concat!(
                 "state = 'parked' OR (state = 'refused' AND replaced_by IS NULL) OR (",

@@ -29,7 +29,7 @@
 //! is a new transaction that takes the place of the old one in the order.
 //!
 //! [`push`] chooses what is sent and takes in answers, [`stream`] notices that this database is a copy,
-//! [`parking`] finds what waits for whom, [`list`] shows receipts.
+//! [`parking`] finds what waits for whom, [`list`] shows receipts, [`unsent`] knows what exists nowhere else.
 
 pub mod alias;
 pub mod correct;
@@ -39,3 +39,4 @@ pub mod parking;
 pub mod push;
 pub mod settle;
 pub mod stream;
+pub mod unsent;

@@ -13,6 +13,7 @@ pub mod registry;
 pub mod rows;
 pub mod scopes;
 pub mod tables;
+pub mod wipe;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

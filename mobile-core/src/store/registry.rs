@@ -90,6 +90,36 @@ impl Registry {
     }
 }
 
+impl Registry {
+    /// Takes a person out, who has no data here any more.
+    pub fn forget(&mut self, person: &Person) {
+        let same = |p: &Person| (p.tenant, p.user) == (person.tenant, person.user);
+        self.people.retain(|p| !same(p));
+        if self.active.as_ref().is_some_and(same) {
+            self.active = None;
+        }
+    }
+}
+
+/// Removes a person's database, which has been emptied.
+///
+/// # Errors
+/// [`CoreError::File`].
+pub fn remove(dir: &Path, person: &Person) -> Result<(), CoreError> {
+    let path = database(dir, person.tenant, person.user);
+    // The log goes first: without its database it would be taken for that of the next one.
+    for part in ["-wal", "-shm", ""] {
+        let file = PathBuf::from(format!("{}{part}", path.display()));
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(file_error(&file, &error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 fn file(dir: &Path) -> PathBuf {
     dir.join("device.json")
 }

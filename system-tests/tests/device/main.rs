@@ -5,4 +5,5 @@ mod fresh;
 mod site;
 
 mod copies;
+mod leaving;
 mod review;
