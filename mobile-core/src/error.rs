@@ -123,6 +123,9 @@ pub enum CoreError {
     /// No space left.
     #[error("the disk is full: nothing was changed; free some space and try again")]
     DiskFull,
+    /// The disk fails, or the file cannot be reached on it.
+    #[error("the disk cannot be read or written ({0}): nothing was changed; try again")]
+    DiskFailed(String),
     /// The database was written by a newer version of this library.
     #[error("the database has format {found}, this app knows up to {known}: update the app")]
     DatabaseTooNew {
@@ -180,6 +183,7 @@ impl CoreError {
             Self::DatabaseCorrupt { .. } => "database_corrupt",
             Self::DatabaseLocked => "database_locked",
             Self::DiskFull => "disk_full",
+            Self::DiskFailed(_) => "disk_failed",
             Self::DatabaseTooNew { .. } => "database_too_new",
             Self::Database(_) => "database_failed",
             Self::File { .. } => "file_failed",
@@ -193,7 +197,11 @@ impl CoreError {
     pub fn retryable(&self) -> bool {
         match self {
             Self::Transport(error) => error.retryable(),
-            Self::AlreadyRunning | Self::Cancelled | Self::DatabaseLocked | Self::DiskFull => true,
+            Self::AlreadyRunning
+            | Self::Cancelled
+            | Self::DatabaseLocked
+            | Self::DiskFull
+            | Self::DiskFailed(_) => true,
             _ => false,
         }
     }
@@ -213,7 +221,10 @@ impl CoreError {
             | Self::WrongState { .. }
             | Self::HasHeirs { .. }
             | Self::Unsent { .. } => 409,
-            Self::Database(_) | Self::DatabaseCorrupt { .. } | Self::Stored(_) => 500,
+            Self::Database(_)
+            | Self::DatabaseCorrupt { .. }
+            | Self::DiskFailed(_)
+            | Self::Stored(_) => 500,
             _ => 400,
         };
         let mut problem = Problem::new(status, self.code(), self.to_string());
@@ -234,6 +245,12 @@ impl From<rusqlite::Error> for CoreError {
             }
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::DatabaseLocked,
             Some(ErrorCode::DiskFull) => Self::DiskFull,
+            Some(
+                ErrorCode::SystemIoFailure
+                | ErrorCode::CannotOpen
+                | ErrorCode::ReadOnly
+                | ErrorCode::PermissionDenied,
+            ) => Self::DiskFailed(error.to_string()),
             _ => Self::Database(error),
         }
     }

@@ -15,9 +15,9 @@ use crate::CoreError;
 use crate::clock::Clock;
 use crate::outbox::list::ReceiptView;
 use crate::outbox::unsent;
+use crate::store::file_error;
 use crate::store::meta::{self, name};
 use crate::store::registry::{self, Person, Registry};
-use crate::store::{Store, file_error};
 
 /// What the file begins with.
 const FORMAT: &str = "campo-unsent-1";
@@ -82,7 +82,7 @@ pub fn unsent(
         if !path.exists() {
             continue;
         }
-        let read = Store::open(&path).and_then(|store| {
+        let read = registry.open(dir, person).and_then(|store| {
             let found = store.read(|db| {
                 let stream = meta::get(db, name::STREAM)?.and_then(|id| id.parse().ok());
                 Ok((stream, unsent::list(db)?))

@@ -18,6 +18,7 @@ mod query;
 mod receipts;
 pub mod resolve;
 mod retry;
+mod set_aside;
 mod status;
 mod sync;
 pub mod undo;
@@ -38,6 +39,7 @@ pub async fn run(cli: Cli, output: Output) -> Result<(), Problem> {
         Command::Login(args) => login::run(&open(config)?, args, output).await,
         Command::Logout(args) => logout::run(&open(config)?, &args, output).await,
         Command::Export { file } => export::run(&config, &file, output),
+        Command::SetAside => set_aside::run(&config, output),
         Command::Wipe => wipe::run(&open(config)?, output).await,
         Command::Put { collection, fields } => {
             put::run(&open(config)?, &collection, &fields, output)

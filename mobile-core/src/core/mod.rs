@@ -22,7 +22,7 @@ use crate::outbox::list::{Failure, WaitingFor, counts, questions};
 use crate::random::{Random, SystemRandom};
 use crate::store::Store;
 use crate::store::meta::{self, name};
-use crate::store::registry::{self, Person, Registry};
+use crate::store::registry::{Person, Registry};
 use crate::sync::{Engine, SyncReport, session};
 use crate::transport::Transport;
 use crate::transport::http::HttpTransport;
@@ -123,8 +123,8 @@ impl Core {
     }
 
     fn engine_for(&self, person: &Person) -> Result<Arc<Engine>, CoreError> {
-        let path = registry::database(&self.config.dir, person.tenant, person.user);
-        let store = Arc::new(Store::open(&path)?);
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let store = Arc::new(registry.open(&self.config.dir, person)?);
         let transport = (self.config.connect)(&person.server)?;
         Ok(Arc::new(Engine::new(
             store,
