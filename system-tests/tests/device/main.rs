@@ -5,5 +5,6 @@ mod fresh;
 mod site;
 
 mod copies;
+mod engine;
 mod leaving;
 mod review;
