@@ -275,7 +275,7 @@ fn apply(
         }
         MutationKind::Restore => {
             if let Some(row) = state.rows.get_mut(&key) {
-                row.meta.record_restore();
+                row.meta.record_restore(stream);
                 row.commit = commit;
             }
         }

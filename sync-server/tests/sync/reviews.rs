@@ -107,6 +107,23 @@ async fn a_decision_reaches_every_phone_and_the_authors_receipt(company: Company
     assert_eq!(ana.settled[&receipt.id].state, ReceiptState::InReview);
 }
 
+on_every_store!(a_deletion_does_not_undo_a_restoration_that_its_author_has_not_seen);
+async fn a_deletion_does_not_undo_a_restoration_that_its_author_has_not_seen(company: Company) {
+    let (mut juan, ana, _, item) = site(&company).await;
+    juan.edit(delete("avance_items", item, 1), ReceiptState::Applied).await;
+    let restore = sync_protocol::wire::push::Mutation {
+        kind: sync_protocol::wire::push::MutationKind::Restore,
+        ..delete("avance_items", item, 2)
+    };
+    juan.edit(restore, ReceiptState::Applied).await;
+    company.advance(1_000);
+    ana.edit(delete("avance_items", item, 1), ReceiptState::InReview).await;
+    juan.pull(100).await;
+    assert_eq!(juan.version("avance_items", item), 3, "it is there");
+    // Whoever brought it back may delete it again, and so may who has seen it.
+    juan.edit(delete("avance_items", item, 1), ReceiptState::Applied).await;
+}
+
 on_every_store!(keeping_an_edit_brings_back_the_deleted_row_and_its_parent);
 async fn keeping_an_edit_brings_back_the_deleted_row_and_its_parent(company: Company) {
     let (mut juan, ana, laura, item) = site(&company).await;

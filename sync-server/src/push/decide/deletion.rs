@@ -71,7 +71,7 @@ impl Work<'_> {
                     Vec::new(),
                 );
                 let mut live = row;
-                live.meta.record_restore();
+                live.meta.record_restore(self.author.stream);
                 self.rows.insert((collection.name.clone(), mutation.record), live.clone());
                 return self.update(mutation, mutation.record, live, false);
             }
@@ -134,7 +134,7 @@ impl Work<'_> {
         }
         self.write(mutation, mutation.record, WriteKind::Restore, Fields::new(), Vec::new());
         let mut live = row;
-        live.meta.record_restore();
+        live.meta.record_restore(self.author.stream);
         self.rows.insert((mutation.collection.name.clone(), mutation.record), live);
         Ok(outcome)
     }

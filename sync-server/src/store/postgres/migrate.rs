@@ -17,7 +17,7 @@ use super::{capture, ddl};
 use crate::store::StoreError;
 
 /// The numbered files: name, role that runs it, text.
-const FILES: [(&str, &str, &str); 4] = [
+const FILES: [(&str, &str, &str); 5] = [
     (
         "0001_bookkeeping",
         "campo_owner",
@@ -33,6 +33,11 @@ const FILES: [(&str, &str, &str); 4] = [
         "0004_streams",
         "campo_owner",
         include_str!("../../../../migrations/postgres/0004_streams.sql"),
+    ),
+    (
+        "0005_restorations",
+        "campo_owner",
+        include_str!("../../../../migrations/postgres/0005_restorations.sql"),
     ),
 ];
 const ROLES: &str = include_str!("../../../../migrations/postgres/0000_roles.sql");
