@@ -12,20 +12,6 @@ use model::{Fault, Phone, START_US, Server};
 use serde_json::json;
 use sync_protocol::{RecordId, StreamId};
 
-/// Copies a phone's folder as a backup does: every file as it is.
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a folder");
-    for entry in std::fs::read_dir(from).expect("a folder") {
-        let entry = entry.expect("an entry");
-        let target = to.join(entry.file_name());
-        if entry.file_type().expect("a type").is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).expect("a copy");
-        }
-    }
-}
-
 /// Opens a copy on another phone, which was started at another time.
 async fn open(server: &Arc<Server>, dir: &Path, seed: u64) -> Phone {
     let clock = Arc::new(ManualClock::new(START_US));
@@ -63,7 +49,7 @@ async fn a_folder_copied_with_pending_edits_sends_them_once() {
         let (ana, id) = with_stock(&server, one.path()).await;
         ana.put("articulos", json!({ "id": id, "existencia": { "add": -3 } }));
         ana.put("articulos", json!({ "id": id, "existencia": { "add": -1 } }));
-        copy(one.path(), two.path());
+        model::copy_folder(one.path(), two.path());
         let twin = open(&server, two.path(), 7).await;
         let (first, second) = if copy_first { (&twin, &ana) } else { (&ana, &twin) };
         first.sync().await.expect("sync");
@@ -83,7 +69,7 @@ async fn edits_of_two_copies_are_concurrent() {
     let server = Server::new();
     let (one, two) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
     let (ana, id) = with_stock(&server, one.path()).await;
-    copy(one.path(), two.path());
+    model::copy_folder(one.path(), two.path());
     let twin = open(&server, two.path(), 7).await;
     ana.put("articulos", json!({ "id": id, "medida": 2, "nombre": "Tablón" }));
     twin.put("articulos", json!({ "id": id, "medida": 3, "existencia": { "add": 1 } }));
@@ -115,7 +101,7 @@ async fn an_older_copy_that_is_restored_repeats_and_hides_nothing() {
     let (one, two) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
     let (ana, id) = with_stock(&server, one.path()).await;
     ana.put("articulos", json!({ "id": id, "existencia": { "add": -3 } }));
-    copy(one.path(), two.path());
+    model::copy_folder(one.path(), two.path());
     ana.sync().await.expect("sync");
     ana.put("articulos", json!({ "id": id, "medida": 2 }));
     ana.put("articulos", json!({ "nombre": "Clavo", "existencia": 5 }));
@@ -124,7 +110,7 @@ async fn an_older_copy_that_is_restored_repeats_and_hides_nothing() {
     drop(ana);
     // The phone is set back to the copy, and goes on in ignorance of what it made since.
     std::fs::remove_dir_all(one.path()).expect("a folder");
-    copy(two.path(), one.path());
+    model::copy_folder(two.path(), one.path());
     let ana = open(&server, one.path(), 9).await;
     assert_eq!(states(&ana), [State::Applied, State::Waiting]);
     ana.put("articulos", json!({ "id": id, "medida": 4 }));
@@ -149,7 +135,7 @@ async fn what_was_in_review_at_the_copy_is_told_to_both() {
     ana.put("articulos", json!({ "id": id, "medida": 3 }));
     ben.sync().await.expect("sync");
     assert_eq!(ana.sync().await.expect("sync").in_review, 1);
-    copy(dirs[0].path(), dirs[1].path());
+    model::copy_folder(dirs[0].path(), dirs[1].path());
     let twin = open(&server, dirs[1].path(), 7).await;
     for (phone, nombre) in [(&ana, "a"), (&twin, "b")] {
         phone.put("articulos", json!({ "nombre": nombre }));

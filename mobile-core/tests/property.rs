@@ -24,23 +24,96 @@ const ROWS: usize = 3;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Sell { phone: usize, row: usize, units: i64 },
-    Rename { phone: usize, row: usize, name: u8 },
-    Tag { phone: usize, row: usize, tag: u8, add: bool },
-    Measure { phone: usize, row: usize, units: i64 },
-    Count { phone: usize, row: usize, day: u8 },
-    Insert { phone: usize },
-    Poison { phone: usize, heirs: usize },
-    Delete { phone: usize, row: usize },
-    Move { phone: usize, row: usize },
-    Psql { row: usize, units: i64 },
+    Sell {
+        phone: usize,
+        row: usize,
+        units: i64,
+    },
+    Rename {
+        phone: usize,
+        row: usize,
+        name: u8,
+    },
+    Tag {
+        phone: usize,
+        row: usize,
+        tag: u8,
+        add: bool,
+    },
+    Measure {
+        phone: usize,
+        row: usize,
+        units: i64,
+    },
+    Count {
+        phone: usize,
+        row: usize,
+        day: u8,
+    },
+    Insert {
+        phone: usize,
+    },
+    Poison {
+        phone: usize,
+        heirs: usize,
+    },
+    Delete {
+        phone: usize,
+        row: usize,
+    },
+    Move {
+        phone: usize,
+        row: usize,
+    },
+    Psql {
+        row: usize,
+        units: i64,
+    },
     Decide,
-    Sync { phone: usize, fault: Option<u8> },
-    Restart { phone: usize },
-    Reboot { phone: usize },
-    Correct { phone: usize },
-    TakeBack { phone: usize },
-    PageRows { rows: usize },
+    Sync {
+        phone: usize,
+        fault: Option<u8>,
+    },
+    Restart {
+        phone: usize,
+    },
+    Reboot {
+        phone: usize,
+    },
+    Correct {
+        phone: usize,
+    },
+    TakeBack {
+        phone: usize,
+    },
+    PageRows {
+        rows: usize,
+    },
+    /// The other phone's folder is replaced by a copy of this one's.
+    Copy {
+        from: usize,
+    },
+}
+
+/// Steps at which nothing is refused or taken back, with copies of folders among them.
+fn steps_with_copies() -> impl Strategy<Value = Vec<Step>> {
+    let solves = |step: &Step| {
+        matches!(
+            step,
+            Step::Poison { .. }
+                | Step::Delete { .. }
+                | Step::Correct { .. }
+                | Step::TakeBack { .. }
+        )
+    };
+    let copies = proptest::collection::vec((0..60usize, 0..2usize), 1..4);
+    (steps(), copies).prop_map(move |(mut steps, copies)| {
+        steps.retain(|step| !solves(step));
+        for (place, from) in copies {
+            steps.insert(place.min(steps.len()), Step::Copy { from });
+        }
+        steps
+    })
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -80,6 +153,8 @@ struct World {
     phones: [Phone; 2],
     rows: Vec<RecordId>,
     seed: u64,
+    /// A folder was copied: what its phone had made is gone, and some edits are on both phones.
+    copied: bool,
 }
 
 impl World {
@@ -92,7 +167,7 @@ impl World {
             .collect();
         one.sync().await.expect("sync");
         let two = Phone::signed_in(&server, dirs[1].path(), 2).await;
-        Self { server, dirs, phones: [one, two], rows, seed: 10 }
+        Self { server, dirs, phones: [one, two], rows, seed: 10, copied: false }
     }
 
     /// An edit that may come too late: the row may be gone from this phone.
@@ -184,6 +259,17 @@ impl World {
                 }
             }
             Step::PageRows { rows } => self.server.with(|s| s.page_rows = rows),
+            Step::Copy { from } => {
+                self.seed += 1;
+                self.copied = true;
+                let to = 1 - from;
+                let clock = Arc::clone(&self.phones[to].clock);
+                clock.reboot(&format!("copied {}", self.seed));
+                let dir = tempfile::tempdir().expect("dir");
+                model::copy_folder(self.dirs[from].path(), dir.path());
+                self.phones[to] = Phone::open(&self.server, dir.path(), self.seed, clock);
+                self.dirs[to] = dir;
+            }
         }
     }
 
@@ -298,6 +384,9 @@ impl World {
                 assert!(receipt.settled);
             }
         }
+        if self.copied {
+            return;
+        }
         let receipts = || self.phones.iter().flat_map(|p| p.core.receipts().expect("list"));
         let (made, taken_back) =
             (receipts().count(), receipts().filter(|r| r.receipt.is_none()).count());
@@ -334,22 +423,31 @@ fn cases() -> u32 {
     std::env::var("CAMPO_PROPERTY_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(60)
 }
 
+fn run(steps: &[Step]) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
+    runtime.block_on(async {
+        let mut world = World::new().await;
+        for step in steps {
+            world.step(step).await;
+            world.check_counters(0);
+            world.check_counters(1);
+        }
+        world.server.with(|s| s.page_rows = 1_000);
+        world.quiesce().await;
+        world.check_end();
+    });
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 2_000, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_is_lost_doubled_or_shown_twice(steps in steps()) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
-        runtime.block_on(async {
-            let mut world = World::new().await;
-            for step in &steps {
-                world.step(step).await;
-                world.check_counters(0);
-                world.check_counters(1);
-            }
-            world.server.with(|s| s.page_rows = 1_000);
-            world.quiesce().await;
-            world.check_end();
-        });
+        run(&steps);
+    }
+
+    #[test]
+    fn copies_of_a_folder_double_and_hide_nothing(steps in steps_with_copies()) {
+        run(&steps);
     }
 }

@@ -401,6 +401,20 @@ impl Phone {
     }
 }
 
+/// Copies a phone's folder as a backup does: every file as it is.
+pub fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        if entry.file_type().expect("a type").is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("a copy");
+        }
+    }
+}
+
 pub fn object(json: Json) -> Map<String, Json> {
     match json {
         Json::Object(map) => map,
