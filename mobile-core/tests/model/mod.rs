@@ -242,6 +242,8 @@ impl Transport for Link {
         request: &PullRequest,
         sink: &mut dyn PageSink,
     ) -> Result<(), CoreError> {
+        // On the way: whoever else wants to run a round finds this one running.
+        tokio::task::yield_now().await;
         let (pages, fault) = self.server.with(|state| {
             let fault = state.fault(|fault| {
                 matches!(fault, Fault::PullCutAfter(_) | Fault::PullGarbageAfter(_))
