@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use serde_json::{Map, Value as Json};
-use sync_protocol::{ReceiptId, RecordId};
+use sync_protocol::{ConflictId, ReceiptId, RecordId};
 
-use crate::commands::{conflicts, login, resolve, watch};
+use crate::commands::{claim, conflicts, login, logout, resolve, undo, watch};
 
 /// A phone without the phone.
 #[derive(Debug, Parser)]
@@ -28,8 +28,8 @@ pub struct Cli {
 pub enum Command {
     /// Sign somebody in and make them the active person.
     Login(login::Args),
-    /// End the session; data and unsent edits stay for the next login.
-    Logout,
+    /// End the session and wipe the person's data, once all of it is at the server.
+    Logout(logout::Args),
     /// Insert a record, or update it when JSON names an `id` that exists; prints the id.
     Put {
         /// The collection.
@@ -88,15 +88,42 @@ pub enum Command {
         #[arg(value_parser = object)]
         correction: Option<Map<String, Json>>,
     },
-    /// Take back an edit that the server does not have.
+    /// Take back an edit: at once, or with the next sync if the server may have it already.
     Discard {
         /// Its receipt.
         id: ReceiptId,
     },
+    /// Write what only this phone has into a new file that support can read.
+    Export {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Rename a database that cannot be opened, so that its person can begin anew; nothing is deleted.
+    SetAside,
+    /// Wipe everybody's data from this phone, once all of it is at the server or exported.
+    Wipe,
     /// Show conflicts, from the server.
     Conflicts(conflicts::Args),
-    /// Decide a conflict.
+    /// Take a conflict, so that nobody else works on it, or give it back.
+    Claim(claim::Args),
+    /// Ask the authors of a conflict's edits something.
+    Ask {
+        /// The conflict.
+        id: ConflictId,
+        /// The question.
+        text: String,
+    },
+    /// Answer a question about an edit of yours (`problems` shows it).
+    Answer {
+        /// The conflict.
+        id: ConflictId,
+        /// The answer.
+        text: String,
+    },
+    /// Decide a conflict, or several alike.
     Resolve(resolve::Args),
+    /// Open a decided conflict again, with the value that was in force before.
+    Undo(undo::Args),
 }
 
 fn object(text: &str) -> Result<Map<String, Json>, String> {

@@ -4,8 +4,8 @@
 //! campo-device --data DIR [--json] COMMAND …
 //! ```
 //! Each command opens the folder, does one thing and ends, so two folders are two phones. Nothing
-//! reaches the server but by `login`, `sync`, `watch`, `conflicts`, `resolve` and `logout`: between
-//! them the phone is offline.
+//! reaches the server but by `login`, `sync`, `watch`, `logout`, `wipe` and what is about conflicts
+//! (`conflicts`, `claim`, `ask`, `answer`, `resolve`, `undo`): between them the phone is offline.
 //!
 //! [`cli`] is what can be typed, [`commands`] has a file for each command, [`output`] is how results
 //! and problems are shown: for people, or with `--json` as one JSON document on standard output

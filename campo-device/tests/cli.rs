@@ -82,6 +82,12 @@ fn bad_arguments_are_a_problem_document_too() {
         &["put", "avances", "no json"][..],
         &["get", "avances", "not-an-id"],
         &["resolve", "01890000-0000-7000-8000-000000000000"],
+        &["resolve", "01890000-0000-7000-8000-000000000000", "--keep", "everything"],
+        &["conflicts", "--status", "closed"],
+        &["conflicts", "--opened-after", "yesterday"],
+        &["conflicts", "--after", "next"],
+        &["claim", "01890000-0000-7000-8000-000000000000", "--release", "--take-over"],
+        &["undo", "01890000-0000-7000-8000-000000000000"],
         &["fly"],
     ] {
         let (_dir, output) = phone(&[&["--json"], command].concat());
@@ -108,4 +114,26 @@ fn help_is_no_problem() {
     let (_dir, output) = phone(&["--help"]);
     assert!(output.status.success());
     assert!(String::from_utf8_lossy(&output.stdout).contains("resolve"));
+}
+
+#[test]
+fn what_only_this_phone_has_goes_into_a_new_file() {
+    let (dir, output) = phone(&["status"]);
+    assert!(output.status.success());
+    let file = dir.path().join("for-support.json");
+    let export = || {
+        Command::new(env!("CARGO_BIN_EXE_campo-device"))
+            .args(["--json", "--data"])
+            .arg(dir.path())
+            .arg("export")
+            .arg(&file)
+            .output()
+            .expect("the program runs")
+    };
+    let output = export();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(json(&output.stdout)["transactions"], 0);
+    assert_eq!(json(&std::fs::read(&file).expect("written"))["format"], "campo-unsent-1");
+    let again = export();
+    assert_eq!(json(&again.stderr)["code"], "file_failed", "nothing is overwritten");
 }

@@ -83,6 +83,17 @@ pub enum CoreError {
         /// They, oldest first.
         heirs: Vec<ReceiptId>,
     },
+    /// Somebody has work that only this device has.
+    #[error(
+        "{person} has {count} edit(s) that only this device has: sync, or correct or discard what was \
+         refused, or export them, or sign out and keep the data"
+    )]
+    Unsent {
+        /// How many transactions.
+        count: usize,
+        /// Whose.
+        person: String,
+    },
     /// A sync is running; its result will do.
     #[error("a sync is running already")]
     AlreadyRunning,
@@ -112,6 +123,9 @@ pub enum CoreError {
     /// No space left.
     #[error("the disk is full: nothing was changed; free some space and try again")]
     DiskFull,
+    /// The disk fails, or the file cannot be reached on it.
+    #[error("the disk cannot be read or written ({0}): nothing was changed; try again")]
+    DiskFailed(String),
     /// The database was written by a newer version of this library.
     #[error("the database has format {found}, this app knows up to {known}: update the app")]
     DatabaseTooNew {
@@ -161,6 +175,7 @@ impl CoreError {
             Self::NoSuchReceipt(_) => "no_such_receipt",
             Self::WrongState { .. } => "wrong_state",
             Self::HasHeirs { .. } => "has_heirs",
+            Self::Unsent { .. } => "unsent_edits",
             Self::AlreadyRunning => "already_running",
             Self::Cancelled => "cancelled",
             Self::Transport(error) => error.code(),
@@ -168,6 +183,7 @@ impl CoreError {
             Self::DatabaseCorrupt { .. } => "database_corrupt",
             Self::DatabaseLocked => "database_locked",
             Self::DiskFull => "disk_full",
+            Self::DiskFailed(_) => "disk_failed",
             Self::DatabaseTooNew { .. } => "database_too_new",
             Self::Database(_) => "database_failed",
             Self::File { .. } => "file_failed",
@@ -181,7 +197,11 @@ impl CoreError {
     pub fn retryable(&self) -> bool {
         match self {
             Self::Transport(error) => error.retryable(),
-            Self::AlreadyRunning | Self::Cancelled | Self::DatabaseLocked | Self::DiskFull => true,
+            Self::AlreadyRunning
+            | Self::Cancelled
+            | Self::DatabaseLocked
+            | Self::DiskFull
+            | Self::DiskFailed(_) => true,
             _ => false,
         }
     }
@@ -197,12 +217,21 @@ impl CoreError {
             Self::NoSuchRecord { .. } | Self::NoSuchReceipt(_) => 404,
             Self::SignedOut => 401,
             Self::NotPermitted(_) => 403,
-            Self::AlreadyRunning | Self::WrongState { .. } | Self::HasHeirs { .. } => 409,
-            Self::Database(_) | Self::DatabaseCorrupt { .. } | Self::Stored(_) => 500,
+            Self::AlreadyRunning
+            | Self::WrongState { .. }
+            | Self::HasHeirs { .. }
+            | Self::Unsent { .. } => 409,
+            Self::Database(_)
+            | Self::DatabaseCorrupt { .. }
+            | Self::DiskFailed(_)
+            | Self::Stored(_) => 500,
             _ => 400,
         };
         let mut problem = Problem::new(status, self.code(), self.to_string());
         problem.retryable = self.retryable();
+        if let Self::Unsent { count, .. } = self {
+            problem.more.insert("unsent".to_owned(), (*count).into());
+        }
         problem
     }
 }
@@ -216,6 +245,12 @@ impl From<rusqlite::Error> for CoreError {
             }
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::DatabaseLocked,
             Some(ErrorCode::DiskFull) => Self::DiskFull,
+            Some(
+                ErrorCode::SystemIoFailure
+                | ErrorCode::CannotOpen
+                | ErrorCode::ReadOnly
+                | ErrorCode::PermissionDenied,
+            ) => Self::DiskFailed(error.to_string()),
             _ => Self::Database(error),
         }
     }

@@ -24,6 +24,7 @@ pub mod clock;
 pub mod core;
 pub mod edit;
 pub mod error;
+pub mod export;
 pub mod outbox;
 pub mod pull;
 pub mod query;

@@ -52,3 +52,67 @@ async fn a_refused_edit_is_corrected_under_the_adopting_record() {
     assert_eq!((report.applied, report.refused), (1, 0));
     assert_eq!(ben.field(theirs, "nombre"), "Tablón");
 }
+
+#[tokio::test]
+async fn an_adopted_row_of_a_backfill_does_not_show_beside_the_one_made_here() {
+    let (one, two) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
+    let (server, ben, mine, theirs) = adopted((one.path(), two.path())).await;
+    ben.put("articulos", json!({ "id": mine, "existencia": { "add": 2 } }));
+    ben.put("movimientos", json!({ "articulo_id": mine, "nota": "entra" }));
+    let ana = Phone::open(
+        &server,
+        one.path(),
+        3,
+        std::sync::Arc::new(mobile_core::clock::ManualClock::new(model::START_US)),
+    );
+    ana.put("articulos", json!({ "nombre": "Clavo" }));
+    ana.sync().await.expect("sync");
+    server.with(|s| {
+        s.epoch += 1;
+        s.epoch_code = "cursor_visibility_changed";
+        s.page_rows = 2;
+    });
+    // The push goes well; of the backfill comes the first page, with both articles. (The pull that is
+    // told to begin anew uses up the first fault.)
+    for _ in 0..2 {
+        server.fail_next(Fault::PullGarbageAfter(1));
+    }
+    ben.sync().await.expect_err("garbage");
+    let shown = ben.core.query("SELECT id, existencia FROM articulos WHERE nombre = 'Tabla'", &[]);
+    let shown = shown.expect("it runs").rows;
+    assert_eq!(shown, [[json!(theirs), json!("7.00")]], "once, with the edit on top");
+    let note = ben.core.query("SELECT articulo_id FROM movimientos", &[]).expect("it runs").rows;
+    assert_eq!(note, [[json!(theirs)]]);
+    ben.sync().await.expect("sync");
+    assert_eq!(ben.field(theirs, "existencia"), "7.00");
+    assert!(ben.core.pending().expect("list").is_empty());
+    let state = ben.core.receipts().expect("list").iter().map(|r| r.state).collect::<Vec<_>>();
+    assert!(state.iter().all(|state| *state == State::Applied), "{state:?}");
+}
+
+/// What an edit that is made between the answer and the checkpoint builds on: whatever is not settled,
+/// although it is decided.
+#[tokio::test]
+async fn heirs_of_a_decided_edit_name_it_until_it_is_settled() {
+    let server = Server::new();
+    let dir = tempfile::tempdir().expect("dir");
+    let ana = Phone::signed_in(&server, dir.path(), 1).await;
+    let id = ana.put("articulos", json!({ "nombre": "Tabla", "existencia": 5 }));
+    server.fail_next(Fault::PullCutAfter(0));
+    ana.sync().await.expect_err("the checkpoint is lost");
+    let made = ana.core.receipts().expect("list").remove(0);
+    assert_eq!((made.state, made.settled), (State::Applied, false));
+    ana.put("articulos", json!({ "id": id, "existencia": { "add": 2 } }));
+    ana.put("articulos", json!({ "id": id, "existencia": { "add": 1 } }));
+    ana.put("movimientos", json!({ "articulo_id": id }));
+    let bases = |n: usize| ana.core.receipts().expect("list")[n].builds_on.clone();
+    let first = ana.core.receipts().expect("list")[1].id;
+    assert_eq!(bases(1), [made.id]);
+    let mut both = vec![made.id, first];
+    both.sort();
+    assert_eq!(bases(2), both, "the latest, and the one that makes the record");
+    assert_eq!(bases(3), [made.id]);
+    ana.sync().await.expect("sync");
+    ana.put("articulos", json!({ "id": id, "existencia": { "add": 1 } }));
+    assert!(bases(4).is_empty(), "what is settled is no news to anybody");
+}

@@ -26,7 +26,13 @@ async fn server(answer: Vec<u8>) -> HttpTransport {
 
 async fn push(answer: &str) -> TransportError {
     let transport = server(answer.as_bytes().to_vec()).await;
-    let request = PushRequest { stream: StreamId::SQL, transactions: Vec::new(), seen: Vec::new() };
+    let request = PushRequest {
+        stream: StreamId::SQL,
+        transactions: Vec::new(),
+        withdraw: Vec::new(),
+        seen: Vec::new(),
+        mark: None,
+    };
     transport.push("token", &request).await.expect_err("no push answer")
 }
 
@@ -36,7 +42,13 @@ async fn nobody_there_is_told_from_a_broken_line() {
     let address = listener.local_addr().expect("an address");
     drop(listener);
     let transport = HttpTransport::new(&format!("http://{address}")).expect("an address");
-    let request = PushRequest { stream: StreamId::SQL, transactions: Vec::new(), seen: Vec::new() };
+    let request = PushRequest {
+        stream: StreamId::SQL,
+        transactions: Vec::new(),
+        withdraw: Vec::new(),
+        seen: Vec::new(),
+        mark: None,
+    };
     let error = transport.push("token", &request).await.expect_err("nobody listens");
     assert!(
         matches!(
@@ -94,4 +106,65 @@ async fn of_a_body_that_ends_inside_a_frame_the_whole_frames_are_good() {
     let error = transport.pull("token", &request, &mut pages).await.expect_err("cut");
     assert_eq!(error.code(), "interrupted");
     assert_eq!(pages.0, [page]);
+}
+
+async fn pull(head: &str, body: Vec<u8>) -> (CoreError, usize) {
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n{head}\r\n\r\n", body.len());
+    let transport = server([head.into_bytes(), body].concat()).await;
+    let request =
+        PullRequest { stream: StreamId::SQL, cursor: None, schema_hash: None, page_rows_max: None };
+    let mut pages = Pages::default();
+    let error = transport.pull("token", &request, &mut pages).await.expect_err("no good pull");
+    (error, pages.0.len())
+}
+
+#[tokio::test]
+async fn what_is_no_page_is_garbage_and_the_pages_before_it_are_good() {
+    let columnar = "content-type: application/vnd.campo.pull-pages";
+    let (error, pages) = pull("content-type: text/html", b"<html>Log in</html>".to_vec()).await;
+    assert_eq!((error.code(), pages), ("unusable_answer", 0));
+    let (error, _) = pull("x-nothing: yes", Vec::new()).await;
+    assert_eq!(error.code(), "unusable_answer");
+    let page = PullPage { cursor: "one".into(), ..PullPage::default() };
+    let mut garbage = encode_frame(&page);
+    garbage.extend(b"<html>502 Bad Gateway</html>");
+    let (error, pages) = pull(columnar, garbage).await;
+    assert_eq!((error.code(), pages), ("unusable_answer", 1));
+    // A frame that says it is larger than any: refused by its header, before it comes.
+    let mut huge = encode_frame(&page);
+    let flags = huge[4];
+    huge.extend([0xff, 0xff, 0xff, 0xff, flags]);
+    let (error, pages) = pull(columnar, huge).await;
+    assert_eq!((error.code(), pages), ("unusable_answer", 1));
+    // Compression that is none, and one that the phone did not ask for.
+    let packed = format!("{columnar}\r\ncontent-encoding: zstd");
+    let (error, _) = pull(&packed, b"not zstd at all, whatever it says".to_vec()).await;
+    assert_eq!(error.code(), "unusable_answer");
+    let (error, _) = pull(&format!("{columnar}\r\ncontent-encoding: br"), vec![1]).await;
+    assert_eq!(error.code(), "unusable_answer");
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_not_read_for_ever() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.expect("a request");
+        let mut request = vec![0; 64 * 1024];
+        let _ = socket.read(&mut request).await;
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n";
+        let _ = socket.write_all(head.as_bytes()).await;
+        // Until the phone hangs up.
+        while socket.write_all(&[b' '; 64 * 1024]).await.is_ok() {}
+    });
+    let transport = HttpTransport::new(&format!("http://{address}")).expect("an address");
+    let request = PushRequest {
+        stream: StreamId::SQL,
+        transactions: Vec::new(),
+        withdraw: Vec::new(),
+        seen: Vec::new(),
+        mark: None,
+    };
+    let error = transport.push("token", &request).await.expect_err("it has no end");
+    assert_eq!(error.code(), "unusable_answer");
 }

@@ -24,22 +24,96 @@ const ROWS: usize = 3;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Sell { phone: usize, row: usize, units: i64 },
-    Rename { phone: usize, row: usize, name: u8 },
-    Tag { phone: usize, row: usize, tag: u8, add: bool },
-    Measure { phone: usize, row: usize, units: i64 },
-    Count { phone: usize, row: usize, day: u8 },
-    Insert { phone: usize },
-    Poison { phone: usize, heirs: usize },
-    Delete { phone: usize, row: usize },
-    Move { phone: usize, row: usize },
-    Psql { row: usize, units: i64 },
+    Sell {
+        phone: usize,
+        row: usize,
+        units: i64,
+    },
+    Rename {
+        phone: usize,
+        row: usize,
+        name: u8,
+    },
+    Tag {
+        phone: usize,
+        row: usize,
+        tag: u8,
+        add: bool,
+    },
+    Measure {
+        phone: usize,
+        row: usize,
+        units: i64,
+    },
+    Count {
+        phone: usize,
+        row: usize,
+        day: u8,
+    },
+    Insert {
+        phone: usize,
+    },
+    Poison {
+        phone: usize,
+        heirs: usize,
+    },
+    Delete {
+        phone: usize,
+        row: usize,
+    },
+    Move {
+        phone: usize,
+        row: usize,
+    },
+    Psql {
+        row: usize,
+        units: i64,
+    },
     Decide,
-    Sync { phone: usize, fault: Option<u8> },
-    Restart { phone: usize },
-    Reboot { phone: usize },
-    Correct { phone: usize },
-    PageRows { rows: usize },
+    Sync {
+        phone: usize,
+        fault: Option<u8>,
+    },
+    Restart {
+        phone: usize,
+    },
+    Reboot {
+        phone: usize,
+    },
+    Correct {
+        phone: usize,
+    },
+    TakeBack {
+        phone: usize,
+    },
+    PageRows {
+        rows: usize,
+    },
+    /// The other phone's folder is replaced by a copy of this one's.
+    Copy {
+        from: usize,
+    },
+}
+
+/// Steps at which nothing is refused or taken back, with copies of folders among them.
+fn steps_with_copies() -> impl Strategy<Value = Vec<Step>> {
+    let solves = |step: &Step| {
+        matches!(
+            step,
+            Step::Poison { .. }
+                | Step::Delete { .. }
+                | Step::Correct { .. }
+                | Step::TakeBack { .. }
+        )
+    };
+    let copies = proptest::collection::vec((0..60usize, 0..2usize), 1..4);
+    (steps(), copies).prop_map(move |(mut steps, copies)| {
+        steps.retain(|step| !solves(step));
+        for (place, from) in copies {
+            steps.insert(place.min(steps.len()), Step::Copy { from });
+        }
+        steps
+    })
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -62,11 +136,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (phone.clone(), row.clone()).prop_map(|(phone, row)| Step::Move { phone, row }),
         1 => (row, 0..500i64).prop_map(|(row, units)| Step::Psql { row, units }),
         1 => Just(Step::Decide),
-        6 => (phone.clone(), proptest::option::of(0..7u8))
+        6 => (phone.clone(), proptest::option::of(0..8u8))
             .prop_map(|(phone, fault)| Step::Sync { phone, fault }),
         1 => phone.clone().prop_map(|phone| Step::Restart { phone }),
         1 => phone.clone().prop_map(|phone| Step::Reboot { phone }),
-        1 => phone.prop_map(|phone| Step::Correct { phone }),
+        1 => phone.clone().prop_map(|phone| Step::Correct { phone }),
+        2 => phone.prop_map(|phone| Step::TakeBack { phone }),
         1 => (1..4usize).prop_map(|rows| Step::PageRows { rows }),
     ];
     proptest::collection::vec(step, 1..60)
@@ -78,6 +153,8 @@ struct World {
     phones: [Phone; 2],
     rows: Vec<RecordId>,
     seed: u64,
+    /// A folder was copied: what its phone had made is gone, and some edits are on both phones.
+    copied: bool,
 }
 
 impl World {
@@ -90,7 +167,7 @@ impl World {
             .collect();
         one.sync().await.expect("sync");
         let two = Phone::signed_in(&server, dirs[1].path(), 2).await;
-        Self { server, dirs, phones: [one, two], rows, seed: 10 }
+        Self { server, dirs, phones: [one, two], rows, seed: 10, copied: false }
     }
 
     /// An edit that may come too late: the row may be gone from this phone.
@@ -153,6 +230,7 @@ impl World {
                     Fault::PullCutAfter(2),
                     Fault::PullGarbageAfter(1),
                     Fault::SessionEnded,
+                    Fault::PushLost,
                 ];
                 if let Some(fault) = fault {
                     self.server.fail_next(faults[usize::from(fault)].clone());
@@ -173,7 +251,25 @@ impl World {
                 self.phones[phone].clock.reboot(&format!("boot {}", self.seed));
             }
             Step::Correct { phone } => correct_all(&self.phones[phone]),
+            Step::TakeBack { phone } => {
+                let core = &self.phones[phone].core;
+                let Some(last) = core.pending().expect("list").pop() else { return };
+                if let Err(error) = core.discard(last.id) {
+                    assert!(["wrong_state", "has_heirs"].contains(&error.code()), "{error}");
+                }
+            }
             Step::PageRows { rows } => self.server.with(|s| s.page_rows = rows),
+            Step::Copy { from } => {
+                self.seed += 1;
+                self.copied = true;
+                let to = 1 - from;
+                let clock = Arc::clone(&self.phones[to].clock);
+                clock.reboot(&format!("copied {}", self.seed));
+                let dir = tempfile::tempdir().expect("dir");
+                model::copy_folder(self.dirs[from].path(), dir.path());
+                self.phones[to] = Phone::open(&self.server, dir.path(), self.seed, clock);
+                self.dirs[to] = dir;
+            }
         }
     }
 
@@ -204,6 +300,7 @@ impl World {
             let own: i64 = receipts
                 .iter()
                 .filter(|r| !matches!(r.state, EditState::Refused | EditState::Discarded))
+                .filter(|r| r.waiting_for.as_ref().is_none_or(|why| why.code != "withdrawal"))
                 .filter(|r| !settled(r.id))
                 .flat_map(|r| &r.mutations)
                 .filter(|m| m.record == *row && m.kind == MutationKind::Update)
@@ -277,14 +374,18 @@ impl World {
                     EditState::Applied | EditState::Superseded | EditState::Refused => {
                         assert_eq!(kept.map(EditState::from), Some(receipt.state))
                     }
-                    // The server refused it, or never settled it because it built on a refused one.
+                    // The server refused it, or had not settled it: then it says so, if it was asked.
                     EditState::Discarded => {
-                        assert!(kept.is_none_or(|k| EditState::from(k) == EditState::Refused));
+                        let known = [ReceiptState::Refused, ReceiptState::Discarded];
+                        assert!(kept.is_none_or(|kept| known.contains(&kept)), "{kept:?}");
                     }
                     other => panic!("{} is still {other:?}", receipt.id),
                 }
                 assert!(receipt.settled);
             }
+        }
+        if self.copied {
+            return;
         }
         let receipts = || self.phones.iter().flat_map(|p| p.core.receipts().expect("list"));
         let (made, taken_back) =
@@ -322,22 +423,31 @@ fn cases() -> u32 {
     std::env::var("CAMPO_PROPERTY_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(60)
 }
 
+fn run(steps: &[Step]) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
+    runtime.block_on(async {
+        let mut world = World::new().await;
+        for step in steps {
+            world.step(step).await;
+            world.check_counters(0);
+            world.check_counters(1);
+        }
+        world.server.with(|s| s.page_rows = 1_000);
+        world.quiesce().await;
+        world.check_end();
+    });
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 2_000, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_is_lost_doubled_or_shown_twice(steps in steps()) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
-        runtime.block_on(async {
-            let mut world = World::new().await;
-            for step in &steps {
-                world.step(step).await;
-                world.check_counters(0);
-                world.check_counters(1);
-            }
-            world.server.with(|s| s.page_rows = 1_000);
-            world.quiesce().await;
-            world.check_end();
-        });
+        run(&steps);
+    }
+
+    #[test]
+    fn copies_of_a_folder_double_and_hide_nothing(steps in steps_with_copies()) {
+        run(&steps);
     }
 }

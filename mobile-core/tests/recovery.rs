@@ -3,6 +3,7 @@
 
 mod model;
 
+use mobile_core::core::ConflictFilter;
 use mobile_core::outbox::entry::State;
 use model::{Fault, Phone, Server, object};
 use serde_json::json;
@@ -165,8 +166,9 @@ async fn one_refresh_serves_everybody_who_waits() {
     let ana = Phone::signed_in(&server, dir.path(), 1).await;
     server.with(|s| s.only_token = Some("none".into()));
     let before = server.with(|s| s.sessions);
+    let all = ConflictFilter::default();
     let (one, two, three) =
-        tokio::join!(ana.core.conflicts(""), ana.core.conflicts(""), ana.core.conflicts(""));
+        tokio::join!(ana.core.conflicts(&all), ana.core.conflicts(&all), ana.core.conflicts(&all));
     assert!(one.is_ok() && two.is_ok() && three.is_ok());
     assert_eq!(server.with(|s| s.sessions) - before, 1);
 }
@@ -178,7 +180,8 @@ async fn a_logout_is_not_undone_by_a_refresh() {
     let ana = Phone::signed_in(&server, dir.path(), 1).await;
     server.with(|s| s.only_token = Some("none".into()));
     let engine = ana.core.engine().expect("signed in");
-    let (list, logout) = tokio::join!(ana.core.conflicts(""), async {
+    let all = ConflictFilter::default();
+    let (list, logout) = tokio::join!(ana.core.conflicts(&all), async {
         // Behind the core's back, as another process does it, while the refresh is on its way.
         while server.with(|s| s.refreshes) == 0 {
             tokio::task::yield_now().await;

@@ -179,7 +179,7 @@ async fn another_persons_data_is_apart() {
     let dir = tempfile::tempdir().expect("dir");
     let ana = phone(dir.path()).await;
     ana.put("articulos", json!({ "nombre": "de ana" }));
-    ana.core.logout().await.expect("logout");
+    ana.core.logout_keeping_data().await.expect("logout");
     assert_eq!(ana.core.list("articulos").expect_err("nobody is here").code(), "signed_out");
     let sign_in = mobile_core::SignIn {
         server: "http://model".into(),

@@ -66,6 +66,10 @@ uuid_id! {
     ReceiptId
 }
 uuid_id! {
+    /// One attempt of a device to push, drawn anew for each.
+    PushId
+}
+uuid_id! {
     /// One open or decided conflict.
     ConflictId
 }

@@ -16,6 +16,8 @@ pub mod value;
 pub mod wire;
 
 pub use edit_time::EditTime;
-pub use ids::{ConflictId, DeviceId, ReceiptId, RecordId, RowVersion, StreamId, TenantId, UserId};
+pub use ids::{
+    ConflictId, DeviceId, PushId, ReceiptId, RecordId, RowVersion, StreamId, TenantId, UserId,
+};
 pub use scope::Scope;
 pub use value::{Fields, Value};

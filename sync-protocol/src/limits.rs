@@ -4,6 +4,8 @@
 pub const PUSH_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most transactions in one push.
 pub const PUSH_TRANSACTIONS_MAX: usize = 10_000;
+/// Most earlier attempts that a push may name as the stream's last one.
+pub const PUSH_AFTER_MAX: usize = 1_000;
 /// Most mutations in one transaction: one transaction is one database transaction.
 pub const TRANSACTION_MUTATIONS_MAX: usize = 1_000;
 /// Most rows in one page of a pull; a page is held in memory at both ends.

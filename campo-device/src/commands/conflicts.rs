@@ -1,8 +1,11 @@
 //! `conflicts`: shows conflicts, from the server: both versions, who made them and when.
 
 use mobile_core::Core;
+use mobile_core::core::ConflictFilter;
+use sync_protocol::Scope;
 use sync_protocol::problem::Problem;
-use sync_protocol::wire::review::{Authorship, Conflict, Keep, Severity};
+use sync_protocol::value::parse_timestamp;
+use sync_protocol::wire::review::{Authorship, Conflict, ConflictStatus, Keep, Severity};
 
 use super::problem;
 use crate::output::{Output, duration, moment, plain};
@@ -11,30 +14,75 @@ use crate::output::{Output, duration, moment, plain};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// `open`, `claimed`, `resolved`, `informational`; several with commas.
-    #[arg(long, default_value = "open,claimed")]
-    status: String,
+    #[arg(long, default_value = "open,claimed", value_delimiter = ',', value_parser = word::<ConflictStatus>)]
+    status: Vec<ConflictStatus>,
+    /// `collision` (to be decided) or `merged` (for information).
+    #[arg(long, value_parser = word::<Severity>)]
+    severity: Option<Severity>,
     /// Only this collection.
     #[arg(long)]
     collection: Option<String>,
+    /// Only rows of this scope, `project:<id>`.
+    #[arg(long)]
+    scope: Option<Scope>,
+    /// Opened not before this time, `2026-11-24T08:00:00-06:00`.
+    #[arg(long, value_name = "TIME", value_parser = moment_us)]
+    opened_after: Option<i64>,
+    /// Opened before this time.
+    #[arg(long, value_name = "TIME", value_parser = moment_us)]
+    opened_before: Option<i64>,
+    /// One page of at most so many, 1 to 200; without it all are shown.
+    #[arg(long)]
+    limit: Option<usize>,
+    /// Where the page begins: the end of the page before (`next`).
+    #[arg(long, requires = "limit")]
+    after: Option<String>,
 }
 
-pub async fn run(core: &Core, args: &Args, output: Output) -> Result<(), Problem> {
-    let mut filter = format!("status={}", encoded(&args.status));
-    if let Some(collection) = &args.collection {
-        filter.push_str(&format!("&collection={}", encoded(collection)));
+fn word<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(text.into()).map_err(|error| error.to_string())
+}
+
+fn moment_us(text: &str) -> Result<i64, String> {
+    parse_timestamp(text).ok_or_else(|| "a time such as 2026-11-24T08:00:00-06:00".to_owned())
+}
+
+pub async fn run(core: &Core, args: Args, output: Output) -> Result<(), Problem> {
+    let one_page = args.limit.is_some();
+    let mut filter = ConflictFilter {
+        status: args.status,
+        severity: args.severity,
+        collection: args.collection,
+        scope: args.scope,
+        opened_after_us: args.opened_after,
+        opened_before_us: args.opened_before,
+        after: args.after,
+        limit: args.limit,
+    };
+    if one_page {
+        let page = core.conflicts(&filter).await.map_err(problem)?;
+        return output.result(&page, |page| {
+            let more = page.next.as_ref().map(|next| format!("\nMore: --after {next}"));
+            format!("{}{}", describe_all(&page.conflicts), more.unwrap_or_default())
+        });
     }
     let mut all = Vec::new();
-    let mut query = filter.clone();
     loop {
-        let page = core.conflicts(&query).await.map_err(problem)?;
+        let page = core.conflicts(&filter).await.map_err(problem)?;
         all.extend(page.conflicts);
-        let Some(next) = page.next else { break };
-        query = format!("{filter}&after={}", encoded(&next));
+        filter.after = page.next;
+        if filter.after.is_none() {
+            break;
+        }
     }
-    output.result(&all, |all| match all.len() {
+    output.result(&all, |all| describe_all(all))
+}
+
+fn describe_all(conflicts: &[Conflict]) -> String {
+    match conflicts.len() {
         0 => "No conflicts.".to_owned(),
-        _ => all.iter().map(describe).collect::<Vec<_>>().join("\n"),
-    })
+        _ => conflicts.iter().map(describe).collect::<Vec<_>>().join("\n"),
+    }
 }
 
 /// A conflict as a supervisor reads it.
@@ -87,27 +135,15 @@ fn author(by: &Authorship) -> String {
     text
 }
 
-/// For the query part of an address.
-fn encoded(text: &str) -> String {
-    let mut encoded = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b',' => {
-                encoded.push(char::from(byte));
-            }
-            other => encoded.push_str(&format!("%{other:02X}")),
-        }
-    }
-    encoded
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_a_query_means_is_escaped() {
-        assert_eq!(encoded("open,claimed"), "open,claimed");
-        assert_eq!(encoded("a&b=ñ"), "a%26b%3D%C3%B1");
+    fn filters_are_words_and_times() {
+        assert_eq!(word::<Severity>("merged"), Ok(Severity::Merged));
+        assert!(word::<ConflictStatus>("closed").is_err());
+        assert_eq!(moment_us("1970-01-01T00:00:01Z"), Ok(1_000_000));
+        assert!(moment_us("yesterday").is_err());
     }
 }

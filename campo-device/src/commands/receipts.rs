@@ -68,7 +68,12 @@ fn describe(view: &ReceiptView) -> String {
                 FieldOutcome::Superseded { value, by_version } => {
                     format!("{} gave way to what version {by_version} says", plain(value))
                 }
-                FieldOutcome::InReview { conflict } => format!("in review, conflict {conflict}"),
+                FieldOutcome::InReview { conflict, question: None } => {
+                    format!("in review, conflict {conflict}")
+                }
+                FieldOutcome::InReview { conflict, question: Some(question) } => {
+                    format!("in review, and you are asked: {question} (`answer {conflict} …`)")
+                }
                 FieldOutcome::Decided { conflict, kept: true } => {
                     format!("chosen in conflict {conflict}")
                 }

@@ -34,6 +34,9 @@ fn describe(status: &Status) -> String {
     if let Some(why) = &status.waiting_for {
         lines.push(("waiting for", format!("{} ({})", why.text, why.code)));
     }
+    if status.questions > 0 {
+        lines.push(("questions", format!("{} for you; `problems` shows them", status.questions)));
+    }
     if status.remaining > 0 {
         lines.push(("to fetch", format!("{} rows", status.remaining)));
     }

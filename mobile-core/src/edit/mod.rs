@@ -350,41 +350,52 @@ fn references<'s>(
     mutation.set.iter().filter_map(target).collect()
 }
 
+/// The latest other transaction on a record of which a condition holds, or that waits as a whole for a
+/// review.
+macro_rules! latest_sql {
+    ($mutation:literal, $transaction:literal) => {
+        concat!(
+            "SELECT o.id FROM campo_mutation m JOIN campo_outbox o ON o.seq = m.seq
+             WHERE m.collection = ?1 AND m.record = ?2 AND o.seq <> ?3 AND o.ord < ?4 ",
+            $mutation,
+            " AND (",
+            $transaction,
+            " OR (o.state = 'in_review' AND json_extract(o.receipt, '$.held')))
+             ORDER BY o.ord DESC, o.seq DESC LIMIT 1"
+        )
+    };
+}
+
 /// The latest transaction that edits a record and is not settled.
 fn touching(
     db: &Connection,
-    (collection, record): (&str, RecordId),
+    record: (&str, RecordId),
     seq: i64,
     ord_max: i64,
 ) -> Result<Option<ReceiptId>, CoreError> {
-    let id: Option<String> = db
-        .prepare_cached(
-            "SELECT o.id FROM campo_mutation m JOIN campo_outbox o ON o.seq = m.seq
-             WHERE m.collection = ?1 AND m.record = ?2 AND o.seq <> ?3 AND o.ord < ?4
-               AND (o.settled = 0
-                 OR (o.state = 'in_review' AND json_extract(o.receipt, '$.held')))
-             ORDER BY o.ord DESC, o.seq DESC LIMIT 1",
-        )?
-        .query_row(params![collection, record.to_string(), seq, ord_max], |row| row.get(0))
-        .optional()?;
-    Ok(id.and_then(|id| id.parse().ok()))
+    latest(db, latest_sql!("", "o.settled = 0"), record, seq, ord_max)
 }
 
 /// The transaction that inserts a record, unless it is settled with effect.
 fn inserting(
     db: &Connection,
+    record: (&str, RecordId),
+    seq: i64,
+    ord_max: i64,
+) -> Result<Option<ReceiptId>, CoreError> {
+    let sql = latest_sql!("AND m.kind = 'insert'", "o.settled = 0 OR o.state = 'refused'");
+    latest(db, sql, record, seq, ord_max)
+}
+
+fn latest(
+    db: &Connection,
+    sql: &'static str,
     (collection, record): (&str, RecordId),
     seq: i64,
     ord_max: i64,
 ) -> Result<Option<ReceiptId>, CoreError> {
     let id: Option<String> = db
-        .prepare_cached(
-            "SELECT o.id FROM campo_mutation m JOIN campo_outbox o ON o.seq = m.seq
-             WHERE m.collection = ?1 AND m.record = ?2 AND m.kind = 'insert' AND o.seq <> ?3
-               AND o.ord < ?4 AND (o.settled = 0 OR o.state = 'refused'
-                 OR (o.state = 'in_review' AND json_extract(o.receipt, '$.held')))
-             ORDER BY o.ord DESC, o.seq DESC LIMIT 1",
-        )?
+        .prepare_cached(sql)?
         .query_row(params![collection, record.to_string(), seq, ord_max], |row| row.get(0))
         .optional()?;
     Ok(id.and_then(|id| id.parse().ok()))

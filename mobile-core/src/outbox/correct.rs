@@ -206,10 +206,9 @@ fn correct(
     Ok(())
 }
 
-/// Takes back an edit that the server does not have: one that waits, is parked, or was refused.
-///
-/// One that may have been sent cannot be taken back here, because the server may be applying it; sync
-/// first, and make a new edit if it took effect.
+/// Takes back an edit. One that the server does not have (it waits, is parked, or was refused) is
+/// discarded at once. One that may have been sent leaves the view and is withdrawn with the next push:
+/// then the server says whether in time, or what had become of it.
 ///
 /// # Errors
 /// [`CoreError::WrongState`] in other states, [`CoreError::HasHeirs`] when later edits need the record
@@ -218,11 +217,8 @@ pub fn discard(db: &Connection, schema: &Schema, id: ReceiptId) -> Result<(), Co
     let entry = find(db, id)?;
     let reason = match entry.state {
         State::Refused if entry.replaced_by.is_some() => Some("it was corrected already"),
-        State::Refused | State::Parked => None,
-        State::Waiting if !entry.maybe_sent => None,
-        State::Waiting | State::Sending => {
-            Some("the server may have it already; sync first, then see what became of it")
-        }
+        State::Refused | State::Parked | State::Waiting | State::Sending => None,
+        State::Discarded => Some("nothing is left to take back"),
         _ => Some("the server has it; make a new edit instead"),
     };
     if let Some(reason) = reason {
@@ -234,14 +230,32 @@ pub fn discard(db: &Connection, schema: &Schema, id: ReceiptId) -> Result<(), Co
         return Err(CoreError::HasHeirs { heirs: heirs.iter().map(|heir| heir.id).collect() });
     }
     let touched: Touched = entry::records(db, entry.seq)?.into_iter().collect();
+    if entry.maybe_sent && matches!(entry.state, State::Waiting | State::Sending) {
+        // Nothing new may build on it. It comes back if it was too late.
+        db.execute("UPDATE campo_mutation SET in_view = 0 WHERE seq = ?1", [entry.seq])?;
+        db.execute("UPDATE campo_outbox SET withdraw = 1 WHERE seq = ?1", [entry.seq])?;
+        return settle::recompute(db, schema, &touched);
+    }
     db.execute("DELETE FROM campo_mutation WHERE seq = ?1", [entry.seq])?;
     db.execute(
         "UPDATE campo_outbox SET state = 'discarded', settled = 1 WHERE seq = ?1",
         [entry.seq],
     )?;
-    rebuild_on_all(db, &entry)?;
+    let_heirs_go(db, entry.id)?;
     parking::refresh(db)?;
     settle::recompute(db, schema, &touched)
+}
+
+/// What builds on a discarded transaction builds on what that was built on.
+///
+/// # Errors
+/// Those of SQLite, and [`CoreError::Stored`].
+pub fn let_heirs_go(db: &Connection, discarded: ReceiptId) -> Result<(), CoreError> {
+    let Some(entry) = entry::get(db, discarded)? else { return Ok(()) };
+    for heir in heirs(db, discarded)? {
+        replace(db, &heir, discarded, &entry.builds_on)?;
+    }
+    Ok(())
 }
 
 fn find(db: &Connection, id: ReceiptId) -> Result<Entry, CoreError> {
@@ -269,14 +283,6 @@ fn rebuild_on(db: &Connection, old: ReceiptId, new: Option<ReceiptId>) -> Result
     let new: Vec<ReceiptId> = new.into_iter().collect();
     for heir in heirs(db, old)? {
         replace(db, &heir, old, &new)?;
-    }
-    Ok(())
-}
-
-/// Lets what builds on a discarded one build on what that was built on.
-fn rebuild_on_all(db: &Connection, discarded: &Entry) -> Result<(), CoreError> {
-    for heir in heirs(db, discarded.id)? {
-        replace(db, &heir, discarded.id, &discarded.builds_on)?;
     }
     Ok(())
 }

@@ -95,6 +95,8 @@ pub struct Entry {
     pub settled: bool,
     /// The server may have it.
     pub maybe_sent: bool,
+    /// Its author takes it back; the server has not said yet whether in time.
+    pub withdraw: bool,
     /// The clocks when it was made.
     pub made: Reading,
     /// The corrected time, once it is fixed.
@@ -114,7 +116,7 @@ pub struct Entry {
 }
 
 const COLUMNS: &str = "seq, ord, id, state, settled, maybe_sent, wall_us, boot_us, boot_id, \
-     edited_us, uncertain, replaces, replaced_by, builds_on, position, mutations, receipt";
+     edited_us, uncertain, replaces, replaced_by, builds_on, position, mutations, receipt, withdraw";
 
 impl Entry {
     /// As it goes to the server, once its time is fixed.
@@ -147,6 +149,7 @@ impl Entry {
                 .ok_or_else(|| stored("state"))?,
             settled: row.get(4)?,
             maybe_sent: row.get(5)?,
+            withdraw: row.get(17)?,
             made: Reading { wall_us: row.get(6)?, boot_us: row.get(7)?, boot_id: row.get(8)? },
             edited: edited.map(|at_us| EditTime { at_us, uncertain }),
             replaces: id(11)?,

@@ -5,10 +5,20 @@ use serde::Serialize;
 use sync_protocol::ReceiptId;
 use sync_protocol::problem::Problem;
 use sync_protocol::wire::push::Mutation;
-use sync_protocol::wire::receipt::Receipt;
+use sync_protocol::wire::receipt::{FieldOutcome, Receipt};
 
 use super::entry::{self, Entry, State};
 use crate::CoreError;
+
+/// Condition of transactions whose author was asked something.
+macro_rules! asked {
+    () => {
+        "state = 'in_review' AND EXISTS (SELECT 1 FROM json_each(receipt, '$.mutations') m
+           WHERE json_extract(m.value, '$.row.question') IS NOT NULL
+              OR EXISTS (SELECT 1 FROM json_each(m.value, '$.fields') f
+                 WHERE json_extract(f.value, '$.question') IS NOT NULL))"
+    };
+}
 
 /// What became of an edit, or why it waits.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -71,7 +81,10 @@ pub enum Which {
     All,
     /// Those that the server has not decided, or whose outcome is not in the tables.
     Pending,
-    /// Those that somebody has to look at: refused and not corrected, or parked.
+    /// Those that exist on this device only: not settled by the server, or refused and not corrected.
+    Unsent,
+    /// Those that somebody has to look at: refused and not corrected, parked, or with a question to
+    /// their author.
     Problems,
 }
 
@@ -87,7 +100,17 @@ pub fn list(
     let condition = match which {
         Which::All => "1",
         Which::Pending => "settled = 0",
-        Which::Problems => "state = 'parked' OR (state = 'refused' AND replaced_by IS NULL)",
+        Which::Unsent => {
+            "(settled = 0 AND state IN ('waiting', 'sending', 'parked'))
+             OR (state = 'refused' AND replaced_by IS NULL)"
+        }
+        Which::Problems => {
+            concat!(
+                "state = 'parked' OR (state = 'refused' AND replaced_by IS NULL) OR (",
+                asked!(),
+                ")"
+            )
+        }
     };
     let mut all = Vec::new();
     entry::list(db, condition, |entry| {
@@ -120,6 +143,27 @@ pub fn counts(db: &Connection) -> Result<std::collections::BTreeMap<String, i64>
     Ok(counts.collect::<Result<_, _>>()?)
 }
 
+/// How many transactions wait for their author's answer to a question.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn questions(db: &Connection) -> Result<i64, CoreError> {
+    Ok(db
+        .prepare_cached(concat!("SELECT count(*) FROM campo_outbox WHERE ", asked!()))?
+        .query_row([], |row| row.get(0))?)
+}
+
+/// A question to the author of a transaction.
+fn question_of(entry: &Entry) -> Option<&str> {
+    let outcomes = entry.receipt.iter().flat_map(|receipt| &receipt.mutations);
+    outcomes.flat_map(|outcome| outcome.fields.values().chain(&outcome.row)).find_map(|outcome| {
+        match outcome {
+            FieldOutcome::InReview { question, .. } => question.as_deref(),
+            _ => None,
+        }
+    })
+}
+
 /// Why a transaction was refused or parked.
 #[must_use]
 pub fn problem_of(entry: &Entry) -> Option<Problem> {
@@ -137,6 +181,11 @@ pub fn problem_of(entry: &Entry) -> Option<Problem> {
 
 fn show(entry: Entry, why: Option<&WaitingFor>) -> ReceiptView {
     let waiting_for = match entry.state {
+        _ if entry.withdraw => Some(WaitingFor {
+            code: "withdrawal".to_owned(),
+            text: "is being taken back; the server says with the next sync whether in time"
+                .to_owned(),
+        }),
         State::Waiting => Some(why.cloned().unwrap_or_else(|| WaitingFor {
             code: "next_sync".to_owned(),
             text: "waits for the next sync".to_owned(),
@@ -149,9 +198,13 @@ fn show(entry: Entry, why: Option<&WaitingFor>) -> ReceiptView {
             code: "builds_on_refused".to_owned(),
             text: "waits until the refused edit that it builds on is corrected".to_owned(),
         }),
-        State::InReview => {
-            Some(WaitingFor { code: "review".to_owned(), text: "a person decides".to_owned() })
-        }
+        State::InReview => Some(match question_of(&entry) {
+            Some(question) => WaitingFor {
+                code: "question".to_owned(),
+                text: format!("you are asked: {question}"),
+            },
+            None => WaitingFor { code: "review".to_owned(), text: "a person decides".to_owned() },
+        }),
         _ if !entry.settled => Some(WaitingFor {
             code: "checkpoint".to_owned(),
             text: "decided; shows with the next checkpoint".to_owned(),

@@ -22,11 +22,14 @@
 //! server (its history has ended), what it may have lost goes again under the same ids, that is what
 //! is not settled and what was settled within the last 7 days ([`push::send_again`]).
 //!
+//! [`correct::discard`] takes an edit back: at once if the server cannot have it, otherwise it is withdrawn
+//! with the next push, which tells whether in time.
+//!
 //! A transaction never changes once it is made: what is shown as sent is what was sent. A correction
 //! is a new transaction that takes the place of the old one in the order.
 //!
-//! [`push`] chooses what is sent and takes in answers, [`parking`] finds what waits for whom,
-//! [`list`] shows receipts.
+//! [`push`] chooses what is sent and takes in answers, [`stream`] notices that this database is a copy,
+//! [`parking`] finds what waits for whom, [`list`] shows receipts, [`unsent`] knows what exists nowhere else.
 
 pub mod alias;
 pub mod correct;
@@ -35,3 +38,5 @@ pub mod list;
 pub mod parking;
 pub mod push;
 pub mod settle;
+pub mod stream;
+pub mod unsent;

@@ -10,7 +10,7 @@ use sync_protocol::wire::receipt::{Receipt, ReceiptState};
 use sync_protocol::{EditTime, ReceiptId};
 
 use super::entry::{self, Entry, State};
-use super::{parking, settle};
+use super::{correct, parking, settle};
 use crate::CoreError;
 use crate::clock::{Anchor, Reading, bounded_time};
 use crate::store::meta;
@@ -45,7 +45,7 @@ pub fn take(
     fix_times(db, server_now_us)?;
     let mut taken = Vec::new();
     let mut bytes = 0;
-    let condition = "settled = 0 AND state IN ('waiting', 'sending')";
+    let condition = "settled = 0 AND withdraw = 0 AND state IN ('waiting', 'sending')";
     entry::list(db, condition, |entry| {
         if answered.contains(&entry.id) || skipped.contains(&entry.id) {
             return Ok(true);
@@ -69,6 +69,20 @@ pub fn take(
         .execute([entry.seq])?;
     }
     Ok(taken)
+}
+
+/// What its author takes back, at most `max`.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn to_withdraw(db: &Connection, max: usize) -> Result<Vec<ReceiptId>, CoreError> {
+    let mut statement = db.prepare_cached(
+        "SELECT id FROM campo_outbox WHERE settled = 0 AND withdraw = 1 ORDER BY ord, seq LIMIT ?1",
+    )?;
+    let max = i64::try_from(max).unwrap_or(i64::MAX);
+    let ids: Vec<String> =
+        statement.query_map([max], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(ids.iter().filter_map(|id| id.parse().ok()).collect())
 }
 
 /// Takes back the mark of transactions that provably did not reach the server.
@@ -108,16 +122,22 @@ pub fn send_again(db: &Connection, since_us: i64) -> Result<(), CoreError> {
 ///
 /// # Errors
 /// A sentence that says what differs.
-pub fn check_answer(sent: &[Entry], answer: &PushAnswer) -> Result<(), String> {
-    if answer.receipts.len() != sent.len() {
-        return Err(format!("{} receipts for {} transactions", answer.receipts.len(), sent.len()));
-    }
-    match sent.iter().zip(&answer.receipts).find(|(entry, receipt)| entry.id != receipt.id) {
-        Some((entry, receipt)) => {
-            Err(format!("a receipt for {} where one for {} was due", receipt.id, entry.id))
+pub fn check_answer(
+    sent: &[Entry],
+    withdrawn: &[ReceiptId],
+    answer: &PushAnswer,
+) -> Result<(), String> {
+    let sent: Vec<ReceiptId> = sent.iter().map(|entry| entry.id).collect();
+    for (asked, told) in [(sent.as_slice(), &answer.receipts), (withdrawn, &answer.withdrawn)] {
+        if told.len() != asked.len() {
+            return Err(format!("{} receipts for {} transactions", told.len(), asked.len()));
         }
-        None => Ok(()),
+        let other = asked.iter().zip(told).find(|(id, receipt)| **id != receipt.id);
+        if let Some((id, receipt)) = other {
+            return Err(format!("a receipt for {} where one for {id} was due", receipt.id));
+        }
     }
+    Ok(())
 }
 
 /// Takes in the receipts of a checked answer.
@@ -127,6 +147,9 @@ pub fn check_answer(sent: &[Entry], answer: &PushAnswer) -> Result<(), String> {
 pub fn record(db: &Connection, schema: &Schema, receipts: &[Receipt]) -> Result<(), CoreError> {
     for receipt in receipts {
         settle::decided(db, schema, receipt)?;
+        if receipt.state == ReceiptState::Discarded {
+            correct::let_heirs_go(db, receipt.id)?;
+        }
     }
     parking::refresh(db)
 }

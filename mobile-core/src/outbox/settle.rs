@@ -36,7 +36,23 @@ pub fn decided(db: &Connection, schema: &Schema, receipt: &Receipt) -> Result<()
         settle(db, schema, receipt, &mut touched)?;
         return recompute(db, schema, &touched);
     }
+    if entry.withdraw {
+        show_again(db, schema, &entry)?;
+    }
     write_receipt(db, &entry, receipt, false)
+}
+
+/// It was too late to take the edit back: it is in the view again, as any edit that was decided.
+fn show_again(db: &Connection, schema: &Schema, entry: &Entry) -> Result<(), CoreError> {
+    let touched: Touched = entry::records(db, entry.seq)?.into_iter().collect();
+    for (collection, record) in &touched {
+        if let Some(collection) = schema.collection(collection) {
+            rows::keep_server_state(db, collection, *record)?;
+        }
+    }
+    db.prepare_cached("UPDATE campo_mutation SET in_view = 1 WHERE seq = ?1")?
+        .execute([entry.seq])?;
+    recompute(db, schema, &touched)
 }
 
 /// A receipt from a pull, as of the rows that come with it: the edit leaves the view, but for fields
@@ -77,11 +93,26 @@ pub fn settle(
 
 /// Rows of a backfill come without the checkpoint that settles their edits, but from a snapshot that
 /// is later than every answer that is here: what was decided with effect is in them and leaves the
-/// view, or it would show twice. The caller writes and recomputes the records that are added.
+/// view, or it would show twice. A record that an insertion was merged into takes over from the one that
+/// was made here, or both would show. The caller writes and recomputes the records that are added.
 ///
 /// # Errors
-/// Those of SQLite.
-pub fn take_in(db: &Connection, table: &PageTable, touched: &mut Touched) -> Result<(), CoreError> {
+/// Those of SQLite, and [`CoreError::Stored`].
+pub fn take_in(
+    db: &Connection,
+    schema: &Schema,
+    table: &PageTable,
+    touched: &mut Touched,
+) -> Result<(), CoreError> {
+    for receipt in merged(db)? {
+        let came = |outcome: &MutationOutcome| {
+            outcome.collection == table.collection
+                && outcome.alias.is_some_and(|alias| table.ids.contains(&alias))
+        };
+        if receipt.mutations.iter().any(came) {
+            alias::take_over(db, schema, &receipt, touched)?;
+        }
+    }
     let mut statement = db.prepare_cached(
         "SELECT DISTINCT m.record FROM campo_mutation m JOIN campo_outbox o ON o.seq = m.seq
          WHERE m.collection = ?1 AND m.in_view = 1 AND o.settled = 0
@@ -108,6 +139,18 @@ pub fn take_in(db: &Connection, table: &PageTable, touched: &mut Touched) -> Res
     Ok(())
 }
 
+/// Receipts of edits that are decided and not settled, with an insertion that was merged into another
+/// record.
+fn merged(db: &Connection) -> Result<Vec<Receipt>, CoreError> {
+    let mut statement = db.prepare_cached(
+        "SELECT receipt FROM campo_outbox WHERE settled = 0 AND state IN ('applied', 'superseded')
+           AND instr(receipt, '\"alias\"') > 0",
+    )?;
+    let texts: Vec<String> =
+        statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    texts.iter().map(|text| Ok(serde_json::from_str(text)?)).collect()
+}
+
 /// Computes the view of records anew.
 ///
 /// # Errors
@@ -128,7 +171,7 @@ fn write_receipt(
     settled: bool,
 ) -> Result<(), CoreError> {
     db.prepare_cached(
-        "UPDATE campo_outbox SET state = ?2, receipt = ?3, settled = ?4 WHERE seq = ?1",
+        "UPDATE campo_outbox SET state = ?2, receipt = ?3, settled = ?4, withdraw = 0 WHERE seq = ?1",
     )?
     .execute(params![
         entry.seq,

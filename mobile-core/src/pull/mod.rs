@@ -111,7 +111,7 @@ fn apply_in(
         if direct {
             if page.part == PagePart::Backfill {
                 staged::forget(db, table)?;
-                settle::take_in(db, table, &mut touched)?;
+                settle::take_in(db, schema, table, &mut touched)?;
             }
             write_table(db, collection, table, &sets, &mut touched)?;
         } else {

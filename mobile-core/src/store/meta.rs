@@ -33,6 +33,8 @@ pub mod name {
     pub const BEGUN_ANEW: &str = "begun_anew";
     /// Rows that the server has not sent yet, as it said with the last page.
     pub const REMAINING: &str = "remaining";
+    /// Transactions that a file holds which only this device had, JSON.
+    pub const EXPORTED: &str = "exported";
     /// Why the last sync failed, JSON; absent after one that ended well.
     pub const LAST_FAILURE: &str = "last_failure";
 }

@@ -13,6 +13,7 @@ pub mod registry;
 pub mod rows;
 pub mod scopes;
 pub mod tables;
+pub mod wipe;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -30,7 +31,11 @@ const APPLICATION_ID: i32 = 0x4361_6d70;
 /// How long a writer waits for another process (a second command line, say).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The bookkeeping's migrations, applied in order; `PRAGMA user_version` counts them.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_bookkeeping.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/0001_bookkeeping.sql"),
+    include_str!("../../migrations/0002_pushes.sql"),
+    include_str!("../../migrations/0003_withdrawals.sql"),
+];
 
 /// An open database.
 pub struct Store {
@@ -58,12 +63,7 @@ impl Store {
     /// [`CoreError::DatabaseCorrupt`], [`CoreError::DatabaseLocked`], [`CoreError::DiskFull`] and
     /// [`CoreError::DatabaseTooNew`] leave the file as it was.
     pub fn open(path: &Path) -> Result<Self, CoreError> {
-        Self::open_file(path).map_err(|error| match error {
-            CoreError::DatabaseCorrupt { cause, .. } => {
-                CoreError::DatabaseCorrupt { path: path.display().to_string(), cause }
-            }
-            other => other,
-        })
+        Self::open_file(path).map_err(|error| at(path, error))
     }
 
     fn open_file(path: &Path) -> Result<Self, CoreError> {
@@ -124,9 +124,7 @@ impl Store {
     ) -> Result<T, CoreError> {
         let mut writer = lock(&self.writer);
         lock(&self.touched).clear();
-        let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let result = f(&transaction)?;
-        transaction.commit()?;
+        let result = write_in(&mut writer, f).map_err(|error| at(&self.path, error))?;
         // Taken under the writer's lock: the next writer begins with an empty set.
         let touched = std::mem::take(&mut *lock(&self.touched));
         drop(writer);
@@ -156,7 +154,7 @@ impl Store {
         &self,
         f: impl FnOnce(&Connection) -> Result<T, CoreError>,
     ) -> Result<T, CoreError> {
-        f(&lock(&self.writer))
+        f(&lock(&self.writer)).map_err(|error| at(&self.path, error))
     }
 
     /// Runs the app's own SQL on the connection that cannot write.
@@ -167,7 +165,7 @@ impl Store {
         &self,
         f: impl FnOnce(&Connection) -> Result<T, CoreError>,
     ) -> Result<T, CoreError> {
-        f(&lock(&self.reader))
+        f(&lock(&self.reader)).map_err(|error| at(&self.path, error))
     }
 
     /// Tells which tables change.
@@ -186,6 +184,26 @@ impl Store {
                 changes.tables.insert(table, changes.commit);
             }
         });
+    }
+}
+
+fn write_in<T>(
+    writer: &mut Connection,
+    f: impl FnOnce(&Transaction<'_>) -> Result<T, CoreError>,
+) -> Result<T, CoreError> {
+    let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let result = f(&transaction)?;
+    transaction.commit()?;
+    Ok(result)
+}
+
+/// Says which file is damaged.
+fn at(path: &Path, error: CoreError) -> CoreError {
+    match error {
+        CoreError::DatabaseCorrupt { cause, .. } => {
+            CoreError::DatabaseCorrupt { path: path.display().to_string(), cause }
+        }
+        other => other,
     }
 }
 

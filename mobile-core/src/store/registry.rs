@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sync_protocol::{DeviceId, TenantId, UserId};
 
-use super::file_error;
+use super::{Store, file_error};
 use crate::CoreError;
 use crate::random::Random;
 
@@ -88,6 +88,51 @@ impl Registry {
         self.people.push(person.clone());
         self.active = Some(person);
     }
+}
+
+impl Registry {
+    /// Opens a person's database.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; also for a file that is empty although the person has used it, which SQLite
+    /// would take for a new database.
+    pub fn open(&self, dir: &Path, person: &Person) -> Result<Store, CoreError> {
+        let path = database(dir, person.tenant, person.user);
+        let known = self.people.iter().any(|p| (p.tenant, p.user) == (person.tenant, person.user));
+        if known && fs::metadata(&path).is_ok_and(|file| file.len() == 0) {
+            let cause = "it was in use, and is empty now".to_owned();
+            return Err(CoreError::DatabaseCorrupt { path: path.display().to_string(), cause });
+        }
+        Store::open(&path)
+    }
+
+    /// Takes a person out, who has no data here any more.
+    pub fn forget(&mut self, person: &Person) {
+        let same = |p: &Person| (p.tenant, p.user) == (person.tenant, person.user);
+        self.people.retain(|p| !same(p));
+        if self.active.as_ref().is_some_and(same) {
+            self.active = None;
+        }
+    }
+}
+
+/// Removes a person's database, which has been emptied.
+///
+/// # Errors
+/// [`CoreError::File`].
+pub fn remove(dir: &Path, person: &Person) -> Result<(), CoreError> {
+    let path = database(dir, person.tenant, person.user);
+    // The log goes first: without its database it would be taken for that of the next one.
+    for part in ["-wal", "-shm", ""] {
+        let file = PathBuf::from(format!("{}{part}", path.display()));
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(file_error(&file, &error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn file(dir: &Path) -> PathBuf {

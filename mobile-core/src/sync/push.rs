@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use sync_protocol::ReceiptId;
 use sync_protocol::problem::Problem;
-use sync_protocol::wire::push::PushRequest;
+use sync_protocol::wire::push::{PushMark, PushRequest};
 use sync_protocol::wire::receipt::{Receipt, ReceiptState};
 
 use super::{Engine, SyncReport, authorised};
@@ -12,16 +12,22 @@ use crate::CoreError;
 use crate::outbox::entry::Entry;
 use crate::outbox::list::Failure;
 use crate::outbox::push::{self, Chunk};
+use crate::outbox::stream;
 use crate::store::meta::{self, name};
 use crate::transport::TransportError;
 
 /// A push in one request. Larger ones cost less each; smaller ones lose less when they are cut.
 const CHUNK: Chunk = Chunk { transactions_max: 1_000, bytes_max: 1024 * 1024 };
+/// Most withdrawals in one push.
+const WITHDRAWN_MAX: usize = 1_000;
 /// Most receipts that one push says it has seen.
 const SEEN_MAX: usize = 2_000;
 
 /// Most transactions in a row that fail alone at the server before it is the server that fails.
 const SKIPPED_MAX: usize = 3;
+/// Most times in a round that the server may say that somebody else writes in the stream: once to draw
+/// another one, more only if other processes push at the same time.
+const MOVES_MAX: usize = 5;
 /// Codes of a push that the server could not even read. Everything else that it says is about the
 /// person, the device or the server, and refusing edits for it would lose work.
 const UNREADABLE: [&str; 4] =
@@ -55,27 +61,42 @@ pub(super) async fn run(
     let waiting = engine.store.read(push::is_waiting)?;
     let boot_id = engine.clock.boot_id();
     if waiting && !engine.store.read(|db| push::is_anchored(db, &boot_id))? {
-        send(engine, &[], &[]).await?;
+        send(engine, Load::default()).await?;
     }
     let last: Option<Failure> = engine.store.read(|db| meta::get_json(db, name::LAST_FAILURE))?;
     let mut answered: HashSet<ReceiptId> = HashSet::new();
     let mut skipped = Skipped::default();
     let mut chunk = CHUNK;
+    let mut moves = 0;
     loop {
         let seen = engine.store.read(|db| push::unseen(db, SEEN_MAX))?;
-        let taken = engine.store.write(|db| {
+        let withdraw = engine.store.read(|db| push::to_withdraw(db, WITHDRAWN_MAX))?;
+        let (taken, mark) = engine.store.write(|db| {
             let now_us = engine.server_now_us(db)?;
-            push::take(db, chunk, &answered, &mut skipped.ids, now_us)
+            let taken = push::take(db, chunk, &answered, &mut skipped.ids, now_us)?;
+            let random = engine.random.as_ref();
+            let mark = (!taken.is_empty() || !withdraw.is_empty())
+                .then(|| stream::mark(db, random))
+                .transpose()?;
+            Ok((taken, mark))
         })?;
-        if taken.is_empty() && seen.is_empty() {
+        if taken.is_empty() && seen.is_empty() && withdraw.is_empty() {
             return Ok(skipped.error);
         }
-        match send(engine, &taken, &seen).await {
+        let load = Load { taken: &taken, withdraw: &withdraw, seen: &seen, mark: mark.as_ref() };
+        match send(engine, load).await {
             Ok(receipts) => {
                 answered.extend(taken.iter().map(|entry| entry.id));
                 count(report, &receipts);
                 skipped.in_a_row = 0;
                 chunk.transactions_max = (chunk.transactions_max * 2).min(CHUNK.transactions_max);
+            }
+            Err(Failed::Push(TransportError::Problem(problem)))
+                if problem.code == "stream_moved" && moves < MOVES_MAX =>
+            {
+                moves += 1;
+                note_move(engine, &problem)?;
+                answered.clear();
             }
             Err(Failed::Push(TransportError::Problem(problem))) if is_unreadable(&problem) => {
                 match taken.as_slice() {
@@ -120,7 +141,12 @@ pub(super) async fn run(
             // Not about the edits: nothing can be done by sending fewer.
             Err(failed) => {
                 if is_provably_not_sent(&failed) {
-                    engine.store.write(|db| push::release(db, &taken))?;
+                    engine.store.write(|db| {
+                        if let Some(mark) = &mark {
+                            stream::not_sent(db, mark.id)?;
+                        }
+                        push::release(db, &taken)
+                    })?;
                 }
                 return Err(failed.into());
             }
@@ -142,12 +168,18 @@ struct Skipped {
     error: Option<CoreError>,
 }
 
+/// What one push takes along.
+#[derive(Clone, Copy, Default)]
+struct Load<'a> {
+    taken: &'a [Entry],
+    withdraw: &'a [ReceiptId],
+    seen: &'a [ReceiptId],
+    mark: Option<&'a PushMark>,
+}
+
 /// One exchange, and what its answer changes.
-async fn send(
-    engine: &Engine,
-    taken: &[Entry],
-    seen: &[ReceiptId],
-) -> Result<Vec<Receipt>, Failed> {
+async fn send(engine: &Engine, load: Load<'_>) -> Result<Vec<Receipt>, Failed> {
+    let Load { taken, withdraw, seen, mark } = load;
     let stream = engine
         .store
         .write(|db| meta::stream(db, engine.random.as_ref()))
@@ -161,7 +193,13 @@ async fn send(
         })
         .collect::<Result<_, _>>()
         .map_err(Failed::Before)?;
-    let request = PushRequest { stream, transactions, seen: seen.to_vec() };
+    let request = PushRequest {
+        stream,
+        transactions,
+        withdraw: withdraw.to_vec(),
+        seen: seen.to_vec(),
+        mark: mark.cloned(),
+    };
     let before = engine.clock.read();
     let exchange = async {
         // Errors of the tokens, inside, are kept apart from those of the push.
@@ -172,18 +210,32 @@ async fn send(
     };
     let answer = exchange.await.map_err(Failed::Before)??;
     let after = engine.clock.read();
-    push::check_answer(taken, &answer)
+    push::check_answer(taken, withdraw, &answer)
         .map_err(|text| Failed::Push(TransportError::Garbage(text)))?;
     let schema = engine.store.schema();
     engine
         .store
         .write(|db| {
+            push::record(db, &schema, &answer.withdrawn)?;
             push::record(db, &schema, &answer.receipts)?;
+            if let Some(mark) = mark {
+                stream::answered(db, mark.id)?;
+            }
             push::told(db, seen)?;
             push::contact(db, &before, &after, answer.server_time_us)
         })
         .map_err(Failed::After)?;
     Ok(answer.receipts)
+}
+
+/// The server has seen another push of this stream last.
+fn note_move(engine: &Engine, problem: &Problem) -> Result<(), CoreError> {
+    let last = problem.more.get("last_push").and_then(|id| id.as_str()?.parse().ok());
+    let random = engine.random.as_ref();
+    if let Some(stream) = engine.store.write(|db| stream::moved(db, random, last))? {
+        tracing::warn!(%stream, "this database is a copy: it goes on with a stream of its own");
+    }
+    Ok(())
 }
 
 fn is_unreadable(problem: &Problem) -> bool {

@@ -18,9 +18,9 @@ use sync_protocol::problem::Problem;
 use sync_protocol::wire::auth::{LoginRequest, LogoutRequest, RefreshRequest, Session};
 use sync_protocol::wire::pull::{COLUMNAR_MEDIA_TYPE, PullRequest};
 use sync_protocol::wire::push::{PushAnswer, PushRequest};
-use sync_protocol::wire::review::{Conflict, ConflictList, ResolveRequest};
+use sync_protocol::wire::review::{Conflict, ConflictList, ResolveManyAnswer, ResolveManyRequest};
 
-use super::{OfflineReason, PageSink, Transport, TransportError};
+use super::{OfflineReason, PageSink, ReviewRequest, Transport, TransportError};
 use crate::CoreError;
 
 /// Where the protocol lives on a server.
@@ -291,12 +291,27 @@ impl Transport for HttpTransport {
         self.get(&format!("conflicts/{id}"), token).await
     }
 
-    async fn resolve(
+    async fn review(
         &self,
         token: &str,
         id: ConflictId,
-        request: &ResolveRequest,
+        request: &ReviewRequest,
     ) -> Result<Conflict, TransportError> {
-        self.post(&format!("conflicts/{id}/resolve"), Some(token), request).await
+        let to = |verb: &str| format!("conflicts/{id}/{verb}");
+        match request {
+            ReviewRequest::Claim(body) => self.post(&to("claim"), Some(token), body).await,
+            ReviewRequest::Ask(body) => self.post(&to("ask"), Some(token), body).await,
+            ReviewRequest::Answer(body) => self.post(&to("answer"), Some(token), body).await,
+            ReviewRequest::Resolve(body) => self.post(&to("resolve"), Some(token), body).await,
+            ReviewRequest::Undo(body) => self.post(&to("undo"), Some(token), body).await,
+        }
+    }
+
+    async fn resolve_many(
+        &self,
+        token: &str,
+        request: &ResolveManyRequest,
+    ) -> Result<ResolveManyAnswer, TransportError> {
+        self.post("conflicts/resolve", Some(token), request).await
     }
 }

@@ -7,7 +7,10 @@ use sync_protocol::problem::Problem;
 use sync_protocol::wire::auth::{LoginRequest, LogoutRequest, RefreshRequest, Session};
 use sync_protocol::wire::pull::{PullPage, PullRequest};
 use sync_protocol::wire::push::{PushAnswer, PushRequest};
-use sync_protocol::wire::review::{Conflict, ConflictList, ResolveRequest};
+use sync_protocol::wire::review::{
+    ClaimRequest, Conflict, ConflictList, NoteRequest, ResolveManyAnswer, ResolveManyRequest,
+    ResolveRequest, UndoRequest,
+};
 
 use crate::CoreError;
 
@@ -134,11 +137,32 @@ pub trait Transport: Send + Sync {
     async fn conflicts(&self, token: &str, query: &str) -> Result<ConflictList, TransportError>;
     /// `GET conflicts/{id}`.
     async fn conflict(&self, token: &str, id: ConflictId) -> Result<Conflict, TransportError>;
-    /// `POST conflicts/{id}/resolve`.
-    async fn resolve(
+    /// `POST conflicts/{id}/…`.
+    async fn review(
         &self,
         token: &str,
         id: ConflictId,
-        request: &ResolveRequest,
+        request: &ReviewRequest,
     ) -> Result<Conflict, TransportError>;
+    /// `POST conflicts/resolve`.
+    async fn resolve_many(
+        &self,
+        token: &str,
+        request: &ResolveManyRequest,
+    ) -> Result<ResolveManyAnswer, TransportError>;
+}
+
+/// What is done with a conflict.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ReviewRequest {
+    /// `…/claim`.
+    Claim(ClaimRequest),
+    /// `…/ask`.
+    Ask(NoteRequest),
+    /// `…/answer`.
+    Answer(NoteRequest),
+    /// `…/resolve`.
+    Resolve(ResolveRequest),
+    /// `…/undo`.
+    Undo(UndoRequest),
 }

@@ -15,12 +15,44 @@ use super::{Kept, Row, State};
 
 pub fn push(state: &mut State, request: &PushRequest) -> Result<PushAnswer, TransportError> {
     let mut receipts: Vec<Receipt> = Vec::new();
+    assert!(request.transactions.is_empty() || request.mark.is_some(), "an unmarked push");
+    if let Some(mark) = &request.mark {
+        let last = state.last_push.get(&request.stream).copied();
+        if last.is_some_and(|last| last != mark.id && !mark.after.contains(&last)) {
+            let mut problem = Problem::new(409, "stream_moved", "A copy");
+            problem.more.insert("last_push".into(), json!(last));
+            return Err(TransportError::Problem(Box::new(problem)));
+        }
+        state.last_push.insert(request.stream, mark.id);
+    }
     state.seen.extend(&request.seen);
+    let withdrawn =
+        request.withdraw.iter().map(|id| withdraw(state, request.stream, *id)).collect();
     for transaction in &request.transactions {
         let receipt = one(state, request.stream, transaction, &receipts);
         receipts.push(receipt);
     }
-    Ok(PushAnswer { receipts, server_time_us: state.now_us })
+    Ok(PushAnswer { receipts, withdrawn, server_time_us: state.now_us })
+}
+
+fn withdraw(state: &mut State, stream: StreamId, id: ReceiptId) -> Receipt {
+    state.commit += 1;
+    let (commit, settled_at_us) = (state.commit, state.now_us);
+    let discarded = || Kept {
+        stream,
+        echoes: BTreeMap::new(),
+        content: serde_json::Value::Null,
+        receipt: Receipt {
+            id,
+            state: ReceiptState::Discarded,
+            problem: None,
+            mutations: Vec::new(),
+            held: false,
+            settled_at_us,
+        },
+        commit,
+    };
+    state.receipts.entry(id).or_insert_with(discarded).receipt.clone()
 }
 
 fn one(
@@ -30,9 +62,15 @@ fn one(
     earlier: &[Receipt],
 ) -> Receipt {
     let content = json!(transaction.mutations);
-    if let Some(kept) = state.receipts.get(&transaction.id) {
-        assert_eq!(kept.content, content, "an id that was sent came again with other content");
-        assert_eq!(kept.stream, stream, "an id of another stream");
+    if let Some(kept) = state.receipts.get_mut(&transaction.id) {
+        assert!(
+            kept.content == content || kept.receipt.state == ReceiptState::Discarded,
+            "an id that was sent came again with other content"
+        );
+        if kept.stream != stream {
+            state.commit += 1;
+            kept.echoes.insert(stream, state.commit);
+        }
         return kept.receipt.clone();
     }
     let blocked = |id: &ReceiptId| {
@@ -90,7 +128,13 @@ fn one(
             receipt.state = ReceiptState::Superseded;
         }
     }
-    let kept = Kept { stream, content, receipt: receipt.clone(), commit: state.commit };
+    let kept = Kept {
+        stream,
+        echoes: BTreeMap::new(),
+        content,
+        receipt: receipt.clone(),
+        commit: state.commit,
+    };
     state.receipts.insert(transaction.id, kept);
     receipt
 }
@@ -207,7 +251,10 @@ fn apply(
                     Verdict::Review => {
                         let FieldEdit::Set(wanted) = wanted else { unreachable!("review is set") };
                         let conflict = dispute(state, mutation, &name, transaction.id, wanted);
-                        outcome.fields.insert(name.clone(), FieldOutcome::InReview { conflict });
+                        outcome.fields.insert(
+                            name.clone(),
+                            FieldOutcome::InReview { conflict, question: None },
+                        );
                     }
                     Verdict::Immutable | Verdict::Overflow => {
                         return Err(Problem::new(409, "immutable", "It cannot be changed"));
@@ -228,7 +275,7 @@ fn apply(
         }
         MutationKind::Restore => {
             if let Some(row) = state.rows.get_mut(&key) {
-                row.meta.record_restore();
+                row.meta.record_restore(stream);
                 row.commit = commit;
             }
         }
@@ -341,9 +388,11 @@ impl State {
                 let commit = self.commit;
                 let kept = self.receipts.get_mut(receipt).expect("candidates have receipts");
                 kept.commit = commit;
+                kept.echoes.values_mut().for_each(|told| *told = commit);
                 let kept = &mut kept.receipt;
                 for outcome in kept.mutations.iter_mut().flat_map(|m| m.fields.values_mut()) {
-                    if matches!(outcome, FieldOutcome::InReview { conflict: c } if *c == conflict) {
+                    if matches!(outcome, FieldOutcome::InReview { conflict: c, .. } if *c == conflict)
+                    {
                         *outcome = FieldOutcome::Decided { conflict, kept: index == 0 };
                     }
                 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use mobile_core::clock::ManualClock;
 use mobile_core::random::SeededRandom;
-use mobile_core::transport::{OfflineReason, PageSink, Transport, TransportError};
+use mobile_core::transport::{OfflineReason, PageSink, ReviewRequest, Transport, TransportError};
 use mobile_core::{Config, Core, CoreError, SignIn};
 use serde_json::{Map, Value as Json, json};
 use sync_protocol::merge::RowMeta;
@@ -21,8 +21,10 @@ use sync_protocol::wire::auth::{LoginRequest, LogoutRequest, RefreshRequest, Ses
 use sync_protocol::wire::pull::PullRequest;
 use sync_protocol::wire::push::{PushAnswer, PushRequest, Transaction};
 use sync_protocol::wire::receipt::Receipt;
-use sync_protocol::wire::review::{Conflict, ConflictList, ResolveRequest};
-use sync_protocol::{ConflictId, Fields, ReceiptId, RecordId, StreamId, TenantId, UserId, Value};
+use sync_protocol::wire::review::{Conflict, ConflictList, ResolveManyAnswer, ResolveManyRequest};
+use sync_protocol::{
+    ConflictId, Fields, PushId, ReceiptId, RecordId, StreamId, TenantId, UserId, Value,
+};
 use uuid::Uuid;
 
 /// 2026-11-24, in microseconds.
@@ -33,6 +35,8 @@ pub const START_US: i64 = 1_795_500_000_000_000;
 pub enum Fault {
     PushNeverArrives,
     PushAnswerLost,
+    /// It never arrives, but the phone cannot know.
+    PushLost,
     PushFails(Box<Problem>),
     PullCutAfter(usize),
     PullGarbageAfter(usize),
@@ -52,6 +56,8 @@ pub type Dispute = (String, RecordId, String, Vec<(ReceiptId, Value)>);
 
 pub struct Kept {
     pub stream: StreamId,
+    /// Other streams that are told as well, each since a commit.
+    pub echoes: BTreeMap<StreamId, i64>,
     pub content: Json,
     pub receipt: Receipt,
     pub commit: i64,
@@ -64,6 +70,8 @@ pub struct State {
     pub rows: BTreeMap<(String, RecordId), Row>,
     pub receipts: BTreeMap<ReceiptId, Kept>,
     pub replaced: BTreeMap<ReceiptId, ReceiptId>,
+    /// The last push of each stream.
+    pub last_push: BTreeMap<StreamId, PushId>,
     /// Value of `articulos.existencia` by commit.
     pub history: Vec<(i64, RecordId, i64)>,
     /// Open conflicts: collection, record, field, candidates.
@@ -98,6 +106,7 @@ impl Server {
             rows: BTreeMap::new(),
             receipts: BTreeMap::new(),
             replaced: BTreeMap::new(),
+            last_push: BTreeMap::new(),
             history: Vec::new(),
             conflicts: BTreeMap::new(),
             faults: VecDeque::new(),
@@ -191,6 +200,7 @@ impl Transport for Link {
                     fault,
                     Fault::PushNeverArrives
                         | Fault::PushAnswerLost
+                        | Fault::PushLost
                         | Fault::PushFails(_)
                         | Fault::SessionEnded
                 )
@@ -198,6 +208,9 @@ impl Transport for Link {
             match fault {
                 Some(Fault::PushNeverArrives) => {
                     return Err(offline(OfflineReason::CannotConnect, false));
+                }
+                Some(Fault::PushLost) => {
+                    return Err(offline(OfflineReason::Interrupted, true));
                 }
                 Some(Fault::PushFails(problem)) => {
                     return Err(TransportError::Problem(problem));
@@ -229,6 +242,8 @@ impl Transport for Link {
         request: &PullRequest,
         sink: &mut dyn PageSink,
     ) -> Result<(), CoreError> {
+        // On the way: whoever else wants to run a round finds this one running.
+        tokio::task::yield_now().await;
         let (pages, fault) = self.server.with(|state| {
             let fault = state.fault(|fault| {
                 matches!(fault, Fault::PullCutAfter(_) | Fault::PullGarbageAfter(_))
@@ -268,14 +283,24 @@ impl Transport for Link {
         Err(TransportError::Problem(Box::new(problem)))
     }
 
-    async fn resolve(
+    async fn review(
         &self,
         token: &str,
         id: ConflictId,
-        request: &ResolveRequest,
+        request: &ReviewRequest,
     ) -> Result<Conflict, TransportError> {
-        self.server.with(|state| state.resolved.push(request.revision));
+        if let ReviewRequest::Resolve(request) = request {
+            self.server.with(|state| state.resolved.push(request.revision));
+        }
         self.conflict(token, id).await
+    }
+
+    async fn resolve_many(
+        &self,
+        _: &str,
+        _: &ResolveManyRequest,
+    ) -> Result<ResolveManyAnswer, TransportError> {
+        Ok(ResolveManyAnswer { results: BTreeMap::new() })
     }
 }
 
@@ -375,6 +400,20 @@ impl Phone {
 
     pub fn field(&self, record: RecordId, field: &str) -> Json {
         self.core.get("articulos", record).expect("the record is here")[field].clone()
+    }
+}
+
+/// Copies a phone's folder as a backup does: every file as it is.
+pub fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        if entry.file_type().expect("a type").is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("a copy");
+        }
     }
 }
 

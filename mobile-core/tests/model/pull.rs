@@ -148,7 +148,11 @@ fn settle(state: &State, request: &PullRequest, at: &mut Cursor, page: &mut Pull
     page.settled = state
         .receipts
         .values()
-        .filter(|kept| kept.stream == request.stream && kept.commit > at.told)
+        .filter(|kept| {
+            let echo = kept.echoes.get(&request.stream).copied();
+            let own = (kept.stream == request.stream).then_some(kept.commit);
+            own.max(echo).is_some_and(|commit| commit > at.told)
+        })
         .map(|kept| kept.receipt.clone())
         .collect();
     at.told = state.commit;

@@ -17,6 +17,20 @@ pub struct RowMeta {
     pub fields: BTreeMap<String, FieldMeta>,
     /// The deletion, while the row is deleted.
     pub deleted: Option<Change>,
+    /// The last restoration. Without it a deletion whose author saw the row before would undo it unasked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<Restoration>,
+}
+
+/// A deleted row came back: at which version, by whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restoration {
+    /// Version of the row that it made.
+    #[serde(rename = "v")]
+    pub version: RowVersion,
+    /// Who brought it back.
+    #[serde(rename = "w")]
+    pub writer: StreamId,
 }
 
 /// One change: at which version, by whom, when.
@@ -88,7 +102,7 @@ impl RowMeta {
     #[must_use]
     pub fn inserted(writer: StreamId, time: EditTime) -> Self {
         let born = Change { version: 1, writer, at_us: time.at_us, uncertain: time.uncertain };
-        Self { version: 1, born, fields: BTreeMap::new(), deleted: None }
+        Self { version: 1, born, fields: BTreeMap::new(), deleted: None, restored: None }
     }
 
     /// The last change of a field: its own, or the insertion.
@@ -139,6 +153,7 @@ impl RowMeta {
         (self.born.version > base && self.born.writer != stream)
             || self.fields.keys().any(|field| self.is_concurrent(field, Some(base), stream))
             || self.deleted.is_some_and(|d| d.version > base && d.writer != stream)
+            || self.restored.is_some_and(|r| r.version > base && r.writer != stream)
     }
 
     /// Records a change of one row: raises the version once, whatever the number of fields.
@@ -201,8 +216,9 @@ impl RowMeta {
     }
 
     /// Records that the row came back. Fields keep their last changes.
-    pub fn record_restore(&mut self) {
+    pub fn record_restore(&mut self, writer: StreamId) {
         self.version += 1;
         self.deleted = None;
+        self.restored = Some(Restoration { version: self.version, writer });
     }
 }

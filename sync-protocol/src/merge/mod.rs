@@ -8,4 +8,4 @@ mod field;
 mod meta;
 
 pub use field::{FieldEdit, FieldMerge, Verdict, merge_field};
-pub use meta::{Change, ElementMeta, FieldMeta, RowMeta};
+pub use meta::{Change, ElementMeta, FieldMeta, Restoration, RowMeta};

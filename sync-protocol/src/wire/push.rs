@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use crate::wire::receipt::Receipt;
-use crate::{EditTime, ReceiptId, RecordId, RowVersion, StreamId};
+use crate::{EditTime, PushId, ReceiptId, RecordId, RowVersion, StreamId};
 
 /// Body of a push: transactions in the order in which the user made them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,9 +16,30 @@ pub struct PushRequest {
     pub stream: StreamId,
     /// Each atomic, each applied at most once by its id.
     pub transactions: Vec<Transaction>,
+    /// Transactions that their author takes back although the server may have them. Settled before the
+    /// others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withdraw: Vec<ReceiptId>,
     /// Receipts whose outcome the device has made durable; the server may forget their content.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub seen: Vec<ReceiptId>,
+    /// Where this push stands in the stream's history. Without it nothing is checked, which is safe
+    /// only for a client whose data cannot be copied or restored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<PushMark>,
+}
+
+/// Tells a database from its copies: whoever pushes knows the stream's last push, or is a copy that
+/// has missed some of the stream's history and has to draw a stream of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PushMark {
+    /// This attempt, also if the same transactions were sent before. Durable before it is sent.
+    pub id: PushId,
+    /// The last attempt that was answered, and those without an answer since: the server has seen
+    /// one of them last, or the push is refused as a whole (`stream_moved`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<PushId>,
 }
 
 /// Edits that take effect together or not at all.
@@ -120,6 +141,10 @@ pub struct ElementsEdit {
 pub struct PushAnswer {
     /// In the order of the request.
     pub receipts: Vec<Receipt>,
+    /// For what was to be withdrawn, in the order of the request: `discarded`, or what had become of it
+    /// before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withdrawn: Vec<Receipt>,
     /// The server's clock, in microseconds since 1970.
     pub server_time_us: i64,
 }

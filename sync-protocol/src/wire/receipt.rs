@@ -89,6 +89,9 @@ pub enum FieldOutcome {
     InReview {
         /// The conflict.
         conflict: ConflictId,
+        /// What the author was asked and has not answered yet.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        question: Option<String>,
     },
     /// A person decided.
     Decided {

@@ -8,7 +8,7 @@ use sync_protocol::schema::Schema;
 use sync_protocol::schema::parse::{SourceFile, parse};
 use sync_protocol::wire::pull::{Column, PagePart, PageTable, PullPage};
 use sync_protocol::wire::push::{
-    ElementsEdit, Mutation, MutationKind, Position, PushRequest, Transaction,
+    ElementsEdit, Mutation, MutationKind, Position, PushMark, PushRequest, Transaction,
 };
 use sync_protocol::wire::receipt::{FieldOutcome, MutationOutcome, Receipt, ReceiptState};
 use sync_protocol::{EditTime, Scope, Value};
@@ -114,11 +114,13 @@ pub fn push_request() -> PushRequest {
                 ..transaction(0x22, vec![delete, restore])
             },
         ],
+        withdraw: vec![id(0x1d).into()],
         seen: vec![id(0x1e).into()],
+        mark: Some(PushMark { id: id(0x51).into(), after: vec![id(0x50).into()] }),
     }
 }
 
-fn receipt(n: u128, state: ReceiptState) -> Receipt {
+pub fn receipt(n: u128, state: ReceiptState) -> Receipt {
     Receipt {
         id: id(n).into(),
         state,
@@ -167,7 +169,10 @@ pub fn receipts() -> Vec<Receipt> {
         collection: "jardines".into(),
         fields: BTreeMap::from([(
             "superficie_m2".to_owned(),
-            FieldOutcome::InReview { conflict: id(0x30).into() },
+            FieldOutcome::InReview {
+                conflict: id(0x30).into(),
+                question: Some("¿Con cinta?".into()),
+            },
         )]),
         ..outcome(1, 3)
     };
@@ -177,7 +182,7 @@ pub fn receipts() -> Vec<Receipt> {
     };
     let held = MutationOutcome {
         version: None,
-        row: Some(FieldOutcome::InReview { conflict: id(0x32).into() }),
+        row: Some(FieldOutcome::InReview { conflict: id(0x32).into(), question: None }),
         ..outcome(0x13, 0)
     };
     let builds_on = Problem::new(409, "builds_on_refused", "It builds on a refused transaction")

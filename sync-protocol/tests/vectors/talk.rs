@@ -13,7 +13,7 @@ use sync_protocol::wire::review::{
 };
 
 use crate::golden::is_json;
-use crate::samples::{NOW_US, id, push_request, receipts, refusal, schema};
+use crate::samples::{NOW_US, id, push_request, receipt, receipts, refusal, schema};
 
 #[test]
 fn the_schema_as_devices_get_it() {
@@ -32,7 +32,11 @@ fn a_push_with_every_kind_of_mutation() {
 
 #[test]
 fn receipts_in_every_state() {
-    let answer = PushAnswer { receipts: receipts(), server_time_us: NOW_US };
+    let answer = PushAnswer {
+        receipts: receipts(),
+        withdrawn: vec![receipt(0x1d, ReceiptState::Discarded)],
+        server_time_us: NOW_US,
+    };
     let states: std::collections::BTreeSet<_> = answer.receipts.iter().map(|r| r.state).collect();
     assert_eq!(states.len(), 7);
     assert!(states.contains(&ReceiptState::Discarded));

@@ -1,14 +1,15 @@
 //! One chunk, one database transaction: from known receipts to the commit.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use serde_json::json;
 use sync_protocol::limits::EDIT_TIME_AHEAD_MAX_US;
 use sync_protocol::schema::Schema;
-use sync_protocol::wire::push::Transaction;
+use sync_protocol::wire::push::{PushMark, Transaction};
 use sync_protocol::wire::receipt::{Receipt, ReceiptState};
 use sync_protocol::wire::review::{Authorship, ConflictStatus};
-use sync_protocol::{DeviceId, EditTime, ReceiptId, RecordId, RowVersion, StreamId};
+use sync_protocol::{DeviceId, EditTime, PushId, ReceiptId, RecordId, RowVersion, StreamId};
 
 use super::check::{CheckedMutation, check};
 use super::decide::{Author, Plan, decide};
@@ -21,44 +22,74 @@ use crate::store::{AuditEntry, RowWrite, StoreError, StoredReceipt, WriteKind, W
 /// Receipts of this push's earlier chunks.
 pub(super) type Earlier = HashMap<ReceiptId, Receipt>;
 
+/// Why a chunk was not settled. Nothing of it was changed.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// The store failed.
+    Store(StoreError),
+    /// This was the stream's last push, and the present one does not know it.
+    StreamMoved(PushId),
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Who pushes, as what.
+#[derive(Clone, Copy)]
+pub(super) struct Sender<'a> {
+    pub context: PushContext<'a>,
+    pub device: DeviceId,
+    pub stream: StreamId,
+    pub mark: Option<&'a PushMark>,
+}
+
+impl Sender<'_> {
+    /// Begins a database transaction as the stream, if the stream is where this push knows it to be.
+    pub async fn begin(&self) -> Result<Box<dyn WriteTx>, Failed> {
+        let Self { context, stream, mark, .. } = *self;
+        let mut tx = context.store.write(context.caller.tenant, stream).await?;
+        tx.lock_stream(stream).await?;
+        if let Some(mark) = mark
+            && let Some(last) = tx.follow(stream, mark).await?
+        {
+            return Err(Failed::StreamMoved(last));
+        }
+        Ok(tx)
+    }
+}
+
 /// Settles a chunk and commits. `earlier` are the receipts of this push's earlier chunks.
 pub(super) async fn chunk(
-    context: PushContext<'_>,
-    device: DeviceId,
-    stream: StreamId,
+    sender: Sender<'_>,
     chunk: &[Transaction],
     earlier: &Earlier,
-) -> Result<Vec<Receipt>, StoreError> {
-    let pusher = Pusher { context, device, stream, now_us: context.clock.now_us() };
+) -> Result<Vec<Receipt>, Failed> {
+    let pusher = Pusher { sender, now_us: sender.context.clock.now_us() };
     match pusher.together(chunk, earlier).await {
         // Somebody in the chunk broke a constraint. What was done is undone; find the culprit.
-        Err(StoreError::Constraint { .. }) => pusher.one_by_one(chunk, earlier).await,
+        Err(Failed::Store(StoreError::Constraint { .. })) => {
+            pusher.one_by_one(chunk, earlier).await
+        }
         other => other,
     }
 }
 
 #[derive(Clone, Copy)]
 struct Pusher<'a> {
-    context: PushContext<'a>,
-    device: DeviceId,
-    stream: StreamId,
+    sender: Sender<'a>,
     now_us: i64,
 }
 
 impl Pusher<'_> {
-    async fn begin(&self) -> Result<Box<dyn WriteTx>, StoreError> {
-        let caller = self.context.caller;
-        let mut tx = self.context.store.write(caller.tenant, self.stream).await?;
-        tx.lock_stream(self.stream).await?;
-        Ok(tx)
-    }
-
     async fn together(
         &self,
         chunk: &[Transaction],
         earlier: &Earlier,
-    ) -> Result<Vec<Receipt>, StoreError> {
-        let mut tx = self.begin().await?;
+    ) -> Result<Vec<Receipt>, Failed> {
+        let mut tx = self.sender.begin().await?;
         let known = self.known(tx.as_mut(), chunk, earlier).await?;
         let all: Vec<&Transaction> = chunk.iter().collect();
         let receipts = self.group(tx.as_mut(), &known, &all).await?;
@@ -70,8 +101,8 @@ impl Pusher<'_> {
         &self,
         chunk: &[Transaction],
         earlier: &Earlier,
-    ) -> Result<Vec<Receipt>, StoreError> {
-        let mut tx = self.begin().await?;
+    ) -> Result<Vec<Receipt>, Failed> {
+        let mut tx = self.sender.begin().await?;
         let known = self.known(tx.as_mut(), chunk, earlier).await?;
         let mut receipts = Vec::with_capacity(chunk.len());
         for transaction in chunk {
@@ -83,10 +114,14 @@ impl Pusher<'_> {
             match settled {
                 Ok(settled) => receipts.extend(settled),
                 Err(error) => {
-                    let Some(problem) = constraint_problem(&error) else { return Err(error) };
+                    let Some(problem) = constraint_problem(&error) else {
+                        return Err(error.into());
+                    };
                     tx.rollback_to_savepoint().await?;
                     let receipt = refused(transaction, problem, self.now_us);
-                    tx.save_receipts(&[self.stored(transaction, &receipt)]).await?;
+                    let renamed = known.renamed(self.schema(), transaction);
+                    let stored = self.stored(transaction, &renamed, &receipt);
+                    tx.save_receipts(&[stored]).await?;
                     receipts.push(receipt);
                 }
             }
@@ -119,10 +154,10 @@ impl Pusher<'_> {
         known: &Known<'_>,
         transactions: &[&Transaction],
     ) -> Result<Vec<Receipt>, StoreError> {
-        let schema = self.context.store.schema();
+        let schema = self.schema();
         // Records that natural keys merged into others go by their new ids.
         let renamed: Vec<Transaction> =
-            transactions.iter().map(|t| alias::rename(schema, t, known.aliases(t))).collect();
+            transactions.iter().map(|t| known.renamed(schema, t)).collect();
         let mut entries: Vec<Entry> = transactions
             .iter()
             .zip(&renamed)
@@ -130,9 +165,9 @@ impl Pusher<'_> {
             .collect();
         let mutations: Vec<&CheckedMutation> =
             entries.iter().flat_map(|entry| entry.checked.iter().flatten()).collect();
-        let user = self.context.caller.user;
+        let user = self.sender.context.caller.user;
         if !mutations.is_empty() {
-            let loaded = load(tx, schema, user, self.stream, &mutations).await?;
+            let loaded = load(tx, schema, user, self.sender.stream, &mutations).await?;
             for (entry, transaction) in entries.iter_mut().zip(&renamed) {
                 let Some(checked) = &entry.checked else { continue };
                 let author = self.author(transaction);
@@ -148,7 +183,13 @@ impl Pusher<'_> {
         let versions = write(tx, schema, &plans).await?;
         let mut receipts = Vec::with_capacity(entries.len());
         let mut to_store = Vec::new();
-        for (entry, transaction) in entries.into_iter().zip(transactions) {
+        let mut to_echo = Vec::new();
+        for (entry, (transaction, renamed)) in
+            entries.into_iter().zip(transactions.iter().zip(&renamed))
+        {
+            if entry.echo {
+                to_echo.push(transaction.id);
+            }
             let settled = entry.plan.is_some() || entry.checked.is_some() || entry.store;
             let receipt = match (entry.plan, entry.receipt) {
                 (Some(plan), _) => self.finish(tx, transaction, plan, &versions).await?,
@@ -158,12 +199,15 @@ impl Pusher<'_> {
                 }
             };
             if settled {
-                to_store.push(self.stored(transaction, &receipt));
+                to_store.push(self.stored(transaction, renamed, &receipt));
             }
             receipts.push(receipt);
         }
         if !to_store.is_empty() {
             tx.save_receipts(&to_store).await?;
+        }
+        if !to_echo.is_empty() {
+            tx.echo_receipts(self.sender.stream, &to_echo).await?;
         }
         Ok(receipts)
     }
@@ -176,12 +220,17 @@ impl Pusher<'_> {
         transaction: &Transaction,
         renamed: &'t Transaction,
     ) -> Entry<'t> {
-        let mut entry = Entry { receipt: None, store: false, checked: None, plan: None };
+        let mut entry =
+            Entry { receipt: None, store: false, echo: false, checked: None, plan: None };
         if let Some(stored) = known.stored.get(&transaction.id) {
-            // Another device's or user's receipt is no different from other content.
-            let same = stored.content_hash == content_hash(transaction)
-                && stored.user == self.context.caller.user
-                && stored.stream == self.stream;
+            // Another user's receipt is no different from other content. Another stream of the same
+            // user's is that of a copied database, which is told what became of its transaction.
+            let same = stored.user == self.sender.context.caller.user
+                && (is_withdrawn(stored)
+                    || [transaction, renamed]
+                        .iter()
+                        .any(|t| stored.content_hash == content_hash(t)));
+            entry.echo = same && stored.stream != self.sender.stream;
             entry.receipt =
                 Some(if same { stored.receipt.clone() } else { reused(transaction, self.now_us) });
         } else if known
@@ -193,7 +242,7 @@ impl Pusher<'_> {
         } else if let Some(on) = known.refused_base(transaction) {
             entry.receipt = Some(parked(transaction, on, self.now_us));
         } else {
-            match check(schema, &|permission| self.context.caller.may(permission), renamed) {
+            match check(schema, &|permission| self.sender.context.caller.may(permission), renamed) {
                 Ok(checked) => entry.checked = Some(checked),
                 Err(problem) => {
                     entry.receipt = Some(refused(transaction, *problem, self.now_us));
@@ -219,14 +268,14 @@ impl Pusher<'_> {
             }
         }
         for scope in &plan.grants {
-            tx.grant(self.context.caller.user, scope).await?;
+            tx.grant(self.sender.context.caller.user, scope).await?;
         }
         for conflict in &plan.conflicts {
             tx.save_conflict(conflict).await?;
             if conflict.status != ConflictStatus::Informational {
                 tx.audit(&AuditEntry {
                     at_us: self.now_us,
-                    user: Some(self.context.caller.user),
+                    user: Some(self.sender.context.caller.user),
                     action: if conflict.revision == 1 {
                         "conflict.opened".to_owned()
                     } else {
@@ -256,15 +305,20 @@ impl Pusher<'_> {
             transaction.edited.at_us
         };
         let time: EditTime = transaction.edited.clamped(latest);
-        Author { stream: self.stream, time, by: self.by(transaction, time), now_us: self.now_us }
+        Author {
+            stream: self.sender.stream,
+            time,
+            by: self.by(transaction, time),
+            now_us: self.now_us,
+        }
     }
 
     fn by(&self, transaction: &Transaction, time: EditTime) -> Authorship {
-        let caller = self.context.caller;
+        let caller = self.sender.context.caller;
         Authorship {
             user: Some(caller.user),
             user_name: Some(caller.user_name.clone()),
-            device: Some(self.device),
+            device: Some(self.sender.device),
             device_name: caller.device_name.clone(),
             edited_at_us: time.at_us,
             uncertain: time.uncertain,
@@ -273,14 +327,23 @@ impl Pusher<'_> {
         }
     }
 
-    fn stored(&self, transaction: &Transaction, receipt: &Receipt) -> StoredReceipt {
+    fn schema(&self) -> &Arc<Schema> {
+        self.sender.context.store.schema()
+    }
+
+    fn stored(
+        &self,
+        transaction: &Transaction,
+        renamed: &Transaction,
+        receipt: &Receipt,
+    ) -> StoredReceipt {
         StoredReceipt {
             receipt: receipt.clone(),
-            stream: self.stream,
-            device: self.device,
-            user: self.context.caller.user,
+            stream: self.sender.stream,
+            device: self.sender.device,
+            user: self.sender.context.caller.user,
             by: self.author(transaction).by,
-            content_hash: content_hash(transaction),
+            content_hash: content_hash(renamed),
             replaces: transaction.replaces,
         }
     }
@@ -292,9 +355,16 @@ struct Entry<'a> {
     receipt: Option<Receipt>,
     /// Whether such an outcome is a new one, to be kept.
     store: bool,
+    /// Whether it is known by another stream of this user, and told to this one as well from now on.
+    echo: bool,
     /// The checked mutations, where it came that far.
     checked: Option<Vec<CheckedMutation<'a>>>,
     plan: Option<Plan>,
+}
+
+/// Whether it was withdrawn before it came, so that its content is not known.
+fn is_withdrawn(stored: &StoredReceipt) -> bool {
+    stored.receipt.state == ReceiptState::Discarded && stored.content_hash.is_empty()
 }
 
 /// Receipts that were settled before.
@@ -313,6 +383,11 @@ impl Known<'_> {
         transaction.builds_on.iter().filter_map(|id| self.receipt(id)).find(|receipt| {
             receipt.held || matches!(receipt.state, ReceiptState::Refused | ReceiptState::Parked)
         })
+    }
+
+    /// The transaction with the present ids of records that natural keys merged into others.
+    fn renamed(&self, schema: &Schema, transaction: &Transaction) -> Transaction {
+        alias::rename(schema, transaction, self.aliases(transaction))
     }
 
     /// Where records of earlier transactions went by adoption.

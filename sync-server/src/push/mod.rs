@@ -14,6 +14,8 @@
 //!    tables' own constraints undoes the chunk, which is then done again one transaction at a time
 //!    under savepoints, so that only the culprit is refused.
 //!
+//! What a device [takes back](withdraw) is settled before all that.
+//!
 //! Until the commit nothing is visible; after it every transaction of the chunk has its receipt.
 //! A passing failure (busy, deadlock) changes nothing and the chunk is tried again; when it
 //! persists the push fails as a whole with `busy`, and the chunks before it stay settled.
@@ -28,14 +30,15 @@ mod held;
 mod load;
 mod outcome;
 mod rows;
+mod withdraw;
 
 use std::time::Duration;
 
-use sync_protocol::limits::{PUSH_TRANSACTIONS_MAX, TRANSACTION_MUTATIONS_MAX};
+use sync_protocol::limits::{PUSH_AFTER_MAX, PUSH_TRANSACTIONS_MAX, TRANSACTION_MUTATIONS_MAX};
 use sync_protocol::problem::Problem;
-use sync_protocol::wire::push::{PushAnswer, PushRequest, Transaction};
+use sync_protocol::wire::push::{PushAnswer, PushRequest};
 use sync_protocol::wire::receipt::Receipt;
-use sync_protocol::{DeviceId, StreamId};
+use sync_protocol::{PushId, StreamId};
 
 use crate::auth::caller::Caller;
 use crate::clock::Clock;
@@ -71,7 +74,7 @@ pub async fn push(context: PushContext<'_>, request: PushRequest) -> Result<Push
         Problem::new(403, "device_required", "Only a registered device can push")
             .detail("log in with a device id and use the token of that session")
     })?;
-    if request.transactions.len() > PUSH_TRANSACTIONS_MAX {
+    if request.transactions.len() + request.withdraw.len() > PUSH_TRANSACTIONS_MAX {
         return Err(Problem::new(
             413,
             "too_many_transactions",
@@ -79,7 +82,7 @@ pub async fn push(context: PushContext<'_>, request: PushRequest) -> Result<Push
         )
         .detail(format!(
             "at most {PUSH_TRANSACTIONS_MAX}, but {} came; send them in several pushes",
-            request.transactions.len()
+            request.transactions.len() + request.withdraw.len()
         )));
     }
     if let Some(large) =
@@ -92,41 +95,62 @@ pub async fn push(context: PushContext<'_>, request: PushRequest) -> Result<Push
                 large.mutations.len()
             )));
     }
+    let mark = request.mark.as_ref();
+    if mark.is_some_and(|mark| mark.after.len() > PUSH_AFTER_MAX) {
+        return Err(Problem::new(413, "too_many_attempts", "A push names too many earlier ones")
+            .detail(format!("at most {PUSH_AFTER_MAX}; leave out the oldest")));
+    }
     let schema = context.store.schema().clone();
+    let sender = apply::Sender { context, device, stream: request.stream, mark };
     refuse_foreign_stream(context, request.stream).await?;
+    let withdrawn = match request.withdraw.as_slice() {
+        [] => Vec::new(),
+        ids => patiently(|| withdraw::withdraw(sender, ids)).await?,
+    };
     let mut receipts = Vec::with_capacity(request.transactions.len());
     let mut earlier = apply::Earlier::new();
     for chunk in chunk::split(&schema, &request.transactions) {
-        let settled = settle(context, device, request.stream, chunk, &earlier).await?;
+        let settled = patiently(|| apply::chunk(sender, chunk, &earlier)).await?;
         earlier.extend(settled.iter().map(|receipt| (receipt.id, receipt.clone())));
         receipts.extend(settled);
     }
     if !request.seen.is_empty() {
         mark_seen(context, &request).await?;
     }
-    Ok(PushAnswer { receipts, server_time_us: context.clock.now_us() })
+    Ok(PushAnswer { receipts, withdrawn, server_time_us: context.clock.now_us() })
 }
 
-/// Settles one chunk, again after passing failures.
-async fn settle(
-    context: PushContext<'_>,
-    device: DeviceId,
-    stream: StreamId,
-    chunk: &[Transaction],
-    earlier: &apply::Earlier,
+/// Does one database transaction, again after passing failures.
+async fn patiently<F: Future<Output = Result<Vec<Receipt>, apply::Failed>>>(
+    settle: impl Fn() -> F,
 ) -> Result<Vec<Receipt>, Problem> {
     let mut pause = PASSING_RETRY_PAUSE;
-    for _ in 0..PASSING_RETRIES_MAX {
-        match apply::chunk(context, device, stream, chunk, earlier).await {
-            Err(error) if error.is_passing() => {
-                tracing::debug!(%error, "chunk is tried again");
+    let mut tries = 0;
+    loop {
+        match settle().await {
+            Ok(receipts) => return Ok(receipts),
+            Err(apply::Failed::Store(error))
+                if error.is_passing() && tries < PASSING_RETRIES_MAX =>
+            {
+                tracing::debug!(%error, "it is tried again");
                 tokio::time::sleep(pause).await;
                 pause *= 2;
+                tries += 1;
             }
-            other => return other.map_err(|error| failed(&error)),
+            Err(apply::Failed::Store(error)) => return Err(failed(&error)),
+            Err(apply::Failed::StreamMoved(last)) => return Err(stream_moved(last)),
         }
     }
-    apply::chunk(context, device, stream, chunk, earlier).await.map_err(|error| failed(&error))
+}
+
+fn stream_moved(last: PushId) -> Problem {
+    let mut problem = Problem::new(409, "stream_moved", "Another database writes in this stream")
+        .detail(
+            "its last push (`more.last_push`) is none that this one follows: if this database did \
+             not make it, it is a copy; draw a new stream and send what is not settled again",
+        );
+    problem.more.insert("last_push".to_owned(), last.to_string().into());
+    problem
 }
 
 /// A stream is one person's. Otherwise somebody's edits would pass for another's own, which are

@@ -1,6 +1,7 @@
 //! From decisions to receipts.
 
 use sha2::{Digest, Sha256};
+use sync_protocol::EditTime;
 use sync_protocol::problem::Problem;
 use sync_protocol::wire::push::Transaction;
 use sync_protocol::wire::receipt::{FieldOutcome, MutationOutcome, Receipt, ReceiptState};
@@ -57,10 +58,12 @@ pub(super) fn reused(transaction: &Transaction, now_us: i64) -> Receipt {
     refused(transaction, problem, now_us)
 }
 
-/// SHA-256 of the transaction's canonical JSON, hex. What it builds on is left out, because a
-/// device may name it anew while the transaction waits.
+/// SHA-256 of the transaction's canonical JSON, hex. Left out are what it builds on, because a device
+/// may name it anew while the transaction waits, and the corrected time, which two copies of a
+/// device's database each work out by themselves.
 pub(super) fn content_hash(transaction: &Transaction) -> String {
-    let content = Transaction { builds_on: Vec::new(), ..transaction.clone() };
+    let edited = EditTime::certain(0);
+    let content = Transaction { builds_on: Vec::new(), edited, ..transaction.clone() };
     let canonical = serde_json::to_vec(&content).unwrap_or_default();
     Sha256::digest(&canonical).iter().map(|byte| format!("{byte:02x}")).collect()
 }

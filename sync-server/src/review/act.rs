@@ -6,6 +6,7 @@ use sync_protocol::problem::Problem;
 use sync_protocol::wire::review::{ClaimRequest, Conflict, ConflictStatus, Note, NoteRequest};
 
 use super::list::show;
+use super::settle::{self, Question};
 use super::{ReviewContext, check_text, may_resolve, not_found};
 use crate::push::failed;
 use crate::store::{AuditEntry, StoreError};
@@ -21,7 +22,8 @@ pub async fn claim(
 ) -> Result<Conflict, Problem> {
     may_resolve(context.caller)?;
     let user = context.caller.user;
-    change(context, id, "conflict.claimed", json!({ "release": request.release }), |conflict| {
+    let audited = ("conflict.claimed", json!({ "release": request.release }));
+    change(context, id, audited, None, |conflict| {
         match conflict.claimed_by {
             Some(other) if other != user && !request.take_over => {
                 let mut problem =
@@ -50,7 +52,8 @@ pub async fn ask(
     request: NoteRequest,
 ) -> Result<Conflict, Problem> {
     may_resolve(context.caller)?;
-    note(context, id, request, "conflict.asked").await
+    let question = Question::Asked(request.text.clone());
+    note(context, id, request, "conflict.asked", question).await
 }
 
 /// Answers, as an author of a candidate.
@@ -62,7 +65,8 @@ pub async fn answer(
     id: ConflictId,
     request: NoteRequest,
 ) -> Result<Conflict, Problem> {
-    note(context, id, request, "conflict.answered").await
+    let question = Question::AnsweredBy(context.caller.user);
+    note(context, id, request, "conflict.answered", question).await
 }
 
 /// Most notes on one conflict.
@@ -73,11 +77,12 @@ async fn note(
     id: ConflictId,
     request: NoteRequest,
     action: &str,
+    question: Question,
 ) -> Result<Conflict, Problem> {
     check_text(&request.text, "text")?;
     let note =
         Note { user: context.caller.user, text: request.text, at_us: context.clock.now_us() };
-    change(context, id, action, json!({}), |conflict| {
+    change(context, id, (action, json!({})), Some(question), |conflict| {
         if conflict.notes.len() >= NOTES_MAX {
             return Err(Problem::new(422, "out_of_limits", "There are too many notes")
                 .detail(format!("a conflict has at most {NOTES_MAX}; decide it")));
@@ -92,14 +97,14 @@ async fn note(
 async fn change(
     context: ReviewContext<'_>,
     id: ConflictId,
-    action: &str,
-    detail: serde_json::Value,
+    (action, detail): (&str, serde_json::Value),
+    question: Option<Question>,
     apply: impl FnOnce(&mut Conflict) -> Result<(), Problem>,
 ) -> Result<Conflict, Problem> {
     // Whether the caller sees it at all.
     show(context, id).await?;
     let store_failed = |error: StoreError| failed(&error);
-    let stream = super::settle::stream_of(context.caller);
+    let stream = settle::stream_of(context.caller);
     let mut tx = context.store.write(context.caller.tenant, stream).await.map_err(store_failed)?;
     let stored = tx.lock_conflict(id).await.map_err(store_failed)?;
     let mut conflict = stored.ok_or_else(not_found)?;
@@ -110,6 +115,9 @@ async fn change(
     apply(&mut conflict)?;
     conflict.revision += 1;
     tx.save_conflict(&conflict).await.map_err(store_failed)?;
+    if let Some(question) = question {
+        settle::question(tx.as_mut(), &conflict, &question).await.map_err(store_failed)?;
+    }
     tx.audit(&AuditEntry {
         at_us: context.clock.now_us(),
         user: Some(context.caller.user),

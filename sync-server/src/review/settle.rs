@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sync_protocol::wire::receipt::{FieldOutcome, Receipt, ReceiptState};
 use sync_protocol::wire::review::{Conflict, Keep};
-use sync_protocol::{ReceiptId, StreamId};
+use sync_protocol::{ReceiptId, StreamId, UserId};
 
 use crate::auth::caller::Caller;
 use crate::push::state_of;
@@ -30,7 +30,7 @@ pub(super) async fn receipts(
         .into_iter()
         .filter_map(|mut stored| {
             let outcome = match keep {
-                None => FieldOutcome::InReview { conflict: conflict.id },
+                None => FieldOutcome::InReview { conflict: conflict.id, question: None },
                 Some(keep) => FieldOutcome::Decided {
                     conflict: conflict.id,
                     kept: *keep == Keep::Candidate(stored.receipt.id),
@@ -44,6 +44,35 @@ pub(super) async fn receipts(
     if changed.is_empty() { Ok(()) } else { tx.save_receipts(&changed).await }
 }
 
+/// Writes a question to the authors into the receipts of all candidates, or takes it out of those of the
+/// author who has answered it.
+pub(super) async fn question(
+    tx: &mut dyn WriteTx,
+    conflict: &Conflict,
+    question: &Question,
+) -> Result<(), StoreError> {
+    let ids: Vec<ReceiptId> = conflict.candidates.iter().map(|c| c.receipt).collect();
+    let mut changed = Vec::new();
+    for mut stored in tx.receipts(&ids).await? {
+        let text = match question {
+            Question::Asked(text) => Some(text),
+            Question::AnsweredBy(author) if *author == stored.user => None,
+            Question::AnsweredBy(_) => continue,
+        };
+        let outcome = FieldOutcome::InReview { conflict: conflict.id, question: text.cloned() };
+        if rewrite(&mut stored.receipt, conflict, &outcome, None) {
+            changed.push(stored);
+        }
+    }
+    if changed.is_empty() { Ok(()) } else { tx.save_receipts(&changed).await }
+}
+
+/// What becomes of the question to a conflict's authors.
+pub(super) enum Question {
+    Asked(String),
+    AnsweredBy(UserId),
+}
+
 /// Answers whether the receipt names the conflict at all.
 fn rewrite(
     receipt: &mut Receipt,
@@ -52,9 +81,8 @@ fn rewrite(
     version: Option<i64>,
 ) -> bool {
     let is_of_conflict = |known: &FieldOutcome| match known {
-        FieldOutcome::InReview { conflict: id } | FieldOutcome::Decided { conflict: id, .. } => {
-            *id == conflict.id
-        }
+        FieldOutcome::InReview { conflict: id, .. }
+        | FieldOutcome::Decided { conflict: id, .. } => *id == conflict.id,
         FieldOutcome::Superseded { .. } => false,
     };
     let mut any = false;

@@ -21,10 +21,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sync_protocol::schema::{Collection, Schema};
+use sync_protocol::wire::push::PushMark;
 use sync_protocol::wire::receipt::Receipt;
 use sync_protocol::wire::review::{Authorship, Conflict};
 use sync_protocol::{
-    ConflictId, ReceiptId, RecordId, RowVersion, Scope, StreamId, TenantId, UserId, Value,
+    ConflictId, PushId, ReceiptId, RecordId, RowVersion, Scope, StreamId, TenantId, UserId, Value,
 };
 
 pub use accounts::Accounts;
@@ -66,6 +67,14 @@ pub trait WriteTx: Send {
     /// Waits until no other transaction works for this stream, so that its pushes are settled one
     /// after another, whichever device they come from (a copied phone has its original's stream).
     async fn lock_stream(&mut self, stream: StreamId) -> Result<(), StoreError>;
+
+    /// Notes a push as the stream's last one, if the one before is among those that it may follow (or
+    /// there was none). Otherwise changes nothing and answers the one before.
+    async fn follow(
+        &mut self,
+        stream: StreamId,
+        mark: &PushMark,
+    ) -> Result<Option<PushId>, StoreError>;
 
     /// The scopes that a user holds.
     async fn scopes_of(&mut self, user: UserId) -> Result<BTreeSet<Scope>, StoreError>;
@@ -131,7 +140,15 @@ pub trait WriteTx: Send {
     /// [`StoreError::Busy`] if an id was saved meanwhile for another stream: trying again finds it.
     async fn save_receipts(&mut self, receipts: &[StoredReceipt]) -> Result<(), StoreError>;
 
-    /// Marks receipts of this stream as seen by their device.
+    /// Tells receipts of other streams to this one as well, now and when they change: its database
+    /// has the same transactions.
+    async fn echo_receipts(
+        &mut self,
+        stream: StreamId,
+        ids: &[ReceiptId],
+    ) -> Result<(), StoreError>;
+
+    /// Marks receipts of this stream, and those echoed to it, as seen by their device.
     async fn mark_seen(&mut self, stream: StreamId, ids: &[ReceiptId]) -> Result<(), StoreError>;
 
     /// Open and claimed conflicts of these records, locked.
@@ -180,8 +197,8 @@ pub trait ReadTx: Send {
     /// How many rows [`Self::backfill`] has still to bring. May be an estimate.
     async fn backfill_remaining(&mut self, query: BackfillQuery<'_>) -> Result<u64, StoreError>;
 
-    /// Receipts of a stream that were settled since a position; without one, those that its device
-    /// has not seen. Oldest first.
+    /// Receipts of a stream, and those echoed to it, that were settled since a position; without one,
+    /// those that its device has not seen. Oldest first.
     async fn settled(
         &mut self,
         stream: StreamId,

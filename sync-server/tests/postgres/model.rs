@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use sync_protocol::merge::RowMeta;
+use sync_protocol::merge::{Restoration, RowMeta};
 use sync_protocol::{EditTime, Fields, StreamId, Value};
 use sync_server::store::{RowWrite, WriteKind};
 
@@ -85,6 +85,7 @@ async fn triggers_keep_what_the_rules_say() {
                 let (row, meta) = model.get_mut(&id).expect("there");
                 apply(row, meta, &write, writer);
                 meta.deleted = None;
+                meta.restored = Some(Restoration { version: meta.version, writer });
             }
             Some(false) if dice.roll(6) == 0 => {
                 write.kind = WriteKind::Delete;

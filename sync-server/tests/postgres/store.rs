@@ -61,7 +61,7 @@ async fn every_type_comes_back_as_it_was_written_also_from_a_tombstone() {
     let restore = [write(1, WriteKind::Restore, fields([]), 10)];
     assert_eq!(tx.write_rows(tipos, &restore).await.expect("restore"), [3]);
     let rows = tx.rows(tipos, &[record(1)]).await.expect("rows");
-    expected.record_restore();
+    expected.record_restore(stream(1));
     assert_eq!((&rows[&record(1)].fields, &rows[&record(1)].meta), (&tipo(), &expected));
     let key = [vec![text("b"), Value::Date(0)], vec![text("b"), Value::Date(1)]];
     let found = tx.find_by_natural_key(tipos, &key).await.expect("natural key");

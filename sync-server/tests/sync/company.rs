@@ -12,7 +12,7 @@ use sync_protocol::schema::Schema;
 use sync_protocol::schema::parse::{SourceFile, parse};
 use sync_protocol::value::fields_to_json;
 use sync_protocol::wire::pull::{PullPage, PullRequest};
-use sync_protocol::wire::push::{Mutation, MutationKind, PushRequest, Transaction};
+use sync_protocol::wire::push::{Mutation, MutationKind, PushMark, PushRequest, Transaction};
 use sync_protocol::wire::receipt::{Receipt, ReceiptState};
 use sync_protocol::{
     DeviceId, EditTime, Fields, ReceiptId, RecordId, RowVersion, Scope, StreamId, TenantId, UserId,
@@ -158,11 +158,39 @@ impl Phone<'_> {
     }
 
     pub async fn try_push(&self, transactions: Vec<Transaction>) -> Result<Vec<Receipt>, Problem> {
+        self.try_push_as(transactions, None).await
+    }
+
+    /// A push with its place in the stream's history.
+    pub async fn try_push_as(
+        &self,
+        transactions: Vec<Transaction>,
+        mark: Option<PushMark>,
+    ) -> Result<Vec<Receipt>, Problem> {
         let company = self.company;
         let context =
             PushContext { store: &*company.store, clock: &company.clock, caller: &self.caller };
-        let request = PushRequest { stream: self.stream, transactions, seen: Vec::new() };
+        let request = PushRequest { transactions, mark, ..self.nothing() };
         push(context, request).await.map(|answer| answer.receipts)
+    }
+
+    /// Takes transactions back.
+    pub async fn withdraw(&self, ids: &[ReceiptId]) -> Vec<Receipt> {
+        let company = self.company;
+        let context =
+            PushContext { store: &*company.store, clock: &company.clock, caller: &self.caller };
+        let request = PushRequest { withdraw: ids.to_vec(), ..self.nothing() };
+        push(context, request).await.expect("answered").withdrawn
+    }
+
+    fn nothing(&self) -> PushRequest {
+        PushRequest {
+            stream: self.stream,
+            transactions: Vec::new(),
+            withdraw: Vec::new(),
+            seen: Vec::new(),
+            mark: None,
+        }
     }
 
     /// Pushes one edit and expects it to come out so.

@@ -1,6 +1,8 @@
 //! Every edit takes effect exactly once and has one true receipt (DESIGN I1, I2).
 
 use serde_json::json;
+use sync_protocol::PushId;
+use sync_protocol::wire::push::PushMark;
 use sync_protocol::wire::receipt::ReceiptState;
 
 use crate::company::{Company, add, insert};
@@ -75,6 +77,90 @@ async fn somebody_elses_stream_is_refused(company: Company) {
         let refused = ana.try_push(vec![take.clone()]).await.expect_err("foreign");
         assert_eq!(refused.code, "stream_foreign");
     }
+}
+
+on_every_store!(a_copied_database_is_told_the_outcomes_that_its_original_got);
+async fn a_copied_database_is_told_the_outcomes_that_its_original_got(company: Company) {
+    let (mut pedro, stock) = warehouse(&company).await;
+    pedro.pull(100).await;
+    let mut copy = company.phone("copy", &[]).await;
+    copy.caller = pedro.caller.clone();
+    copy.pull(100).await;
+    let take = pedro.transaction(vec![add("existencias", stock, "cantidad", "-3")]);
+    let first = pedro.push(vec![take.clone()]).await;
+    // The copy corrects the time by itself.
+    let mut again = take.clone();
+    again.edited.at_us += 1_000;
+    assert_eq!(copy.push(vec![again.clone()]).await, first);
+    copy.pull(100).await;
+    assert_eq!(copy.settled[&take.id], first[0]);
+    assert_eq!(copy.value("existencias", stock, "cantidad"), json!("7.000"));
+    // The same from the copy first.
+    let give = pedro.transaction(vec![add("existencias", stock, "cantidad", "2")]);
+    copy.push(vec![give.clone()]).await;
+    pedro.push(vec![give.clone()]).await;
+    pedro.pull(100).await;
+    assert_eq!(pedro.settled[&give.id].state, ReceiptState::Applied);
+    // It is nobody else's.
+    let mut ana = company.phone("ana", &["stock:read", "stock:write"]).await;
+    let refused = ana.push(vec![again]).await.remove(0);
+    assert_eq!(refused.problem.expect("a problem").code, "receipt_reused");
+    ana.pull(100).await;
+    assert!(ana.settled.is_empty());
+}
+
+on_every_store!(a_push_that_does_not_know_the_streams_last_one_changes_nothing);
+async fn a_push_that_does_not_know_the_streams_last_one_changes_nothing(company: Company) {
+    let (mut pedro, stock) = warehouse(&company).await;
+    let [first, second, third, other] = [1, 2, 3, 4].map(|n| PushId(uuid::Uuid::from_u128(n)));
+    let one = pedro.transaction(vec![add("existencias", stock, "cantidad", "-1")]);
+    let take = || {
+        let id = sync_protocol::ReceiptId(uuid::Uuid::new_v4());
+        vec![sync_protocol::wire::push::Transaction { id, ..one.clone() }]
+    };
+    let mark = |id, after: &[PushId]| Some(PushMark { id, after: after.to_vec() });
+    pedro.try_push_as(take(), mark(first, &[])).await.expect("the stream's first mark");
+    // The answer was lost: both attempts may have been the last.
+    pedro.try_push_as(take(), mark(second, &[first])).await.expect("it follows");
+    pedro.try_push_as(take(), mark(second, &[first])).await.expect("the same attempt again");
+    let foreign = take();
+    let refused =
+        pedro.try_push_as(foreign.clone(), mark(other, &[first])).await.expect_err("a copy");
+    assert_eq!((refused.status, refused.code.as_str()), (409, "stream_moved"));
+    assert_eq!(refused.more["last_push"], json!(second.to_string()));
+    pedro.try_push_as(take(), mark(third, &[first, second])).await.expect("it follows");
+    pedro.pull(100).await;
+    assert_eq!(pedro.value("existencias", stock, "cantidad"), json!("6.000"));
+    assert!(!pedro.settled.contains_key(&foreign[0].id));
+    let many: Vec<PushId> = vec![first; sync_protocol::limits::PUSH_AFTER_MAX + 1];
+    let refused = pedro.try_push_as(take(), mark(other, &many)).await.expect_err("too many");
+    assert_eq!(refused.code, "too_many_attempts");
+}
+
+on_every_store!(what_is_withdrawn_has_no_effect_if_it_arrives_after_all);
+async fn what_is_withdrawn_has_no_effect_if_it_arrives_after_all(company: Company) {
+    let (mut pedro, stock) = warehouse(&company).await;
+    let [early, late] =
+        [(), ()].map(|()| pedro.transaction(vec![add("existencias", stock, "cantidad", "-3")]));
+    let applied = pedro.push(vec![early.clone()]).await.remove(0);
+    let first = pedro.withdraw(&[early.id, late.id, late.id]).await;
+    assert_eq!(first[0], applied, "it was too late");
+    assert_eq!((first[1].state, first[1].id), (ReceiptState::Discarded, late.id));
+    assert_eq!(first[1], first[2]);
+    // The answer is lost, and the transaction was on its way all the time.
+    assert_eq!(pedro.withdraw(&[late.id]).await[0], first[1]);
+    assert_eq!(pedro.push(vec![late.clone()]).await[0], first[1]);
+    pedro.pull(100).await;
+    assert_eq!(pedro.value("existencias", stock, "cantidad"), json!("7.000"));
+    assert_eq!(pedro.settled[&late.id].state, ReceiptState::Discarded);
+    // What builds on it is not held up by it.
+    let mut heir = pedro.transaction(vec![add("existencias", stock, "cantidad", "-1")]);
+    heir.builds_on = vec![late.id];
+    assert_eq!(pedro.push(vec![heir]).await[0].state, ReceiptState::Applied);
+    // Nobody takes back what is somebody else's.
+    let ana = company.phone("ana", &["stock:read", "stock:write"]).await;
+    let refused = ana.withdraw(&[early.id]).await.remove(0);
+    assert_eq!(refused.problem.expect("a problem").code, "receipt_reused");
 }
 
 /// A warehouse keeper with 10 pieces of one article.

@@ -73,9 +73,15 @@ async fn a_decision_reaches_every_phone_and_the_authors_receipt(company: Company
     claim(laura.review(), id, ClaimRequest::default()).await.expect("claimed");
     let question = NoteRequest { text: "¿Con qué cinta?".to_owned() };
     ask(laura.review(), id, question).await.expect("asked");
+    ana.pull(100).await;
+    let asked = |ana: &Phone<'_>| ana.settled[&receipt.id].mutations[0].fields["medida"].clone();
+    let question = Some("¿Con qué cinta?".to_owned());
+    assert_eq!(asked(&ana), FieldOutcome::InReview { conflict: id, question });
     let reply = NoteRequest { text: "La de 10 m".to_owned() };
     let answered = answer(ana.review(), id, reply).await.expect("answered");
     assert_eq!((answered.revision, answered.notes.len()), (4, 2));
+    ana.pull(100).await;
+    assert_eq!(asked(&ana), FieldOutcome::InReview { conflict: id, question: None });
     let stale = resolve(laura.review(), id, decision(1, keep.clone())).await.expect_err("stale");
     assert_eq!((stale.status, stale.code.as_str()), (409, "conflict_changed"));
     assert_eq!(stale.more["revision"], json!(4));
@@ -99,6 +105,23 @@ async fn a_decision_reaches_every_phone_and_the_authors_receipt(company: Company
     ana.pull(100).await;
     assert_eq!(ana.value("avance_items", item, "medida"), json!("6.00"));
     assert_eq!(ana.settled[&receipt.id].state, ReceiptState::InReview);
+}
+
+on_every_store!(a_deletion_does_not_undo_a_restoration_that_its_author_has_not_seen);
+async fn a_deletion_does_not_undo_a_restoration_that_its_author_has_not_seen(company: Company) {
+    let (mut juan, ana, _, item) = site(&company).await;
+    juan.edit(delete("avance_items", item, 1), ReceiptState::Applied).await;
+    let restore = sync_protocol::wire::push::Mutation {
+        kind: sync_protocol::wire::push::MutationKind::Restore,
+        ..delete("avance_items", item, 2)
+    };
+    juan.edit(restore, ReceiptState::Applied).await;
+    company.advance(1_000);
+    ana.edit(delete("avance_items", item, 1), ReceiptState::InReview).await;
+    juan.pull(100).await;
+    assert_eq!(juan.version("avance_items", item), 3, "it is there");
+    // Whoever brought it back may delete it again, and so may who has seen it.
+    juan.edit(delete("avance_items", item, 1), ReceiptState::Applied).await;
 }
 
 on_every_store!(keeping_an_edit_brings_back_the_deleted_row_and_its_parent);

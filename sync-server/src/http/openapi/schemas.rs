@@ -188,7 +188,24 @@ fn push() -> Vec<Named> {
                 &[
                     ("stream", uuid("The history that these edits belong to")),
                     ("transactions", list(to("Transaction"))),
+                    ("withdraw?", list(uuid("A transaction that its author takes back"))),
                     ("seen?", list(uuid("A receipt whose outcome the device has made durable"))),
+                    ("mark?", to("PushMark")),
+                ],
+            ),
+        ),
+        (
+            "PushMark",
+            object(
+                "Tells a database from its copies",
+                &[
+                    ("id", uuid("This attempt; drawn anew for each")),
+                    (
+                        "after?",
+                        list(uuid(
+                            "The last attempt that was answered, or one since without answer",
+                        )),
+                    ),
                 ],
             ),
         ),
@@ -264,6 +281,7 @@ fn push() -> Vec<Named> {
                 "One receipt for each transaction, in order",
                 &[
                     ("receipts", list(to("Receipt"))),
+                    ("withdrawn?", list(to("Receipt"))),
                     ("server_time_us", time_us("The server's clock")),
                 ],
             ),
@@ -313,6 +331,7 @@ fn receipts() -> Vec<Named> {
                     ("value?", any("The value that this edit wanted (superseded)")),
                     ("by_version?", integer("The version that won (superseded)")),
                     ("conflict?", uuid("The conflict (in_review, decided)")),
+                    ("question?", text("What the author is asked (in_review)")),
                     ("kept?", boolean("Whether this edit's value was chosen (decided)")),
                 ],
             ),

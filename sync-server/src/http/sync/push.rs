@@ -39,6 +39,8 @@ pub(in crate::http) fn route() -> Route {
                 (403, "device_required"),
                 (413, "too_many_transactions"),
                 (413, "transaction_too_large"),
+                (409, "stream_moved"),
+                (413, "too_many_attempts"),
             ],
         },
     }

@@ -60,7 +60,7 @@ impl Work<'_> {
                     candidate,
                     self.author.now_us,
                 );
-                outcome.row = Some(FieldOutcome::InReview { conflict });
+                outcome.row = Some(FieldOutcome::InReview { conflict, question: None });
             }
             DeleteConflict::Keep => {
                 self.write(
@@ -71,7 +71,7 @@ impl Work<'_> {
                     Vec::new(),
                 );
                 let mut live = row;
-                live.meta.record_restore();
+                live.meta.record_restore(self.author.stream);
                 self.rows.insert((collection.name.clone(), mutation.record), live.clone());
                 return self.update(mutation, mutation.record, live, false);
             }
@@ -113,7 +113,7 @@ impl Work<'_> {
                         candidate,
                         self.author.now_us,
                     );
-                    outcome.row = Some(FieldOutcome::InReview { conflict });
+                    outcome.row = Some(FieldOutcome::InReview { conflict, question: None });
                     return Ok(outcome);
                 }
             }
@@ -134,7 +134,7 @@ impl Work<'_> {
         }
         self.write(mutation, mutation.record, WriteKind::Restore, Fields::new(), Vec::new());
         let mut live = row;
-        live.meta.record_restore();
+        live.meta.record_restore(self.author.stream);
         self.rows.insert((mutation.collection.name.clone(), mutation.record), live);
         Ok(outcome)
     }

@@ -246,7 +246,10 @@ impl<'a> Work<'a> {
                 }
                 Verdict::Review => {
                     let conflict = self.review_field(mutation, subject, &row, current, wanted);
-                    outcome.fields.insert(field.name.clone(), FieldOutcome::InReview { conflict });
+                    outcome.fields.insert(
+                        field.name.clone(),
+                        FieldOutcome::InReview { conflict, question: None },
+                    );
                 }
                 Verdict::Immutable => return Err(immutable(collection, field)),
                 Verdict::Overflow => return Err(overflow(field)),

@@ -201,7 +201,7 @@ fn two_measurements_collide_and_the_author_is_told() {
     let outcome = &plan.outcomes[0].fields["medida"];
     let conflict = plan.conflicts.iter().find(|c| c.severity == Severity::Collision);
     let conflict = conflict.expect("a conflict");
-    assert_eq!(*outcome, FieldOutcome::InReview { conflict: conflict.id });
+    assert_eq!(*outcome, FieldOutcome::InReview { conflict: conflict.id, question: None });
     assert_eq!(conflict.base, Some(json!("5.00")));
     assert_eq!(conflict.current, json!("5.50"));
     assert_eq!(conflict.candidates[0].value, json!("6.00"));

@@ -5,8 +5,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::postgres::PgRow;
 use sqlx::{Postgres, Row, Transaction};
+use sync_protocol::wire::push::PushMark;
 use sync_protocol::wire::review::{Authorship, Conflict};
-use sync_protocol::{ConflictId, ReceiptId, RecordId, Scope, StreamId, TenantId, UserId};
+use sync_protocol::{ConflictId, PushId, ReceiptId, RecordId, Scope, StreamId, TenantId, UserId};
 use uuid::Uuid;
 
 use super::error::store_error;
@@ -60,6 +61,28 @@ pub(super) async fn save_receipts(
     Ok(())
 }
 
+/// Tells receipts to another stream as well, from now on.
+pub(super) async fn echo(
+    tx: &mut Tx,
+    tenant: TenantId,
+    stream: StreamId,
+    ids: &[ReceiptId],
+) -> Result<(), StoreError> {
+    query(
+        "INSERT INTO sync.receipt_echoes (tenant_id, stream, receipt, stamp) \
+         SELECT $1, $2, id, pg_current_xact_id() FROM unnest($3::uuid[]) AS id ORDER BY id \
+         ON CONFLICT (tenant_id, stream, receipt) DO UPDATE \
+         SET stamp = EXCLUDED.stamp, seen = false",
+    )
+    .bind(tenant.0)
+    .bind(stream.0)
+    .bind(ids.iter().map(|id| id.0).collect::<Vec<Uuid>>())
+    .execute(&mut **tx)
+    .await
+    .map_err(store_error)?;
+    Ok(())
+}
+
 pub(super) async fn mark_seen(
     tx: &mut Tx,
     tenant: TenantId,
@@ -67,7 +90,9 @@ pub(super) async fn mark_seen(
     ids: &[ReceiptId],
 ) -> Result<(), StoreError> {
     query(
-        "UPDATE sync.receipts SET seen = true \
+        "WITH echoes AS (UPDATE sync.receipt_echoes SET seen = true \
+           WHERE tenant_id = $1 AND stream = $2 AND receipt = ANY($3) AND NOT seen) \
+         UPDATE sync.receipts SET seen = true \
          WHERE tenant_id = $1 AND stream = $2 AND id = ANY($3) AND NOT seen",
     )
     .bind(tenant.0)
@@ -79,6 +104,37 @@ pub(super) async fn mark_seen(
     Ok(())
 }
 
+/// Notes a push as the stream's last one if it may follow the one before, which is answered otherwise.
+pub(super) async fn follow(
+    tx: &mut Tx,
+    tenant: TenantId,
+    stream: StreamId,
+    mark: &PushMark,
+) -> Result<Option<PushId>, StoreError> {
+    let noted = query(
+        "INSERT INTO sync.streams AS s (tenant_id, stream, last_push) VALUES ($1, $2, $3) \
+         ON CONFLICT (tenant_id, stream) DO UPDATE SET last_push = EXCLUDED.last_push \
+         WHERE s.last_push = $3 OR s.last_push = ANY($4)",
+    )
+    .bind(tenant.0)
+    .bind(stream.0)
+    .bind(mark.id.0)
+    .bind(mark.after.iter().map(|id| id.0).collect::<Vec<Uuid>>())
+    .execute(&mut **tx)
+    .await
+    .map_err(store_error)?;
+    if noted.rows_affected() > 0 {
+        return Ok(None);
+    }
+    let row = query("SELECT last_push FROM sync.streams WHERE tenant_id = $1 AND stream = $2")
+        .bind(tenant.0)
+        .bind(stream.0)
+        .fetch_one(&mut **tx)
+        .await
+        .map_err(store_error)?;
+    Ok(Some(PushId(row.try_get(0).map_err(store_error)?)))
+}
+
 /// Receipts of a stream that were settled after a snapshot; without one, the unseen. Oldest first.
 pub(super) async fn settled(
     tx: &mut Tx,
@@ -86,21 +142,28 @@ pub(super) async fn settled(
     stream: StreamId,
     since: Option<&str>,
 ) -> Result<Vec<StoredReceipt>, StoreError> {
-    let sql = "SELECT body FROM sync.receipts WHERE tenant_id = $1 AND stream = $2";
-    let order = "ORDER BY settled_at_us, id";
-    let rows = match since {
-        None => query(format!("{sql} AND NOT seen {order}")).bind(tenant.0).bind(stream.0),
-        Some(snapshot) => query(format!(
-            "{sql} AND stamp >= pg_snapshot_xmin($3::pg_snapshot) \
-             AND NOT pg_visible_in_snapshot(stamp, $3::pg_snapshot) {order}"
-        ))
-        .bind(tenant.0)
-        .bind(stream.0)
-        .bind(snapshot.to_owned()),
+    let news = |table: &str| match since {
+        None => format!("NOT {table}.seen"),
+        Some(_) => format!(
+            "{table}.stamp >= pg_snapshot_xmin($3::pg_snapshot) \
+             AND NOT pg_visible_in_snapshot({table}.stamp, $3::pg_snapshot)"
+        ),
+    };
+    let sql = format!(
+        "SELECT r.body, r.settled_at_us, r.id FROM sync.receipts r \
+         WHERE r.tenant_id = $1 AND r.stream = $2 AND {} \
+         UNION ALL SELECT r.body, r.settled_at_us, r.id FROM sync.receipt_echoes e \
+           JOIN sync.receipts r ON r.tenant_id = e.tenant_id AND r.id = e.receipt \
+         WHERE e.tenant_id = $1 AND e.stream = $2 AND {} \
+         ORDER BY 2, 3",
+        news("r"),
+        news("e")
+    );
+    let mut statement = query(sql).bind(tenant.0).bind(stream.0);
+    if let Some(snapshot) = since {
+        statement = statement.bind(snapshot.to_owned());
     }
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(store_error)?;
+    let rows = statement.fetch_all(&mut **tx).await.map_err(store_error)?;
     rows.iter().map(|row| read(row, 0)).collect()
 }
 

@@ -164,7 +164,7 @@ fn bookkeeping(found: &BTreeMap<String, Found>) -> Vec<String> {
         ("sync.scope_log", &["guard"]),
         ("sync.audit", &["guard"]),
         ("sync.grants", &["stamp"]),
-        ("sync.receipts", &["stamp"]),
+        ("sync.receipts", &["stamp", "echo"]),
     ];
     for (name, triggers) in guarded {
         match found.get(name) {

@@ -9,11 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
 use sqlx::{Postgres, Row, Transaction};
-use sync_protocol::merge::{Change, RowMeta};
+use sync_protocol::merge::{Change, Restoration, RowMeta};
 use sync_protocol::schema::Collection;
+use sync_protocol::wire::push::PushMark;
 use sync_protocol::wire::review::{Authorship, Conflict};
 use sync_protocol::{
-    ConflictId, Fields, ReceiptId, RecordId, RowVersion, Scope, StreamId, TenantId, UserId, Value,
+    ConflictId, Fields, PushId, ReceiptId, RecordId, RowVersion, Scope, StreamId, TenantId, UserId,
+    Value,
 };
 use uuid::Uuid;
 
@@ -56,6 +58,14 @@ impl WriteTx for PgWrite {
             .await
             .map_err(store_error)?;
         Ok(())
+    }
+
+    async fn follow(
+        &mut self,
+        stream: StreamId,
+        mark: &PushMark,
+    ) -> Result<Option<PushId>, StoreError> {
+        records::follow(&mut self.tx, self.tenant, stream, mark).await
     }
 
     async fn scopes_of(&mut self, user: UserId) -> Result<BTreeSet<Scope>, StoreError> {
@@ -132,6 +142,14 @@ impl WriteTx for PgWrite {
         records::save_receipts(&mut self.tx, self.tenant, receipts).await
     }
 
+    async fn echo_receipts(
+        &mut self,
+        stream: StreamId,
+        ids: &[ReceiptId],
+    ) -> Result<(), StoreError> {
+        records::echo(&mut self.tx, self.tenant, stream, ids).await
+    }
+
     async fn mark_seen(&mut self, stream: StreamId, ids: &[ReceiptId]) -> Result<(), StoreError> {
         records::mark_seen(&mut self.tx, self.tenant, stream, ids).await
     }
@@ -184,7 +202,7 @@ pub(super) async fn rows(
         return Ok(found);
     }
     let sql = format!(
-        "SELECT record_id, version, born_w, born_t, born_u, fields, \
+        "SELECT record_id, version, born_w, born_t, born_u, fields, restored_v, restored_w, \
          deleted_v, deleted_w, deleted_t, deleted_u, tombstone FROM sync.rows \
          WHERE tenant_id = $1 AND collection = $2 AND record_id = ANY($3) ORDER BY record_id{}",
         if lock == Lock::Write { " FOR NO KEY UPDATE" } else { "" }
@@ -197,17 +215,17 @@ pub(super) async fn rows(
         .await
         .map_err(store_error)?;
     for row in &deleted {
-        let Some(version) = row.try_get::<Option<i64>, _>(6).map_err(store_error)? else {
+        let Some(version) = row.try_get::<Option<i64>, _>(8).map_err(store_error)? else {
             return Err(StoreError::Busy("a row came while it was read".to_owned()));
         };
         let mut meta = meta(row)?;
         meta.deleted = Some(Change {
             version,
-            writer: StreamId(row.try_get(7).map_err(store_error)?),
-            at_us: row.try_get(8).map_err(store_error)?,
-            uncertain: row.try_get(9).map_err(store_error)?,
+            writer: StreamId(row.try_get(9).map_err(store_error)?),
+            at_us: row.try_get(10).map_err(store_error)?,
+            uncertain: row.try_get(11).map_err(store_error)?,
         });
-        let tombstone = decode::bytes(row, 10)?.map(decode::json).transpose()?.unwrap_or_default();
+        let tombstone = decode::bytes(row, 12)?.map(decode::json).transpose()?.unwrap_or_default();
         let id = RecordId(row.try_get(0).map_err(store_error)?);
         found.insert(id, StoredRow { fields: tombstone_fields(collection, &tombstone), meta });
     }
@@ -226,7 +244,8 @@ async fn live_rows(
     // The ids stand on both sides of the join: on one only, the planner may read all entries of the
     // collection.
     let sql = format!(
-        "SELECT b.id, r.version, r.born_w, r.born_t, r.born_u, r.fields{columns} FROM {} b \
+        "SELECT b.id, r.version, r.born_w, r.born_t, r.born_u, r.fields, r.restored_v, \
+         r.restored_w{columns} FROM {} b \
          JOIN sync.rows r ON r.tenant_id = b.tenant_id AND r.collection = $2 AND r.record_id = b.id \
          WHERE b.tenant_id = $1 AND b.id = ANY($3) AND r.tenant_id = $1 AND r.record_id = ANY($3) \
          ORDER BY b.id{}",
@@ -244,7 +263,7 @@ async fn live_rows(
     for row in &rows {
         let mut fields = Fields::new();
         for (position, field) in collection.fields.iter().enumerate() {
-            let value = decode::value(&field.kind, decode::bytes(row, 6 + position)?)?;
+            let value = decode::value(&field.kind, decode::bytes(row, 8 + position)?)?;
             fields.insert(field.name.clone(), value);
         }
         let id = RecordId(row.try_get(0).map_err(store_error)?);
@@ -253,7 +272,7 @@ async fn live_rows(
     Ok(found)
 }
 
-/// Version, insertion and fields, in columns 1 to 5.
+/// Version, insertion, fields and restoration, in columns 1 to 7.
 fn meta(row: &PgRow) -> Result<RowMeta, StoreError> {
     let fields = decode::bytes(row, 5)?.map(decode::json).transpose()?.unwrap_or_default();
     let fields = serde_json::from_value(fields)
@@ -264,7 +283,15 @@ fn meta(row: &PgRow) -> Result<RowMeta, StoreError> {
         at_us: row.try_get(3).map_err(store_error)?,
         uncertain: row.try_get(4).map_err(store_error)?,
     };
-    Ok(RowMeta { version: row.try_get(1).map_err(store_error)?, born, fields, deleted: None })
+    let restored: Option<RowVersion> = row.try_get(6).map_err(store_error)?;
+    let restored = restored
+        .map(|version| {
+            let writer = StreamId(row.try_get(7).map_err(store_error)?);
+            Ok::<_, StoreError>(Restoration { version, writer })
+        })
+        .transpose()?;
+    let version = row.try_get(1).map_err(store_error)?;
+    Ok(RowMeta { version, born, fields, deleted: None, restored })
 }
 
 /// The content of a tombstone. A field that was added since has its default.

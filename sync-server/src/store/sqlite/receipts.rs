@@ -2,9 +2,11 @@
 
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sync_protocol::wire::push::PushMark;
 use sync_protocol::wire::receipt::Receipt;
 use sync_protocol::wire::review::Authorship;
-use sync_protocol::{ReceiptId, RecordId, StreamId};
+use sync_protocol::{PushId, ReceiptId, RecordId, StreamId};
+use uuid::Uuid;
 
 use super::columns::ids_json;
 use super::error::{damaged, failed};
@@ -64,22 +66,77 @@ pub(super) async fn save(
     Ok(())
 }
 
+/// Tells receipts to another stream as well, from now on.
+pub(super) async fn echo(
+    connection: &mut SqliteConnection,
+    commit: i64,
+    stream: StreamId,
+    ids: &[ReceiptId],
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO sync_receipt_echoes (stream, receipt, stamp, seen) \
+         SELECT ?, unhex(value), ?, 0 FROM json_each(?) WHERE true \
+         ON CONFLICT (stream, receipt) DO UPDATE SET stamp = excluded.stamp, seen = 0",
+    )
+    .bind(stream.0)
+    .bind(commit)
+    .bind(json_of(ids))
+    .execute(connection)
+    .await
+    .map(|_| ())
+    .map_err(failed)
+}
+
 /// Notes that their device knows them.
 pub(super) async fn mark_seen(
     connection: &mut SqliteConnection,
     stream: StreamId,
     ids: &[ReceiptId],
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    let ids = json_of(ids);
+    for sql in [
         "UPDATE sync_receipts SET seen = 1 \
          WHERE stream = ? AND id IN (SELECT unhex(value) FROM json_each(?))",
+        "UPDATE sync_receipt_echoes SET seen = 1 \
+         WHERE stream = ? AND receipt IN (SELECT unhex(value) FROM json_each(?))",
+    ] {
+        sqlx::query(sql)
+            .bind(stream.0)
+            .bind(ids.as_str())
+            .execute(&mut *connection)
+            .await
+            .map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Notes a push as the stream's last one if it may follow the one before, which is answered otherwise.
+pub(super) async fn follow(
+    connection: &mut SqliteConnection,
+    stream: StreamId,
+    mark: &PushMark,
+) -> Result<Option<PushId>, StoreError> {
+    let last: Option<Uuid> =
+        sqlx::query_scalar("SELECT last_push FROM sync_streams WHERE stream = ?")
+            .bind(stream.0)
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(failed)?;
+    match last.map(PushId) {
+        Some(last) if last == mark.id => return Ok(None),
+        Some(last) if !mark.after.contains(&last) => return Ok(Some(last)),
+        _ => {}
+    }
+    sqlx::query(
+        "INSERT INTO sync_streams (stream, last_push) VALUES (?, ?) \
+         ON CONFLICT (stream) DO UPDATE SET last_push = excluded.last_push",
     )
     .bind(stream.0)
-    .bind(json_of(ids))
+    .bind(mark.id.0)
     .execute(connection)
     .await
-    .map(|_| ())
-    .map_err(failed)
+    .map_err(failed)?;
+    Ok(None)
 }
 
 /// Who wrote in a stream last.
@@ -103,22 +160,31 @@ pub(super) async fn settled(
     stream: StreamId,
     since: Option<i64>,
 ) -> Result<Vec<Receipt>, StoreError> {
-    let rows =
-        match since {
-            Some(commit) => sqlx::query(
-                "SELECT body FROM sync_receipts WHERE stream = ? AND stamp > ? ORDER BY stamp, seq",
+    let rows = match since {
+        Some(commit) => {
+            sqlx::query(
+                "SELECT body, stamp, seq FROM sync_receipts WHERE stream = ?1 AND stamp > ?2 \
+             UNION ALL SELECT r.body, e.stamp, r.seq FROM sync_receipt_echoes e \
+               JOIN sync_receipts r ON r.id = e.receipt WHERE e.stream = ?1 AND e.stamp > ?2 \
+             ORDER BY 2, 3",
             )
             .bind(stream.0)
             .bind(commit)
             .fetch_all(connection)
-            .await,
-            None => sqlx::query(
-                "SELECT body FROM sync_receipts WHERE stream = ? AND seen = 0 ORDER BY stamp, seq",
+            .await
+        }
+        None => {
+            sqlx::query(
+                "SELECT body, stamp, seq FROM sync_receipts WHERE stream = ?1 AND seen = 0 \
+             UNION ALL SELECT r.body, e.stamp, r.seq FROM sync_receipt_echoes e \
+               JOIN sync_receipts r ON r.id = e.receipt WHERE e.stream = ?1 AND e.seen = 0 \
+             ORDER BY 2, 3",
             )
             .bind(stream.0)
             .fetch_all(connection)
-            .await,
-        };
+            .await
+        }
+    };
     let rows = rows.map_err(failed)?;
     rows.iter().map(|row| receipt(row).map(|stored| stored.receipt)).collect()
 }

@@ -14,7 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::Row;
-use sync_protocol::merge::RowMeta;
+use sync_protocol::merge::{Restoration, RowMeta};
 use sync_protocol::schema::Collection;
 use sync_protocol::value::fields_to_json;
 use sync_protocol::{EditTime, Fields, RecordId, RowVersion, Scope, StreamId, Value};
@@ -81,6 +81,7 @@ pub(super) fn decide(
         (WriteKind::Restore, Some(row), Some(false)) => {
             let mut row = updated(row, write, writer);
             row.meta.deleted = None;
+            row.meta.restored = Some(Restoration { version: row.meta.version, writer });
             row
         }
         (WriteKind::Restore, ..) => return Err(wrong("restoring a row that is not deleted")),

@@ -10,8 +10,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnection;
 use sync_protocol::schema::Collection;
+use sync_protocol::wire::push::PushMark;
 use sync_protocol::wire::review::{Authorship, Conflict};
-use sync_protocol::{ConflictId, ReceiptId, RecordId, RowVersion, Scope, StreamId, UserId, Value};
+use sync_protocol::{
+    ConflictId, PushId, ReceiptId, RecordId, RowVersion, Scope, StreamId, UserId, Value,
+};
 
 use super::connection::Connection;
 use super::error::failed;
@@ -160,6 +163,16 @@ impl WriteTx for SqliteWrite {
         self.usable()
     }
 
+    async fn follow(
+        &mut self,
+        stream: StreamId,
+        mark: &PushMark,
+    ) -> Result<Option<PushId>, StoreError> {
+        self.usable()?;
+        let result = receipts::follow(self.changing(), stream, mark).await;
+        self.noted(result)
+    }
+
     async fn scopes_of(&mut self, user: UserId) -> Result<BTreeSet<Scope>, StoreError> {
         self.usable()?;
         let result = accounts::scopes_of(&mut self.connection, user).await;
@@ -254,6 +267,17 @@ impl WriteTx for SqliteWrite {
         self.usable()?;
         let commit = self.commit_no;
         let result = receipts::save(self.changing(), commit, receipts).await;
+        self.noted(result)
+    }
+
+    async fn echo_receipts(
+        &mut self,
+        stream: StreamId,
+        ids: &[ReceiptId],
+    ) -> Result<(), StoreError> {
+        self.usable()?;
+        let commit = self.commit_no;
+        let result = receipts::echo(self.changing(), commit, stream, ids).await;
         self.noted(result)
     }
 

@@ -33,6 +33,7 @@ pub(super) fn body(collection: &Collection) -> String {
         version = CASE WHEN r.deleted_v IS NULL THEN 0 ELSE r.version + 1 END,
         stamp = EXCLUDED.stamp, tombstone = NULL,
         deleted_v = NULL, deleted_w = NULL, deleted_t = NULL, deleted_u = NULL,
+        restored_v = r.version + 1, restored_w = EXCLUDED.born_w,
         fields = sync.fields_after(r.fields, sync.tombstone_changes(r.tombstone, EXCLUDED.tombstone, {sets}),
           r.born_w, r.version + 1, EXCLUDED.born_w, EXCLUDED.born_t, EXCLUDED.born_u)
       RETURNING r.version)

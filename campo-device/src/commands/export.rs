@@ -1,0 +1,31 @@
+//! `export`: writes what only this phone has into a file that support can read.
+//!
+//! It needs no database that can be opened: one that cannot is named in the file.
+
+use std::path::Path;
+
+use mobile_core::Config;
+use mobile_core::export;
+use mobile_core::store::registry::Registry;
+use sync_protocol::problem::Problem;
+
+use super::problem;
+use crate::output::Output;
+
+pub fn run(config: &Config, to: &Path, output: Output) -> Result<(), Problem> {
+    let registry = Registry::load(&config.dir, config.random.as_ref()).map_err(problem)?;
+    let done = export::unsent(&config.dir, &registry, config.clock.as_ref(), to);
+    output.result(&done.map_err(problem)?, |done| {
+        let mut text =
+            format!("{} edits of {} people are in the file.\n", done.transactions, done.people);
+        for database in &done.unreadable {
+            text.push_str(&format!(
+                "{} could not be read ({}): keep the file {}\n",
+                database.person.display_name,
+                database.cause,
+                database.path.display()
+            ));
+        }
+        text
+    })
+}

@@ -1,0 +1,120 @@
+//! Leaving a device: sessions end, data goes, and work that exists nowhere else does not.
+
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
+
+use super::Core;
+use crate::CoreError;
+use crate::export::{self, Exported};
+use crate::outbox::unsent;
+use crate::store::registry::{self, Person, Registry};
+use crate::store::wipe;
+use crate::sync::Engine;
+
+impl Core {
+    /// Ends the active person's session and wipes their data from this device.
+    ///
+    /// # Errors
+    /// [`CoreError::Unsent`] while there is work that only this device has and no export has saved: then
+    /// nothing has happened. [`CoreError::SignedOut`]; those of files and the database.
+    pub async fn logout(&self) -> Result<(), CoreError> {
+        let (engine, person) = self.active()?;
+        let unsaved = engine.store().read(unsent::unsaved)?;
+        if unsaved > 0 {
+            return Err(unsent_of(&person, unsaved));
+        }
+        engine.end_session().await?;
+        // Emptied before the file goes: whoever has it open must not write into a file that is gone.
+        wipe::empty(engine.store()).map_err(|error| named(error, &person))?;
+        self.leave(|registry| registry.forget(&person))?;
+        drop(engine);
+        registry::remove(&self.config.dir, &person)
+    }
+
+    /// Ends the active person's session. Their data and unsent edits stay for their next login.
+    ///
+    /// # Errors
+    /// [`CoreError::SignedOut`]; those of files and the database.
+    pub async fn logout_keeping_data(&self) -> Result<(), CoreError> {
+        let (engine, _) = self.active()?;
+        engine.end_session().await?;
+        self.leave(|registry| registry.active = None)
+    }
+
+    /// Wipes the data of everybody who used this device. Sessions end at the server as far as it can be
+    /// reached.
+    ///
+    /// # Errors
+    /// [`CoreError::Unsent`] while anybody has work that only this device has and no export has saved, and
+    /// whatever keeps a database from being opened: then nothing has happened.
+    pub async fn wipe(&self) -> Result<Vec<Person>, CoreError> {
+        let people = self.registry.lock().unwrap_or_else(PoisonError::into_inner).people.clone();
+        let mut engines: Vec<(Person, Arc<Engine>)> = Vec::new();
+        for person in people {
+            let path = registry::database(&self.config.dir, person.tenant, person.user);
+            if path.exists() {
+                let engine = self.engine_for(&person)?;
+                let unsaved = engine.store().read(unsent::unsaved)?;
+                if unsaved > 0 {
+                    return Err(unsent_of(&person, unsaved));
+                }
+                engines.push((person, engine));
+            }
+        }
+        let mut wiped = Vec::new();
+        for (person, engine) in engines {
+            engine.end_session().await?;
+            wipe::empty(engine.store()).map_err(|error| named(error, &person))?;
+            self.leave(|registry| registry.forget(&person))?;
+            drop(engine);
+            registry::remove(&self.config.dir, &person)?;
+            wiped.push(person);
+        }
+        self.leave(|registry| registry.people.clear())?;
+        Ok(wiped)
+    }
+
+    /// Writes what only this device has, of everybody, into a file that support can read. What is in it
+    /// may be wiped afterwards.
+    ///
+    /// # Errors
+    /// As [`export::unsent`].
+    pub fn export(&self, to: &Path) -> Result<Exported, CoreError> {
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        export::unsent(&self.config.dir, &registry, self.config.clock.as_ref(), to)
+    }
+
+    fn active(&self) -> Result<(Arc<Engine>, Person), CoreError> {
+        let person = self.registry.lock().unwrap_or_else(PoisonError::into_inner).active.clone();
+        Ok((self.engine()?, person.ok_or(CoreError::SignedOut)?))
+    }
+
+    /// Changes the registry; nobody is active if the active one has gone.
+    fn leave(&self, change: impl FnOnce(&mut Registry)) -> Result<(), CoreError> {
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = registry.clone();
+        change(&mut next);
+        if next.active.as_ref().is_some_and(|active| !next.people.contains(active)) {
+            next.active = None;
+        }
+        next.save(&self.config.dir)?;
+        let gone = next.active.is_none();
+        *registry = next;
+        if gone {
+            *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        Ok(())
+    }
+}
+
+fn unsent_of(person: &Person, count: usize) -> CoreError {
+    CoreError::Unsent { count, person: person.display_name.clone() }
+}
+
+/// An edit came in between: the error says whose.
+fn named(error: CoreError, person: &Person) -> CoreError {
+    match error {
+        CoreError::Unsent { count, .. } => unsent_of(person, count),
+        other => other,
+    }
+}

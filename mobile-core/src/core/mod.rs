@@ -1,0 +1,248 @@
+//! What apps call. Every function is one step; the modules behind it explain what it does.
+
+mod edits;
+mod leaving;
+mod receipts;
+mod review;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+use sync_protocol::schema::Schema;
+use sync_protocol::wire::auth::LoginRequest;
+use sync_protocol::{DeviceId, StreamId};
+use tokio_util::sync::CancellationToken;
+
+pub use review::ConflictFilter;
+
+use crate::CoreError;
+use crate::clock::{Clock, SystemClock};
+use crate::outbox::list::{Failure, WaitingFor, counts, questions};
+use crate::random::{Random, SystemRandom};
+use crate::store::Store;
+use crate::store::meta::{self, name};
+use crate::store::registry::{Person, Registry};
+use crate::sync::{Engine, SyncReport, session};
+use crate::transport::Transport;
+use crate::transport::http::HttpTransport;
+
+/// Makes the way to a server from its address.
+pub type Connect = dyn Fn(&str) -> Result<Arc<dyn Transport>, CoreError> + Send + Sync;
+
+/// What a [`Core`] works with.
+pub struct Config {
+    /// Folder of all data of this installation.
+    pub dir: PathBuf,
+    /// The clocks.
+    pub clock: Arc<dyn Clock>,
+    /// The source of randomness.
+    pub random: Arc<dyn Random>,
+    /// Makes the way to a server.
+    pub connect: Arc<Connect>,
+}
+
+impl Config {
+    /// The machine's clocks and randomness, HTTP.
+    #[must_use]
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            dir: dir.into(),
+            clock: Arc::new(SystemClock::new()),
+            random: Arc::new(SystemRandom),
+            connect: Arc::new(|server| Ok(Arc::new(HttpTransport::new(server)?))),
+        }
+    }
+}
+
+/// Who signs in, where.
+#[derive(Debug, Clone)]
+pub struct SignIn {
+    /// The server's address, `https://…`.
+    pub server: String,
+    /// The company's short name.
+    pub tenant: String,
+    /// The user name.
+    pub user: String,
+    /// The password; not kept.
+    pub password: String,
+    /// What the device calls itself, for people.
+    pub device_name: Option<String>,
+}
+
+/// How this device stands.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// This installation.
+    pub device: DeviceId,
+    /// Who is active.
+    pub person: Option<Person>,
+    /// Whether there is a session; without one, edits are kept and wait for the next login.
+    pub signed_in: bool,
+    /// The history of this database's edits.
+    pub stream: Option<StreamId>,
+    /// How many transactions wait for their author's answer to a question.
+    pub questions: i64,
+    /// How many transactions are in each state.
+    pub receipts: std::collections::BTreeMap<String, i64>,
+    /// Why what waits does wait.
+    pub waiting_for: Option<WaitingFor>,
+    /// Why the last sync failed, if it did.
+    pub last_failure: Option<Failure>,
+    /// The server's clock at the last checkpoint, in microseconds since 1970.
+    pub last_checkpoint_us: Option<i64>,
+    /// Scopes whose rows are still being fetched.
+    pub incomplete_scopes: Vec<String>,
+    /// Rows that remain to be fetched, as the server said last.
+    pub remaining: i64,
+    /// The collections that this person may see.
+    pub collections: Vec<String>,
+}
+
+/// The device library.
+pub struct Core {
+    config: Config,
+    registry: Mutex<Registry>,
+    engine: Mutex<Option<Arc<Engine>>>,
+}
+
+impl Core {
+    /// Opens a folder, and the database of whoever is active in it.
+    ///
+    /// # Errors
+    /// Says what is wrong with the folder or the database; nothing was changed then.
+    pub fn open(config: Config) -> Result<Self, CoreError> {
+        let registry = Registry::load(&config.dir, config.random.as_ref())?;
+        let active = registry.active.clone();
+        let core = Self { config, registry: Mutex::new(registry), engine: Mutex::new(None) };
+        if let Some(person) = active {
+            let engine = core.engine_for(&person)?;
+            *core.engine.lock().unwrap_or_else(PoisonError::into_inner) = Some(engine);
+        }
+        Ok(core)
+    }
+
+    fn engine_for(&self, person: &Person) -> Result<Arc<Engine>, CoreError> {
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let store = Arc::new(registry.open(&self.config.dir, person)?);
+        let transport = (self.config.connect)(&person.server)?;
+        Ok(Arc::new(Engine::new(
+            store,
+            transport,
+            Arc::clone(&self.config.clock),
+            Arc::clone(&self.config.random),
+            self.device(),
+        )))
+    }
+
+    /// This installation.
+    #[must_use]
+    pub fn device(&self) -> DeviceId {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner).device
+    }
+
+    /// The active person's engine, for sync loops and progress.
+    ///
+    /// # Errors
+    /// [`CoreError::SignedOut`].
+    pub fn engine(&self) -> Result<Arc<Engine>, CoreError> {
+        let engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
+        engine.clone().ok_or(CoreError::SignedOut)
+    }
+
+    fn store(&self) -> Result<Arc<Store>, CoreError> {
+        Ok(Arc::clone(self.engine()?.store()))
+    }
+
+    /// The collections that the active person may see.
+    ///
+    /// # Errors
+    /// [`CoreError::SignedOut`].
+    pub fn schema(&self) -> Result<Arc<Schema>, CoreError> {
+        Ok(self.store()?.schema())
+    }
+
+    /// Signs somebody in and makes them the active person. Others' data stays as it is.
+    ///
+    /// # Errors
+    /// The server's problem; those of the way to it and of the database.
+    pub async fn login(&self, sign_in: SignIn) -> Result<Person, CoreError> {
+        let server = sign_in.server.trim_end_matches('/').to_owned();
+        let transport = (self.config.connect)(&server)?;
+        let before = self.config.clock.read();
+        let session = transport
+            .login(&LoginRequest {
+                tenant: sign_in.tenant.clone(),
+                user: sign_in.user.clone(),
+                password: sign_in.password,
+                device: self.device(),
+                device_name: sign_in.device_name,
+            })
+            .await?;
+        let after = self.config.clock.read();
+        let person = Person {
+            server,
+            tenant: session.tenant,
+            tenant_name: sign_in.tenant,
+            user: session.user,
+            user_name: sign_in.user,
+            display_name: session.user_name.clone(),
+        };
+        let engine = self.engine_for(&person)?;
+        session::keep(engine.store(), &session, &before, &after)?;
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = registry.clone();
+        next.activate(person.clone());
+        next.save(&self.config.dir)?;
+        *registry = next;
+        *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = Some(engine);
+        Ok(person)
+    }
+
+    /// Runs one round of push and pull.
+    ///
+    /// # Errors
+    /// As [`Engine::sync`].
+    pub async fn sync(&self, cancel: &CancellationToken) -> Result<SyncReport, CoreError> {
+        self.engine()?.sync(cancel).await
+    }
+
+    /// How this device stands.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn status(&self) -> Result<Status, CoreError> {
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut status = Status {
+            device: registry.device,
+            person: registry.active,
+            signed_in: false,
+            stream: None,
+            questions: 0,
+            receipts: std::collections::BTreeMap::new(),
+            waiting_for: None,
+            last_failure: None,
+            last_checkpoint_us: None,
+            incomplete_scopes: Vec::new(),
+            remaining: 0,
+            collections: Vec::new(),
+        };
+        let Ok(engine) = self.engine() else { return Ok(status) };
+        status.waiting_for = engine.why_waiting()?;
+        status.collections = engine.store().schema().collections.keys().cloned().collect();
+        engine.store().read(|db| {
+            status.signed_in = meta::get(db, name::SESSION)?.is_some();
+            status.stream = meta::get(db, name::STREAM)?.and_then(|id| id.parse().ok());
+            status.receipts = counts(db)?;
+            status.questions = questions(db)?;
+            status.last_failure = meta::get_json(db, name::LAST_FAILURE)?;
+            status.last_checkpoint_us = meta::get_json(db, name::LAST_CHECKPOINT_US)?;
+            status.remaining = meta::get_number(db, name::REMAINING)?;
+            let mut statement = db.prepare("SELECT scope FROM campo_backfill ORDER BY scope")?;
+            status.incomplete_scopes =
+                statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            Ok(())
+        })?;
+        Ok(status)
+    }
+}

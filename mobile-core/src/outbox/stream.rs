@@ -1,0 +1,112 @@
+//! Whether this database is the one that writes in its stream, or a copy of it.
+//!
+//! Edits of one stream never count as concurrent with each other, because whoever made the later one
+//! had the earlier ones on their screen. A database that was copied, or restored from a backup, has
+//! missed what the other one made since, so it must not write as the same stream. Nothing on a phone
+//! tells a copy reliably from its original; the stream's last push does, at the server:
+//!
+//! ```text
+//! mark:     each attempt to push draws an id, durable before it is sent        campo_push
+//! sent:     "this is push C; the last one was A, or B, whose answer I never got"
+//! server:   takes it if the stream's last push is A, B (or C itself), and notes C
+//! answered: C is the last one now; A and B are history
+//! moved:    the server says which push was the last one.
+//!             known here → nobody else wrote: name that one and go on (a server that was restored,
+//!                          another process with this database)
+//!             unknown    → somebody else did: draw a new stream, ask anew about all that is not over
+//! ```
+//! By induction whoever is let in has every push of the stream in their own past, and with them every
+//! edit. The first copy that pushes keeps the stream, whichever it is. Receipts are found by their own
+//! ids whatever stream asks, so nothing is done twice, and the server tells outcomes to both.
+
+use rusqlite::{Connection, OptionalExtension as _};
+use sync_protocol::wire::push::PushMark;
+use sync_protocol::{PushId, StreamId};
+
+use crate::CoreError;
+use crate::random::Random;
+use crate::store::meta::{self, name};
+
+/// Most earlier attempts that are named. After more answers that were lost in a row, the database takes
+/// itself for a copy, which costs nothing but a new stream.
+const AFTER_MAX: i64 = 512;
+/// How many attempts are remembered, so that a server that was restored from a backup is known as such.
+const REMEMBERED: i64 = 1_000;
+
+/// Draws the mark of an attempt.
+///
+/// # Errors
+/// Those of SQLite and of the random source.
+pub fn mark(db: &Connection, random: &dyn Random) -> Result<PushMark, CoreError> {
+    let mut statement = db.prepare_cached(
+        "SELECT id FROM campo_push
+         WHERE seq >= (SELECT coalesce(max(seq), 0) FROM campo_push WHERE answered = 1)
+         ORDER BY seq DESC LIMIT ?1",
+    )?;
+    let after: Vec<String> =
+        statement.query_map([AFTER_MAX], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let after = after
+        .iter()
+        .map(|id| id.parse().map_err(|_| CoreError::Stored("push id".to_owned())))
+        .collect::<Result<_, _>>()?;
+    let id = PushId(random.uuid()?);
+    db.prepare_cached("INSERT INTO campo_push (id) VALUES (?1)")?.execute([id.to_string()])?;
+    Ok(PushMark { id, after })
+}
+
+/// The attempt was answered.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn answered(db: &Connection, id: PushId) -> Result<(), CoreError> {
+    db.prepare_cached("UPDATE campo_push SET answered = 1 WHERE id = ?1")?
+        .execute([id.to_string()])?;
+    db.prepare_cached(
+        "DELETE FROM campo_push WHERE seq <= (SELECT max(seq) FROM campo_push) - ?1",
+    )?
+    .execute([REMEMBERED])?;
+    Ok(())
+}
+
+/// The attempt provably did not reach the server.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn not_sent(db: &Connection, id: PushId) -> Result<(), CoreError> {
+    db.prepare_cached("DELETE FROM campo_push WHERE id = ?1")?.execute([id.to_string()])?;
+    Ok(())
+}
+
+/// The server says that `last` was the stream's last push. If it was made here, the next attempt names
+/// it; otherwise this database is a copy, and draws a new stream. Answers whether it did.
+///
+/// # Errors
+/// Those of SQLite and of the random source.
+pub fn moved(
+    db: &Connection,
+    random: &dyn Random,
+    last: Option<PushId>,
+) -> Result<Option<StreamId>, CoreError> {
+    let known: Option<i64> = match last {
+        Some(last) => db
+            .prepare_cached("SELECT seq FROM campo_push WHERE id = ?1")?
+            .query_row([last.to_string()], |row| row.get(0))
+            .optional()?,
+        None => None,
+    };
+    if let Some(seq) = known {
+        db.execute("UPDATE campo_push SET answered = (seq = ?1) WHERE seq >= ?1", [seq])?;
+        return Ok(None);
+    }
+    let stream = StreamId(random.uuid()?);
+    meta::set(db, name::STREAM, &stream.to_string())?;
+    db.execute("DELETE FROM campo_push", [])?;
+    // The server tells the new stream what becomes of those that it asks about.
+    db.execute(
+        "UPDATE campo_outbox SET state = 'waiting', settled = 0
+         WHERE receipt IS NOT NULL
+           AND (state = 'in_review' OR (settled = 0 AND state IN ('applied', 'superseded')))",
+        [],
+    )?;
+    Ok(Some(stream))
+}

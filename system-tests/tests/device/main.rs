@@ -1,0 +1,10 @@
+//! The device library against a real server over HTTP, on both databases.
+
+#[path = "../../../sync-server/tests/fresh/mod.rs"]
+mod fresh;
+mod site;
+
+mod copies;
+mod engine;
+mod leaving;
+mod review;
