@@ -16,11 +16,27 @@ use super::{Kept, Row, State};
 pub fn push(state: &mut State, request: &PushRequest) -> Result<PushAnswer, TransportError> {
     let mut receipts: Vec<Receipt> = Vec::new();
     state.seen.extend(&request.seen);
+    let in_use = state.in_use.take();
     for transaction in &request.transactions {
-        let receipt = one(state, request.stream, transaction, &receipts);
+        let receipt = if transaction.mutations.iter().any(|m| Some(m.record) == in_use) {
+            put_off(transaction, state.now_us)
+        } else {
+            one(state, request.stream, transaction, &receipts)
+        };
         receipts.push(receipt);
     }
     Ok(PushAnswer { receipts, server_time_us: state.now_us })
+}
+
+fn put_off(transaction: &Transaction, now_us: i64) -> Receipt {
+    Receipt {
+        id: transaction.id,
+        state: ReceiptState::Parked,
+        problem: Some(Problem::new(503, "busy", "A row that this edit needs is in use")),
+        mutations: Vec::new(),
+        held: false,
+        settled_at_us: now_us,
+    }
 }
 
 fn one(

@@ -16,7 +16,9 @@
 //!
 //! Until the commit nothing is visible; after it every transaction of the chunk has its receipt.
 //! A passing failure (busy, deadlock) changes nothing and the chunk is tried again; when it
-//! persists the push fails as a whole with `busy`, and the chunks before it stay settled.
+//! persists the push fails as a whole with `busy`, and the chunks before it stay settled. A row that
+//! another session holds for long is no such failure: the transactions that need it are answered
+//! `busy` each, to be sent again, and the others go on ([`patience`]).
 
 mod alias;
 mod apply;
@@ -27,6 +29,8 @@ mod decide;
 mod held;
 mod load;
 mod outcome;
+mod patience;
+mod progress;
 mod rows;
 
 use std::time::Duration;
@@ -40,6 +44,7 @@ use sync_protocol::{DeviceId, StreamId};
 use crate::auth::caller::Caller;
 use crate::clock::Clock;
 use crate::store::{Store, StoreError};
+use progress::Progress;
 
 pub(crate) use conflict::row_in_json;
 pub(crate) use held::release;
@@ -95,10 +100,9 @@ pub async fn push(context: PushContext<'_>, request: PushRequest) -> Result<Push
     let schema = context.store.schema().clone();
     refuse_foreign_stream(context, request.stream).await?;
     let mut receipts = Vec::with_capacity(request.transactions.len());
-    let mut earlier = apply::Earlier::new();
+    let mut progress = Progress::default();
     for chunk in chunk::split(&schema, &request.transactions) {
-        let settled = settle(context, device, request.stream, chunk, &earlier).await?;
-        earlier.extend(settled.iter().map(|receipt| (receipt.id, receipt.clone())));
+        let settled = settle(context, device, request.stream, chunk, &mut progress).await?;
         receipts.extend(settled);
     }
     if !request.seen.is_empty() {
@@ -113,11 +117,11 @@ async fn settle(
     device: DeviceId,
     stream: StreamId,
     chunk: &[Transaction],
-    earlier: &apply::Earlier,
+    progress: &mut Progress,
 ) -> Result<Vec<Receipt>, Problem> {
     let mut pause = PASSING_RETRY_PAUSE;
     for _ in 0..PASSING_RETRIES_MAX {
-        match apply::chunk(context, device, stream, chunk, earlier).await {
+        match apply::chunk(context, device, stream, chunk, progress).await {
             Err(error) if error.is_passing() => {
                 tracing::debug!(%error, "chunk is tried again");
                 tokio::time::sleep(pause).await;
@@ -126,7 +130,7 @@ async fn settle(
             other => return other.map_err(|error| failed(&error)),
         }
     }
-    apply::chunk(context, device, stream, chunk, earlier).await.map_err(|error| failed(&error))
+    apply::chunk(context, device, stream, chunk, progress).await.map_err(|error| failed(&error))
 }
 
 /// A stream is one person's. Otherwise somebody's edits would pass for another's own, which are
@@ -159,7 +163,7 @@ async fn mark_seen(context: PushContext<'_>, request: &PushRequest) -> Result<()
 /// The problem document for a failure that is nobody's edit's fault.
 pub(crate) fn failed(error: &StoreError) -> Problem {
     match error {
-        StoreError::Busy(_) => {
+        StoreError::Busy(_) | StoreError::Locked(_) => {
             tracing::warn!(%error, "busy");
             Problem::new(503, "busy", "The server is busy")
                 .detail("send the same again")

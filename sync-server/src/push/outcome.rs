@@ -34,9 +34,31 @@ pub(super) fn refused(transaction: &Transaction, problem: Problem, now_us: i64) 
     }
 }
 
-/// The answer for a transaction that builds on a refused or held one; it is not kept.
+/// Code of a transaction that has to come again, because another session holds what it needs.
+const BUSY: &str = "busy";
+/// Code of what builds on such a transaction.
+const BUILDS_ON_BUSY: &str = "builds_on_busy";
+
+/// The answer for a transaction that needs what another session holds; it is not kept.
+pub(super) fn put_off(transaction: &Transaction, now_us: i64) -> Receipt {
+    let problem = Problem::new(503, BUSY, "A row that this edit needs is in use")
+        .detail("somebody else is changing it for long; send the same again later")
+        .retryable();
+    Receipt { state: ReceiptState::Parked, ..refused(transaction, problem, now_us) }
+}
+
+/// Whether a transaction has to come again for such a reason.
+pub(super) fn is_put_off(receipt: &Receipt) -> bool {
+    let code = receipt.problem.as_ref().map(|problem| problem.code.as_str());
+    receipt.state == ReceiptState::Parked && (code == Some(BUSY) || code == Some(BUILDS_ON_BUSY))
+}
+
+/// The answer for a transaction that builds on one that is refused, held or put off; it is not kept.
 pub(super) fn parked(transaction: &Transaction, on: &Receipt, now_us: i64) -> Receipt {
-    let problem = if on.held {
+    let problem = if is_put_off(on) {
+        Problem::new(503, BUILDS_ON_BUSY, "An edit that this one builds on waits for a row in use")
+            .detail(format!("send it again together with transaction {}", on.id))
+    } else if on.held {
         Problem::new(409, "builds_on_held", "An edit that this one builds on is in review")
             .detail(format!("this one goes through when transaction {} is decided", on.id))
     } else {

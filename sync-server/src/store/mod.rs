@@ -18,6 +18,7 @@ pub mod sqlite;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sync_protocol::schema::{Collection, Schema};
@@ -66,6 +67,11 @@ pub trait WriteTx: Send {
     /// Waits until no other transaction works for this stream, so that its pushes are settled one
     /// after another, whichever device they come from (a copied phone has its original's stream).
     async fn lock_stream(&mut self, stream: StreamId) -> Result<(), StoreError>;
+
+    /// From here on each lock is waited for at most so long (in steps of a millisecond).
+    ///
+    /// What waits longer fails with [`StoreError::Locked`]; it can be rolled back to a savepoint.
+    async fn wait_for_locks(&mut self, at_most: Duration) -> Result<(), StoreError>;
 
     /// The scopes that a user holds.
     async fn scopes_of(&mut self, user: UserId) -> Result<BTreeSet<Scope>, StoreError>;
