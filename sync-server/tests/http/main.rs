@@ -60,6 +60,7 @@ suite! {
     bad_edits: each_bad_edit_is_refused_with_its_code,
         a_receipt_id_with_other_content_is_refused,
         foreign_and_damaged_cursors_are_refused,
+        a_key_that_comes_twice_is_refused_and_not_guessed,
         what_is_hidden_looks_like_what_does_not_exist;
     document: every_documented_operation_exists_and_answers_as_documented;
     pulls: a_stream_of_pages_ends_at_the_checkpoint;

@@ -131,6 +131,6 @@ async fn a_cursor_that_is_not_the_callers_is_refused_with_its_own_code(company: 
     juan.caller.permissions.insert("cost:read".to_owned());
     assert_eq!(juan.try_pull(10, 9).await.expect_err("other").code, "cursor_visibility_changed");
     juan.cursor = None;
-    assert_eq!(juan.try_pull(0, 9).await.expect_err("no rows").code, "out_of_limits");
+    assert_eq!(juan.try_pull(0, 9).await.expect_err("no rows").code, "page_size_out_of_range");
     juan.pull(10).await;
 }

@@ -428,7 +428,7 @@ fn immutable(collection: &Collection, field: &Field) -> Box<Problem> {
 fn overflow(field: &Field) -> Box<Problem> {
     let at = Location { field: Some(field.name.clone()), ..Location::default() };
     Box::new(
-        Problem::new(422, "out_of_limits", "The result does not fit the field")
+        Problem::new(422, "out_of_range", "The result does not fit the field")
             .detail(format!("`{}` would become too large", field.name))
             .at(at),
     )
