@@ -15,7 +15,7 @@ use super::check::{CheckedMutation, check};
 use super::decide::{Author, Plan, decide};
 use super::load::load;
 use super::outcome::{
-    constraint_problem, content_hash, parked, put_off, refused, reused, state_of,
+    constraint_problem, content_hash, parked, put_off, refused, reused, state_of, waiting,
 };
 use super::progress::Progress;
 use super::rows::RowName;
@@ -160,6 +160,10 @@ impl Pusher<'_> {
                 let author = self.author(transaction);
                 match decide(&loaded, &author, transaction, checked) {
                     Ok(plan) => entry.plan = Some(plan),
+                    Err(problem) if problem.retryable => {
+                        entry.checked = None;
+                        entry.receipt = Some(waiting(transaction, *problem, self.now_us));
+                    }
                     Err(problem) => {
                         entry.receipt = Some(refused(transaction, *problem, self.now_us));
                     }

@@ -154,7 +154,7 @@ async fn refuse_foreign_stream(context: PushContext<'_>, stream: StreamId) -> Re
 async fn mark_seen(context: PushContext<'_>, request: &PushRequest) -> Result<(), Problem> {
     let seen = async {
         let mut tx = context.store.write(context.caller.tenant, request.stream).await?;
-        tx.mark_seen(request.stream, &request.seen).await?;
+        tx.mark_seen(request.stream, context.caller.user, &request.seen).await?;
         tx.commit().await
     };
     seen.await.map_err(|error: StoreError| failed(&error))

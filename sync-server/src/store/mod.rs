@@ -30,7 +30,7 @@ use sync_protocol::{
 
 pub use accounts::Accounts;
 pub use error::StoreError;
-pub use page::{BackfillQuery, DeltaQuery, Grants, PageRows, Position, RowKey};
+pub use page::{BackfillQuery, DeltaQuery, Grants, PageRows, Position, RowKey, SettledKey};
 pub use row::{AuditEntry, ConflictFilter, RowWrite, StoredReceipt, StoredRow, WriteKind};
 
 /// A database with the tables of one [`Schema`].
@@ -137,8 +137,13 @@ pub trait WriteTx: Send {
     /// [`StoreError::Busy`] if an id was saved meanwhile for another stream: trying again finds it.
     async fn save_receipts(&mut self, receipts: &[StoredReceipt]) -> Result<(), StoreError>;
 
-    /// Marks receipts of this stream as seen by their device.
-    async fn mark_seen(&mut self, stream: StreamId, ids: &[ReceiptId]) -> Result<(), StoreError>;
+    /// Marks receipts of this stream and user as seen by their device; others stay as they are.
+    async fn mark_seen(
+        &mut self,
+        stream: StreamId,
+        user: UserId,
+        ids: &[ReceiptId],
+    ) -> Result<(), StoreError>;
 
     /// Open and claimed conflicts of these records, locked.
     async fn open_conflicts(
@@ -187,12 +192,14 @@ pub trait ReadTx: Send {
     async fn backfill_remaining(&mut self, query: BackfillQuery<'_>) -> Result<u64, StoreError>;
 
     /// Receipts of a stream that were settled since a position; without one, those that its device
-    /// has not seen. Oldest first.
+    /// has not seen. Oldest first, from a key on, at most `limit`.
     async fn settled(
         &mut self,
         stream: StreamId,
         since: Option<&Position>,
-    ) -> Result<Vec<Receipt>, StoreError>;
+        after: Option<&SettledKey>,
+        limit: usize,
+    ) -> Result<Vec<(SettledKey, Receipt)>, StoreError>;
 
     /// One receipt.
     async fn receipt(&mut self, id: ReceiptId) -> Result<Option<StoredReceipt>, StoreError>;

@@ -68,6 +68,7 @@ suite! {
         a_tenant_sees_nothing_of_another,
         an_unknown_tenant_is_not_found;
     receipts: receipts_are_found_again,
+        pages_of_receipts_bring_each_once,
         settled_brings_what_changed_since_a_position,
         a_streams_author_is_its_newest_receipts;
     accounts: names_are_taken_once,

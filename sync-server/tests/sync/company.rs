@@ -104,6 +104,8 @@ impl Company {
             cursor: None,
             rows: BTreeMap::new(),
             staged: Vec::new(),
+            staged_receipts: Vec::new(),
+            largest_settled: 0,
             settled: BTreeMap::new(),
             checkpoints: 0,
             largest_page: 0,
@@ -146,6 +148,9 @@ pub struct Phone<'a> {
     pub cursor: Option<String>,
     pub rows: BTreeMap<(String, RecordId), Held>,
     staged: Vec<PullPage>,
+    staged_receipts: Vec<Receipt>,
+    /// Mutations that the receipts of one page speak of, at most.
+    pub largest_settled: usize,
     pub settled: BTreeMap<ReceiptId, Receipt>,
     pub checkpoints: usize,
     /// Bytes of text in the largest page that came.
@@ -221,6 +226,9 @@ impl Phone<'_> {
         self.cursor = Some(page.cursor.clone());
         let checkpoint = page.checkpoint;
         let settled = page.settled.clone();
+        let settled_mutations = settled.iter().map(|receipt| receipt.mutations.len()).sum();
+        self.largest_settled = self.largest_settled.max(settled_mutations);
+        self.staged_receipts.extend(settled);
         if backfill {
             self.write(&page);
         } else {
@@ -230,6 +238,7 @@ impl Phone<'_> {
             for page in std::mem::take(&mut self.staged) {
                 self.write(&page);
             }
+            let settled = std::mem::take(&mut self.staged_receipts);
             self.settled.extend(settled.into_iter().map(|receipt| (receipt.id, receipt)));
             self.checkpoints += 1;
         }

@@ -245,7 +245,7 @@ impl<'a> Work<'a> {
                     outcome.fields.insert(field.name.clone(), superseded);
                 }
                 Verdict::Review => {
-                    let conflict = self.review_field(mutation, subject, &row, current, wanted);
+                    let conflict = self.review_field(mutation, subject, &row, current, wanted)?;
                     outcome.fields.insert(field.name.clone(), FieldOutcome::InReview { conflict });
                 }
                 Verdict::Immutable => return Err(immutable(collection, field)),
@@ -292,7 +292,7 @@ impl<'a> Work<'a> {
         row: &StoredRow,
         current: &Value,
         wanted: Json,
-    ) -> sync_protocol::ConflictId {
+    ) -> Decided<sync_protocol::ConflictId> {
         let name = subject.field.unwrap_or_default();
         let kind = subject.collection.field(name).map(|field| &field.kind);
         let standing = Standing {

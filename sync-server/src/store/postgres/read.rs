@@ -15,7 +15,7 @@ use super::{page, query, records};
 use crate::store::page::GrantChange;
 use crate::store::{
     AuditEntry, BackfillQuery, ConflictFilter, DeltaQuery, Grants, PageRows, Position, ReadTx,
-    StoreError, StoredReceipt, StoredRow,
+    SettledKey, StoreError, StoredReceipt, StoredRow,
 };
 
 /// See the module's documentation.
@@ -138,10 +138,13 @@ impl ReadTx for PgRead {
         &mut self,
         stream: StreamId,
         since: Option<&Position>,
-    ) -> Result<Vec<Receipt>, StoreError> {
+        after: Option<&SettledKey>,
+        limit: usize,
+    ) -> Result<Vec<(SettledKey, Receipt)>, StoreError> {
         let since = since.map(snapshot_of).transpose()?;
-        let stored = records::settled(&mut self.tx, self.tenant, stream, since).await?;
-        Ok(stored.into_iter().map(|stored| stored.receipt).collect())
+        let tx = &mut self.tx;
+        let stored = records::settled(tx, self.tenant, stream, since, after, limit).await?;
+        Ok(stored.into_iter().map(|(key, stored)| (key, stored.receipt)).collect())
     }
 
     async fn receipt(&mut self, id: ReceiptId) -> Result<Option<StoredReceipt>, StoreError> {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::error::store_error;
 use super::query;
-use crate::store::{AuditEntry, ConflictFilter, StoreError, StoredReceipt};
+use crate::store::{AuditEntry, ConflictFilter, SettledKey, StoreError, StoredReceipt};
 
 type Tx = Transaction<'static, Postgres>;
 
@@ -64,44 +64,68 @@ pub(super) async fn mark_seen(
     tx: &mut Tx,
     tenant: TenantId,
     stream: StreamId,
+    user: UserId,
     ids: &[ReceiptId],
 ) -> Result<(), StoreError> {
     query(
         "UPDATE sync.receipts SET seen = true \
-         WHERE tenant_id = $1 AND stream = $2 AND id = ANY($3) AND NOT seen",
+         WHERE tenant_id = $1 AND stream = $2 AND id = ANY($3) AND NOT seen \
+         AND body::json ->> 'user' = $4",
     )
     .bind(tenant.0)
     .bind(stream.0)
     .bind(ids.iter().map(|id| id.0).collect::<Vec<Uuid>>())
+    .bind(user.to_string())
     .execute(&mut **tx)
     .await
     .map_err(store_error)?;
     Ok(())
 }
 
-/// Receipts of a stream that were settled after a snapshot; without one, the unseen. Oldest first.
+/// Receipts of a stream that were settled after a snapshot; without one, the unseen. Oldest first,
+/// by the server's time and the id.
 pub(super) async fn settled(
     tx: &mut Tx,
     tenant: TenantId,
     stream: StreamId,
     since: Option<&str>,
-) -> Result<Vec<StoredReceipt>, StoreError> {
-    let sql = "SELECT body FROM sync.receipts WHERE tenant_id = $1 AND stream = $2";
-    let order = "ORDER BY settled_at_us, id";
-    let rows = match since {
-        None => query(format!("{sql} AND NOT seen {order}")).bind(tenant.0).bind(stream.0),
-        Some(snapshot) => query(format!(
-            "{sql} AND stamp >= pg_snapshot_xmin($3::pg_snapshot) \
-             AND NOT pg_visible_in_snapshot(stamp, $3::pg_snapshot) {order}"
-        ))
-        .bind(tenant.0)
-        .bind(stream.0)
-        .bind(snapshot.to_owned()),
-    }
+    after: Option<&SettledKey>,
+    limit: usize,
+) -> Result<Vec<(SettledKey, StoredReceipt)>, StoreError> {
+    let changed = match since {
+        None => "NOT seen AND $3::pg_snapshot IS NULL",
+        Some(_) => {
+            "stamp >= pg_snapshot_xmin($3::pg_snapshot) \
+             AND NOT pg_visible_in_snapshot(stamp, $3::pg_snapshot)"
+        }
+    };
+    let after = after.map(|key| Ok((key.0, parse_id(&key.1)?))).transpose()?;
+    let rows = query(format!(
+        "SELECT settled_at_us, id, body FROM sync.receipts \
+         WHERE tenant_id = $1 AND stream = $2 AND {changed} \
+         AND ($4::bigint IS NULL OR (settled_at_us, id) > ($4::bigint, $5::uuid)) \
+         ORDER BY settled_at_us, id LIMIT $6"
+    ))
+    .bind(tenant.0)
+    .bind(stream.0)
+    .bind(since.map(str::to_owned))
+    .bind(after.map(|key| key.0))
+    .bind(after.map(|key| key.1))
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
     .fetch_all(&mut **tx)
     .await
     .map_err(store_error)?;
-    rows.iter().map(|row| read(row, 0)).collect()
+    rows.iter()
+        .map(|row| {
+            let id: Uuid = row.try_get(1).map_err(store_error)?;
+            let key = SettledKey(row.try_get(0).map_err(store_error)?, id.to_string());
+            Ok((key, read(row, 2)?))
+        })
+        .collect()
+}
+
+fn parse_id(text: &str) -> Result<Uuid, StoreError> {
+    text.parse().map_err(|_| StoreError::Internal("a receipt's key of another store".to_owned()))
 }
 
 pub(super) async fn author_of(

@@ -147,8 +147,13 @@ impl WriteTx for PgWrite {
         records::save_receipts(&mut self.tx, self.tenant, receipts).await
     }
 
-    async fn mark_seen(&mut self, stream: StreamId, ids: &[ReceiptId]) -> Result<(), StoreError> {
-        records::mark_seen(&mut self.tx, self.tenant, stream, ids).await
+    async fn mark_seen(
+        &mut self,
+        stream: StreamId,
+        user: UserId,
+        ids: &[ReceiptId],
+    ) -> Result<(), StoreError> {
+        records::mark_seen(&mut self.tx, self.tenant, stream, user, ids).await
     }
 
     async fn open_conflicts(

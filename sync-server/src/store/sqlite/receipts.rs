@@ -4,12 +4,12 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sync_protocol::wire::receipt::Receipt;
 use sync_protocol::wire::review::Authorship;
-use sync_protocol::{ReceiptId, RecordId, StreamId};
+use sync_protocol::{ReceiptId, RecordId, StreamId, UserId};
 
 use super::columns::ids_json;
 use super::error::{damaged, failed};
 use super::tables::{batches, generated, variables};
-use crate::store::{StoreError, StoredReceipt};
+use crate::store::{SettledKey, StoreError, StoredReceipt};
 
 fn receipt(row: &SqliteRow) -> Result<StoredReceipt, StoreError> {
     let body: &str = row.try_get(0).map_err(failed)?;
@@ -68,14 +68,17 @@ pub(super) async fn save(
 pub(super) async fn mark_seen(
     connection: &mut SqliteConnection,
     stream: StreamId,
+    user: UserId,
     ids: &[ReceiptId],
 ) -> Result<(), StoreError> {
     sqlx::query(
         "UPDATE sync_receipts SET seen = 1 \
-         WHERE stream = ? AND id IN (SELECT unhex(value) FROM json_each(?))",
+         WHERE stream = ? AND id IN (SELECT unhex(value) FROM json_each(?)) \
+         AND json_extract(body, '$.user') = ?",
     )
     .bind(stream.0)
     .bind(json_of(ids))
+    .bind(user.to_string())
     .execute(connection)
     .await
     .map(|_| ())
@@ -97,28 +100,38 @@ pub(super) async fn author_of(
     row.map(|row| receipt(&row).map(|receipt| receipt.by)).transpose()
 }
 
-/// What was settled after a commit; without one, what the device has not seen.
+/// What was settled after a commit; without one, what the device has not seen. Oldest first, by commit
+/// and place in it.
 pub(super) async fn settled(
     connection: &mut SqliteConnection,
     stream: StreamId,
     since: Option<i64>,
-) -> Result<Vec<Receipt>, StoreError> {
-    let rows =
-        match since {
-            Some(commit) => sqlx::query(
-                "SELECT body FROM sync_receipts WHERE stream = ? AND stamp > ? ORDER BY stamp, seq",
-            )
-            .bind(stream.0)
-            .bind(commit)
-            .fetch_all(connection)
-            .await,
-            None => sqlx::query(
-                "SELECT body FROM sync_receipts WHERE stream = ? AND seen = 0 ORDER BY stamp, seq",
-            )
-            .bind(stream.0)
-            .fetch_all(connection)
-            .await,
-        };
-    let rows = rows.map_err(failed)?;
-    rows.iter().map(|row| receipt(row).map(|stored| stored.receipt)).collect()
+    after: Option<&SettledKey>,
+    limit: usize,
+) -> Result<Vec<(SettledKey, Receipt)>, StoreError> {
+    let changed = if since.is_some() { "stamp > ?2" } else { "seen = 0 AND ?2 IS NULL" };
+    let (after_stamp, after_seq) = match after {
+        Some(SettledKey(stamp, seq)) => (*stamp, seq.parse::<i64>().map_err(damaged)?),
+        None => (-1, -1),
+    };
+    let sql = format!(
+        "SELECT body, stamp, seq FROM sync_receipts \
+         WHERE stream = ?1 AND {changed} AND (stamp, seq) > (?3, ?4) ORDER BY stamp, seq LIMIT ?5"
+    );
+    let rows = sqlx::query(generated(sql))
+        .bind(stream.0)
+        .bind(since)
+        .bind(after_stamp)
+        .bind(after_seq)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(connection)
+        .await
+        .map_err(failed)?;
+    rows.iter()
+        .map(|row| {
+            let seq: i64 = row.try_get(2).map_err(failed)?;
+            let key = SettledKey(row.try_get(1).map_err(failed)?, seq.to_string());
+            Ok((key, receipt(row)?.receipt))
+        })
+        .collect()
 }

@@ -263,9 +263,14 @@ impl WriteTx for SqliteWrite {
         self.noted(result)
     }
 
-    async fn mark_seen(&mut self, stream: StreamId, ids: &[ReceiptId]) -> Result<(), StoreError> {
+    async fn mark_seen(
+        &mut self,
+        stream: StreamId,
+        user: UserId,
+        ids: &[ReceiptId],
+    ) -> Result<(), StoreError> {
         self.usable()?;
-        let result = receipts::mark_seen(self.changing(), stream, ids).await;
+        let result = receipts::mark_seen(self.changing(), stream, user, ids).await;
         self.noted(result)
     }
 
