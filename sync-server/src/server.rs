@@ -100,7 +100,7 @@ async fn app(config: &Config, store: &OpenStore) -> Result<App, ServeError> {
     let own = AccessTokens::new(&shared.signing_key().await?);
     let mut issuers = Vec::with_capacity(config.issuers.len());
     for issuer in &config.issuers {
-        issuers.push(Issuer::open(issuer.clone()).await?);
+        issuers.push(Issuer::open(issuer.clone(), config.clock.now_us()).await?);
     }
     let authenticator = Arc::new(Authenticator::new(shared.clone(), own, issuers));
     let sessions = Sessions {

@@ -44,6 +44,7 @@ pub use migrate::migrate;
 pub use verify::verify;
 
 use super::{ReadTx, Store, StoreError, WriteTx};
+use copy::CutCopies;
 use error::store_error;
 use witness::Witnesses;
 
@@ -58,6 +59,7 @@ pub struct PostgresStore {
     pool: PgPool,
     schema: Arc<Schema>,
     witnesses: Arc<Witnesses>,
+    cut: CutCopies,
 }
 
 impl PostgresStore {
@@ -70,13 +72,19 @@ impl PostgresStore {
         let options: PgConnectOptions = url
             .parse()
             .map_err(|e| StoreError::Setup(format!("the database URL is wrong: {e}")))?;
+        let cut = CutCopies::default();
+        let kept = cut.clone();
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS_MAX)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            .after_release(move |connection, _| {
+                let kept = kept.clone();
+                Box::pin(async move { Ok(kept.is_intact(connection).await) })
+            })
             .connect_with(options.statement_cache_capacity(0).application_name("campo"))
             .await
             .map_err(store_error)?;
-        let store = Self { pool, schema, witnesses: Arc::default() };
+        let store = Self { pool, schema, witnesses: Arc::default(), cut };
         verify::refuse_powerful_role(&store.pool).await?;
         let differences = verify::differences(&store.pool, &store.schema).await?;
         if !differences.is_empty() {
@@ -134,7 +142,7 @@ impl Store for PostgresStore {
 
     async fn read(&self, tenant: TenantId) -> Result<Box<dyn ReadTx>, StoreError> {
         self.witnesses.leave_if_old(&self.pool).await?;
-        Ok(Box::new(read::begin(&self.pool, tenant).await?))
+        Ok(Box::new(read::begin(&self.pool, self.cut.clone(), tenant).await?))
     }
 }
 

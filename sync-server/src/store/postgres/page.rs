@@ -17,6 +17,7 @@ use sync_protocol::schema::{Collection, Schema, ScopeRule};
 use sync_protocol::{RecordId, Scope, TenantId};
 use uuid::Uuid;
 
+use super::copy::CutCopies;
 use super::ddl::table;
 use super::decode::Cells;
 use super::error::store_error;
@@ -139,6 +140,7 @@ async fn changed_records(
 /// See [`crate::store::ReadTx::backfill`].
 pub(super) async fn backfill(
     tx: &mut Tx,
+    cut: &CutCopies,
     tenant: TenantId,
     asked: BackfillQuery<'_>,
 ) -> Result<PageRows, StoreError> {
@@ -162,7 +164,7 @@ pub(super) async fn backfill(
         let mut filling = page.table(collection);
         let mut id = None;
         let mut count = 0;
-        copy::each(tx, &query, |row| {
+        copy::each(tx, cut, &query, |row| {
             count += 1;
             if count <= room {
                 let record = record_id(row)?;

@@ -9,6 +9,7 @@ use sync_protocol::wire::receipt::Receipt;
 use sync_protocol::wire::review::Conflict;
 use sync_protocol::{ConflictId, ReceiptId, RecordId, StreamId, TenantId, UserId};
 
+use super::copy::CutCopies;
 use super::error::store_error;
 use super::write::{Lock, rows, scope};
 use super::{page, query, records};
@@ -22,11 +23,16 @@ use crate::store::{
 pub(super) struct PgRead {
     pub tx: Transaction<'static, Postgres>,
     pub tenant: TenantId,
+    cut: CutCopies,
     position: Position,
 }
 
 /// Takes a snapshot and reads the newest witness that it sees.
-pub(super) async fn begin(pool: &PgPool, tenant: TenantId) -> Result<PgRead, StoreError> {
+pub(super) async fn begin(
+    pool: &PgPool,
+    cut: CutCopies,
+    tenant: TenantId,
+) -> Result<PgRead, StoreError> {
     let mut tx = pool
         .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         .await
@@ -52,7 +58,7 @@ pub(super) async fn begin(pool: &PgPool, tenant: TenantId) -> Result<PgRead, Sto
         witness: row.try_get(3).map_err(store_error)?,
         snapshot: row.try_get(4).map_err(store_error)?,
     };
-    Ok(PgRead { tx, tenant, position })
+    Ok(PgRead { tx, tenant, cut, position })
 }
 
 /// The snapshot of a position that this store knows.
@@ -127,7 +133,7 @@ impl ReadTx for PgRead {
     }
 
     async fn backfill(&mut self, query: BackfillQuery<'_>) -> Result<PageRows, StoreError> {
-        page::backfill(&mut self.tx, self.tenant, query).await
+        page::backfill(&mut self.tx, &self.cut, self.tenant, query).await
     }
 
     async fn backfill_remaining(&mut self, query: BackfillQuery<'_>) -> Result<u64, StoreError> {
