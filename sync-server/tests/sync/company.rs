@@ -69,6 +69,13 @@ impl Company {
         Self { store, clock, tenant, next: AtomicU64::new(1) }
     }
 
+    /// The same company in another store.
+    pub fn moved_to(&self, store: Arc<dyn Store>) -> Self {
+        let clock = ManualClock(AtomicI64::new(self.clock.now_us()));
+        let next = AtomicU64::new(self.next.load(Ordering::Relaxed));
+        Self { store, clock, tenant: self.tenant, next }
+    }
+
     pub fn advance(&self, us: i64) {
         self.clock.0.fetch_add(us, Ordering::Relaxed);
     }
@@ -158,6 +165,23 @@ pub struct Phone<'a> {
 }
 
 impl Phone<'_> {
+    /// The same person on a new phone that knows nothing yet.
+    pub fn again<'b>(&self, company: &'b Company) -> Phone<'b> {
+        Phone {
+            company,
+            caller: self.caller.clone(),
+            stream: StreamId(Uuid::new_v4()),
+            cursor: None,
+            rows: BTreeMap::new(),
+            staged: Vec::new(),
+            staged_receipts: Vec::new(),
+            largest_settled: 0,
+            settled: BTreeMap::new(),
+            checkpoints: 0,
+            largest_page: 0,
+        }
+    }
+
     pub async fn push(&self, transactions: Vec<Transaction>) -> Vec<Receipt> {
         self.try_push(transactions).await.expect("push")
     }

@@ -10,5 +10,6 @@ mod held_rows;
 mod poison;
 mod pulls;
 mod receipts;
+mod restored;
 mod reviews;
 mod shops;

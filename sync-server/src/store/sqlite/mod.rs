@@ -27,6 +27,7 @@
 //! Deleting a row that others refer to is refused (foreign key); nothing cascades.
 
 mod accounts;
+mod backup;
 mod columns;
 mod conflicts;
 mod connection;
@@ -50,6 +51,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sync_protocol::schema::Schema;
 use sync_protocol::{StreamId, TenantId};
+
+pub use backup::{Backup, backup};
 
 use super::{ReadTx, Store, StoreError, WriteTx};
 use tenants::Tenants;
