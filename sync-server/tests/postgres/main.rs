@@ -10,5 +10,6 @@ mod capture;
 mod consistency;
 mod model;
 mod race;
+mod rules;
 mod setting;
 mod store;

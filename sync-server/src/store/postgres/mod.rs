@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `migrate` | bookkeeping from numbered files, tables from the schema |
 //! | `ddl`, `capture`, `quote` | the generated statements: tables, triggers, quoted names |
-//! | `verify` | whether a database fits the schema, and whether the server's role is harmless |
+//! | `verify`, `rules` | whether a database fits the schema, and whether the server's role is harmless |
 //! | `witness` | what cursors name |
 //! | `write`, `write_rows`, `records` | transactions that write |
 //! | `read`, `page`, `filling`, `copy` | snapshots, and pages from them |
@@ -26,6 +26,7 @@ mod page;
 mod quote;
 mod read;
 mod records;
+mod rules;
 mod verify;
 mod witness;
 mod write;
