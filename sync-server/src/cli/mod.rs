@@ -76,7 +76,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Token(command) => command.run(output).await,
         Command::Receipt(command) => command.run(output).await,
         Command::Backup(command) => command.run(output).await,
-        Command::Schema(command) => command.run(output),
+        Command::Schema(command) => command.run(output).await,
     }
 }
 
