@@ -91,6 +91,9 @@ pub async fn serve(config: Config) -> Result<RunningServer, ServeError> {
     let task = tokio::spawn(async move {
         axum::serve(listener, service).with_graceful_shutdown(stopping.cancelled_owned()).await
     });
+    let housekeeping =
+        crate::housekeeping::run(app.store.clone(), config.clock.clone(), app.stopping.clone());
+    tokio::spawn(housekeeping);
     tracing::info!(%address, "listening");
     Ok(RunningServer { address, app, store, task, _hold: hold })
 }

@@ -15,6 +15,7 @@ pub mod page;
 pub mod postgres;
 pub mod row;
 pub mod sqlite;
+pub mod tidy;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub use accounts::Accounts;
 pub use error::StoreError;
 pub use page::{BackfillQuery, DeltaQuery, Grants, PageRows, Position, RowKey, SettledKey};
 pub use row::{AuditEntry, ConflictFilter, RowWrite, StoredReceipt, StoredRow, WriteKind};
+pub use tidy::{Retention, Tidied};
 
 /// A database with the tables of one [`Schema`].
 #[async_trait]
@@ -56,6 +58,12 @@ pub trait Store: Accounts + Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::Busy`] when no connection is to be had in time.
     async fn read(&self, tenant: TenantId) -> Result<Box<dyn ReadTx>, StoreError>;
+
+    /// Does a bounded part of the housekeeping of all tenants.
+    ///
+    /// # Errors
+    /// What the database says; what was done before stays done.
+    async fn tidy(&self, retention: Retention) -> Result<Tidied, StoreError>;
 }
 
 /// A transaction that may write rows of one tenant. Dropped without [`Self::commit`] it changes nothing.

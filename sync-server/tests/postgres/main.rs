@@ -8,6 +8,7 @@ mod pgbouncer;
 
 mod capture;
 mod consistency;
+mod housekeeping;
 mod model;
 mod race;
 mod rules;

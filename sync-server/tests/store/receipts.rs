@@ -7,7 +7,7 @@ use sync_server::store::{Position, StoredReceipt};
 
 use crate::bench::{Bench, uuid};
 
-fn receipt(b: &Bench, state: ReceiptState) -> StoredReceipt {
+pub fn receipt(b: &Bench, state: ReceiptState) -> StoredReceipt {
     StoredReceipt {
         receipt: Receipt {
             id: ReceiptId(uuid()),
@@ -35,7 +35,7 @@ fn receipt(b: &Bench, state: ReceiptState) -> StoredReceipt {
     }
 }
 
-async fn save(b: &Bench, receipts: &[StoredReceipt]) {
+pub async fn save(b: &Bench, receipts: &[StoredReceipt]) {
     let mut tx = b.begin().await;
     tx.save_receipts(receipts).await.expect("saved");
     tx.commit().await.expect("a commit");
@@ -46,7 +46,7 @@ fn ids(receipts: &[Receipt]) -> Vec<ReceiptId> {
 }
 
 /// All that was settled, read two at a time.
-async fn settled(b: &Bench, stream: StreamId, since: Option<&Position>) -> Vec<Receipt> {
+pub async fn settled(b: &Bench, stream: StreamId, since: Option<&Position>) -> Vec<Receipt> {
     let mut tx = b.read().await;
     let mut all = Vec::new();
     let mut after = None;

@@ -17,7 +17,7 @@ use super::{capture, ddl};
 use crate::store::StoreError;
 
 /// The numbered files: name, role that runs it, text.
-const FILES: [(&str, &str, &str); 3] = [
+const FILES: [(&str, &str, &str); 5] = [
     (
         "0001_bookkeeping",
         "campo_owner",
@@ -29,6 +29,16 @@ const FILES: [(&str, &str, &str); 3] = [
         include_str!("../../../../migrations/postgres/0002_capture.sql"),
     ),
     ("0003_guards", "campo_owner", include_str!("../../../../migrations/postgres/0003_guards.sql")),
+    (
+        "0010_housekeeping_rights",
+        "campo_owner",
+        include_str!("../../../../migrations/postgres/0010_housekeeping_rights.sql"),
+    ),
+    (
+        "0011_housekeeping",
+        "campo_capture",
+        include_str!("../../../../migrations/postgres/0011_housekeeping.sql"),
+    ),
 ];
 const ROLES: &str = include_str!("../../../../migrations/postgres/0000_roles.sql");
 /// Key of the advisory lock that lets one migration run at a time.

@@ -8,6 +8,7 @@
 //! | `witness` | what cursors name |
 //! | `write`, `write_rows`, `records` | transactions that write |
 //! | `read`, `page`, `filling`, `copy` | snapshots, and pages from them |
+//! | `tidy` | housekeeping |
 //! | `accounts` | tenants, people, devices, tokens |
 //! | `decode`, `error` | values from the binary format, errors by SQLSTATE |
 //!
@@ -27,6 +28,7 @@ mod quote;
 mod read;
 mod records;
 mod rules;
+mod tidy;
 mod verify;
 mod witness;
 mod write;
@@ -44,7 +46,7 @@ use sync_protocol::{StreamId, TenantId};
 pub use migrate::migrate;
 pub use verify::verify;
 
-use super::{ReadTx, Store, StoreError, WriteTx};
+use super::{ReadTx, Retention, Store, StoreError, Tidied, WriteTx};
 use copy::CutCopies;
 use error::store_error;
 use witness::Witnesses;
@@ -61,6 +63,7 @@ pub struct PostgresStore {
     schema: Arc<Schema>,
     witnesses: Arc<Witnesses>,
     cut: CutCopies,
+    tidied: Arc<tidy::Place>,
 }
 
 impl PostgresStore {
@@ -85,7 +88,7 @@ impl PostgresStore {
             .connect_with(options.statement_cache_capacity(0).application_name("campo"))
             .await
             .map_err(store_error)?;
-        let store = Self { pool, schema, witnesses: Arc::default(), cut };
+        let store = Self { pool, schema, witnesses: Arc::default(), cut, tidied: Arc::default() };
         verify::refuse_powerful_role(&store.pool).await?;
         let differences = verify::differences(&store.pool, &store.schema).await?;
         if !differences.is_empty() {
@@ -144,6 +147,10 @@ impl Store for PostgresStore {
     async fn read(&self, tenant: TenantId) -> Result<Box<dyn ReadTx>, StoreError> {
         self.witnesses.leave_if_old(&self.pool).await?;
         Ok(Box::new(read::begin(&self.pool, self.cut.clone(), tenant).await?))
+    }
+
+    async fn tidy(&self, retention: Retention) -> Result<Tidied, StoreError> {
+        tidy::tidy(&self.pool, &self.tidied, retention).await
     }
 }
 

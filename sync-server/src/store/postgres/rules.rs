@@ -81,11 +81,12 @@ pub(super) async fn differences(
     Ok(differences)
 }
 
-/// Capture only reads the list of tenants.
+/// Capture only reads the list of tenants, and which conflicts are open.
 fn same_wall(wanted: Option<&Policy>, present: Option<&Policy>, table: &str) -> bool {
     match (wanted, present) {
         (Some(wanted), Some(present))
-            if table == "sync.tenants" && wanted.1.contains("capture") =>
+            if ["sync.tenants", "sync.conflicts"].contains(&table)
+                && wanted.1.contains("capture") =>
         {
             wanted.1 == present.1 && present.2 == "SELECT"
         }

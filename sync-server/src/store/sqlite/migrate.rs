@@ -22,8 +22,10 @@ use crate::store::StoreError;
 use sync_protocol::Value;
 
 const CATALOG: &[&str] = &[include_str!("../../../../migrations/sqlite/catalog/0001_catalog.sql")];
-const TENANT: &[&str] =
-    &[include_str!("../../../../migrations/sqlite/tenant/0001_bookkeeping.sql")];
+const TENANT: &[&str] = &[
+    include_str!("../../../../migrations/sqlite/tenant/0001_bookkeeping.sql"),
+    include_str!("../../../../migrations/sqlite/tenant/0002_housekeeping.sql"),
+];
 
 /// Brings the catalogue up to date.
 pub(super) async fn catalog(path: &Path) -> Result<(), StoreError> {

@@ -43,6 +43,7 @@ mod receipts;
 mod rows;
 mod tables;
 mod tenants;
+mod tidy;
 mod write;
 
 use std::path::Path;
@@ -54,7 +55,7 @@ use sync_protocol::{StreamId, TenantId};
 
 pub use backup::{Backup, backup};
 
-use super::{ReadTx, Store, StoreError, WriteTx};
+use super::{ReadTx, Retention, Store, StoreError, Tidied, WriteTx};
 use tenants::Tenants;
 
 /// Tenants' files in a directory. Cloning is cheap and shares the connections.
@@ -62,6 +63,7 @@ use tenants::Tenants;
 pub struct SqliteStore {
     schema: Arc<Schema>,
     tenants: Arc<Tenants>,
+    tidied: Arc<tidy::Places>,
 }
 
 impl SqliteStore {
@@ -73,7 +75,7 @@ impl SqliteStore {
     /// come from a newer version.
     pub async fn open(data_dir: &Path, schema: Arc<Schema>) -> Result<Self, StoreError> {
         let tenants = Tenants::open(data_dir, schema.clone()).await?;
-        Ok(Self { schema, tenants: Arc::new(tenants) })
+        Ok(Self { schema, tenants: Arc::new(tenants), tidied: Arc::default() })
     }
 
     /// Brings all tenants' files up to date with the schema, and so finds out whether they fit it.
@@ -111,5 +113,9 @@ impl Store for SqliteStore {
     async fn read(&self, tenant: TenantId) -> Result<Box<dyn ReadTx>, StoreError> {
         let tenant = self.tenants.get(tenant).await?;
         Ok(Box::new(read::SqliteRead::begin(tenant).await?))
+    }
+
+    async fn tidy(&self, retention: Retention) -> Result<Tidied, StoreError> {
+        tidy::tidy(&self.tenants, &self.tidied, retention).await
     }
 }
