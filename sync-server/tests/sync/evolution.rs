@@ -130,7 +130,7 @@ async fn phones_that_synced_before_get_what_is_new_on_postgres() {
     let old = PostgresStore::connect(&server, shipped_schema()).await.expect("a store");
     story(Arc::new(old), async || {
         let early = PostgresStore::connect(&server, grown()).await;
-        let error = early.err().expect("it started on tables that do not fit").to_string();
+        let error = early.expect_err("it started on tables that do not fit").to_string();
         assert!(error.contains("construccion.avances has no column riesgo"), "{error}");
         assert!(error.contains("run `sync-server migrate`"), "{error}");
         let done = migrate(&owner, &grown()).await.expect("migrated");

@@ -24,6 +24,7 @@ pub(super) struct PgRead {
     pub tx: Transaction<'static, Postgres>,
     pub tenant: TenantId,
     cut: CutCopies,
+    ahead: page::Ahead,
     position: Position,
 }
 
@@ -58,7 +59,7 @@ pub(super) async fn begin(
         witness: row.try_get(3).map_err(store_error)?,
         snapshot: row.try_get(4).map_err(store_error)?,
     };
-    Ok(PgRead { tx, tenant, cut, position })
+    Ok(PgRead { tx, tenant, cut, ahead: page::Ahead::default(), position })
 }
 
 /// The snapshot of a position that this store knows.
@@ -129,7 +130,7 @@ impl ReadTx for PgRead {
     }
 
     async fn delta(&mut self, query: DeltaQuery<'_>) -> Result<PageRows, StoreError> {
-        page::delta(&mut self.tx, self.tenant, query).await
+        page::delta(&mut self.tx, &mut self.ahead, self.tenant, query).await
     }
 
     async fn backfill(&mut self, query: BackfillQuery<'_>) -> Result<PageRows, StoreError> {
