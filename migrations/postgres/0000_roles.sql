@@ -15,6 +15,7 @@ BEGIN
         END IF;
     END LOOP;
     EXECUTE format('GRANT CREATE, CONNECT ON DATABASE %I TO campo_owner', current_database());
-    EXECUTE format('GRANT CONNECT ON DATABASE %I TO campo_server', current_database());
+    -- Temporary tables: the server compares the tables' rules with such as it makes itself.
+    EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO campo_server', current_database());
 END
 $roles$;

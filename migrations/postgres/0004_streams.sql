@@ -22,7 +22,8 @@ CREATE TABLE sync.receipt_echoes (
 CREATE INDEX receipt_echoes_stamp ON sync.receipt_echoes (tenant_id, stream, stamp);
 CREATE INDEX receipt_echoes_receipt ON sync.receipt_echoes (tenant_id, receipt);
 
--- A receipt that changes is news to everybody that it is told to.
+-- A receipt that changes is news to everybody that it is told to; one that housekeeping shortens is
+-- not stamped anew, and no news.
 CREATE FUNCTION sync.echo_receipt() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -32,7 +33,7 @@ BEGIN
 END
 $$;
 CREATE TRIGGER echo AFTER UPDATE OF body ON sync.receipts
-    FOR EACH ROW EXECUTE FUNCTION sync.echo_receipt();
+    FOR EACH ROW WHEN (NEW.stamp <> OLD.stamp) EXECUTE FUNCTION sync.echo_receipt();
 ALTER TABLE sync.receipts ENABLE ALWAYS TRIGGER echo;
 
 DO $wall$

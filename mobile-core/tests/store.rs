@@ -32,7 +32,7 @@ async fn bad_edits_are_refused_with_a_reason_and_change_nothing() {
     assert_eq!(refused(core, "articulos", json!({})), "field_required");
     assert_eq!(refused(core, "articulos", json!({ "nombre": "a", "x": 1 })), "unknown_field");
     assert_eq!(refused(core, "articulos", json!({ "nombre": 5 })), "wrong_type");
-    assert_eq!(refused(core, "articulos", json!({ "nombre": "a\0" })), "out_of_limits");
+    assert_eq!(refused(core, "articulos", json!({ "nombre": "a\0" })), "nul_character");
     assert_eq!(
         refused(core, "articulos", json!({ "nombre": "a", "precio": 1 })),
         "field_read_only"

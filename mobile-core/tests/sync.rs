@@ -118,6 +118,30 @@ async fn one_poison_edit_parks_only_what_builds_on_it() {
 }
 
 #[tokio::test]
+async fn nothing_overtakes_an_edit_that_has_to_come_again() {
+    let server = Server::new();
+    let dir = tempfile::tempdir().expect("dir");
+    let ana = Phone::signed_in(&server, dir.path(), 1).await;
+    let id = ana.put("articulos", article(0));
+    ana.sync().await.expect("sync");
+    // More edits of one row than one push takes; somebody holds the row during the first push only.
+    for n in 0..1_005 {
+        ana.put("articulos", json!({ "id": id, "nombre": format!("nombre {n}") }));
+    }
+    ana.put("articulos", article(1));
+    server.with(|state| state.in_use = Some(id));
+    let report = ana.sync().await.expect("sync");
+    assert_eq!((report.applied, report.parked), (1, 1_000), "the rest of the heirs was not sent");
+    let waiting = ana.core.pending().expect("list");
+    let reason = waiting[0].waiting_for.as_ref().map(|why| why.code.as_str());
+    assert_eq!(reason, Some("busy"));
+    let report = ana.sync().await.expect("sync");
+    assert_eq!((report.applied, report.parked), (1_005, 0));
+    assert!(ana.core.pending().expect("list").is_empty());
+    assert_eq!(ana.field(id, "nombre"), "nombre 1004");
+}
+
+#[tokio::test]
 async fn the_backlog_drains_by_itself_after_a_server_error() {
     let server = Server::new();
     let dir = tempfile::tempdir().expect("dir");

@@ -24,5 +24,9 @@ pub const SET_ELEMENT_CHARS_MAX: usize = 200;
 pub const DECIMAL_SCALE_MAX: u8 = 9;
 /// Largest magnitude of a decimal, counted in units of its last digit (18 digits).
 pub const DECIMAL_UNITS_MAX: i64 = 999_999_999_999_999_999;
+/// Most edits that want another value in one conflict; further ones wait until it is decided.
+pub const CONFLICT_CANDIDATES_MAX: usize = 100;
+/// Most receipts in one page of a pull, and most mutations that these speak of.
+pub const PAGE_RECEIPTS_MAX: usize = 2_000;
 /// How far an edit time may lie ahead of the server before it is clamped, in microseconds.
 pub const EDIT_TIME_AHEAD_MAX_US: i64 = 5 * 60 * 1_000_000;

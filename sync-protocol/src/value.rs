@@ -79,7 +79,9 @@ pub enum ValueError {
     OutOfLimits {
         /// The field.
         field: String,
-        /// Which limit, and what was given.
+        /// Which kind of limit.
+        limit: Limit,
+        /// What it allows, and what was given.
         problem: String,
     },
     /// Null, or missing at insertion, where a value is required.
@@ -90,14 +92,61 @@ pub enum ValueError {
     },
 }
 
+/// What a value can be too much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// Characters of a text, bytes of a document.
+    Length,
+    /// Elements of a set.
+    Elements,
+    /// A NUL character, of which there may be none.
+    Nul,
+    /// A number, date or time outside of `min` and `max`, or of what its type holds.
+    Range,
+    /// Nesting of a document.
+    Depth,
+}
+
+impl Limit {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Length => "too_long",
+            Self::Elements => "too_many_elements",
+            Self::Nul => "nul_character",
+            Self::Range => "out_of_range",
+            Self::Depth => "too_deep",
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Length => "A value is too long",
+            Self::Elements => "A set has too many elements",
+            Self::Nul => "A text holds a NUL character",
+            Self::Range => "A value is out of range",
+            Self::Depth => "A document is nested too deeply",
+        }
+    }
+}
+
 impl ValueError {
     /// The stable code that goes into a problem document.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
             Self::WrongType { .. } => "wrong_type",
-            Self::OutOfLimits { .. } => "out_of_limits",
+            Self::OutOfLimits { limit, .. } => limit.code(),
             Self::Required { .. } => "field_required",
+        }
+    }
+
+    /// One line for people, the same for each code.
+    #[must_use]
+    pub fn title(&self) -> &'static str {
+        match self {
+            Self::WrongType { .. } => "A value has the wrong type",
+            Self::OutOfLimits { limit, .. } => limit.title(),
+            Self::Required { .. } => "A value is required",
         }
     }
 
@@ -219,26 +268,33 @@ impl Value {
     }
 
     fn check_limits(&self, field: &Field) -> Result<(), ValueError> {
-        let beyond =
-            |problem: String| Err(ValueError::OutOfLimits { field: field.name.clone(), problem });
+        let beyond = |limit: Limit, problem: String| {
+            Err(ValueError::OutOfLimits { field: field.name.clone(), limit, problem })
+        };
         match self {
             Self::Text(text) => {
                 let max = field.max_length.map_or(limits::TEXT_CHARS_MAX, |max| max as usize);
                 let length = text.chars().count();
                 if length > max {
-                    return beyond(format!("may have at most {max} characters, but has {length}"));
+                    return beyond(
+                        Limit::Length,
+                        format!("may have at most {max} characters, but has {length}"),
+                    );
                 }
                 if text.contains('\0') {
-                    return beyond("may not contain a NUL character".to_owned());
+                    return beyond(Limit::Nul, "may not contain a NUL character".to_owned());
                 }
             }
             Self::Set(elements) => {
                 if elements.len() > limits::SET_ELEMENTS_MAX {
-                    return beyond(format!(
-                        "may have at most {} elements, but has {}",
-                        limits::SET_ELEMENTS_MAX,
-                        elements.len()
-                    ));
+                    return beyond(
+                        Limit::Elements,
+                        format!(
+                            "may have at most {} elements, but has {}",
+                            limits::SET_ELEMENTS_MAX,
+                            elements.len()
+                        ),
+                    );
                 }
                 let max = field.max_length.map_or(limits::SET_ELEMENT_CHARS_MAX, |m| m as usize);
                 for element in elements {
@@ -247,17 +303,23 @@ impl Value {
             }
             Self::Json(json) => {
                 if depth(json) > limits::JSON_DEPTH_MAX {
-                    return beyond(format!("is nested deeper than {}", limits::JSON_DEPTH_MAX));
+                    return beyond(
+                        Limit::Depth,
+                        format!("is nested deeper than {}", limits::JSON_DEPTH_MAX),
+                    );
                 }
                 let bytes = json.to_string().len();
                 if bytes > limits::JSON_BYTES_MAX {
-                    return beyond(format!(
-                        "may have at most {} bytes, but has {bytes}",
-                        limits::JSON_BYTES_MAX,
-                    ));
+                    return beyond(
+                        Limit::Length,
+                        format!(
+                            "may have at most {} bytes, but has {bytes}",
+                            limits::JSON_BYTES_MAX,
+                        ),
+                    );
                 }
                 if holds_nul(json) {
-                    return beyond("may not contain a NUL character".to_owned());
+                    return beyond(Limit::Nul, "may not contain a NUL character".to_owned());
                 }
             }
             // A counter that leaves its limits raises a flag: the sale has happened.
@@ -267,20 +329,26 @@ impl Value {
                 if let Some(min) = field.limit(field.min.as_ref())
                     && self.compare(&min).is_some_and(std::cmp::Ordering::is_lt)
                 {
-                    return beyond(format!(
-                        "must be at least {}, but is {}",
-                        min.to_json(&field.kind),
-                        self.to_json(&field.kind)
-                    ));
+                    return beyond(
+                        Limit::Range,
+                        format!(
+                            "must be at least {}, but is {}",
+                            min.to_json(&field.kind),
+                            self.to_json(&field.kind)
+                        ),
+                    );
                 }
                 if let Some(max) = field.limit(field.max.as_ref())
                     && self.compare(&max).is_some_and(std::cmp::Ordering::is_gt)
                 {
-                    return beyond(format!(
-                        "must be at most {}, but is {}",
-                        max.to_json(&field.kind),
-                        self.to_json(&field.kind)
-                    ));
+                    return beyond(
+                        Limit::Range,
+                        format!(
+                            "must be at most {}, but is {}",
+                            max.to_json(&field.kind),
+                            self.to_json(&field.kind)
+                        ),
+                    );
                 }
             }
         }
@@ -320,14 +388,14 @@ impl Field {
 /// # Errors
 /// [`ValueError::OutOfLimits`] when it is too long or holds a NUL.
 pub fn check_element(field: &Field, element: &str, chars_max: usize) -> Result<(), ValueError> {
-    let problem = if element.chars().count() > chars_max {
-        format!("may have elements of at most {chars_max} characters")
+    let (limit, problem) = if element.chars().count() > chars_max {
+        (Limit::Length, format!("may have elements of at most {chars_max} characters"))
     } else if element.contains('\0') {
-        "may not contain a NUL character".to_owned()
+        (Limit::Nul, "may not contain a NUL character".to_owned())
     } else {
         return Ok(());
     };
-    Err(ValueError::OutOfLimits { field: field.name.clone(), problem })
+    Err(ValueError::OutOfLimits { field: field.name.clone(), limit, problem })
 }
 
 fn text<'a>(field: &Field, json: &'a Json) -> Result<&'a str, ValueError> {

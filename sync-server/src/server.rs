@@ -91,6 +91,9 @@ pub async fn serve(config: Config) -> Result<RunningServer, ServeError> {
     let task = tokio::spawn(async move {
         axum::serve(listener, service).with_graceful_shutdown(stopping.cancelled_owned()).await
     });
+    let housekeeping =
+        crate::housekeeping::run(app.store.clone(), config.clock.clone(), app.stopping.clone());
+    tokio::spawn(housekeeping);
     tracing::info!(%address, "listening");
     Ok(RunningServer { address, app, store, task, _hold: hold })
 }
@@ -100,7 +103,7 @@ async fn app(config: &Config, store: &OpenStore) -> Result<App, ServeError> {
     let own = AccessTokens::new(&shared.signing_key().await?);
     let mut issuers = Vec::with_capacity(config.issuers.len());
     for issuer in &config.issuers {
-        issuers.push(Issuer::open(issuer.clone()).await?);
+        issuers.push(Issuer::open(issuer.clone(), config.clock.now_us()).await?);
     }
     let authenticator = Arc::new(Authenticator::new(shared.clone(), own, issuers));
     let sessions = Sessions {

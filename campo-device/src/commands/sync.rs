@@ -102,7 +102,7 @@ fn describe(report: &SyncReport) -> String {
         (report.superseded, "superseded by somebody else's edit"),
         (report.in_review, "in review"),
         (report.refused, "refused"),
-        (report.parked, "waiting for a refused one"),
+        (report.parked, "waiting for another edit or a row in use"),
     ];
     let told: Vec<String> = outcomes
         .iter()

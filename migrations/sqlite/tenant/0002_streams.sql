@@ -17,8 +17,9 @@ CREATE TABLE sync_receipt_echoes (
 CREATE INDEX sync_receipt_echoes_stamp ON sync_receipt_echoes (stream, stamp);
 CREATE INDEX sync_receipt_echoes_receipt ON sync_receipt_echoes (receipt);
 
--- A receipt that changes is news to everybody that it is told to.
-CREATE TRIGGER sync_receipts_echo AFTER UPDATE OF body ON sync_receipts
+-- A receipt that changes is news to everybody that it is told to; one that housekeeping shortens is
+-- not stamped anew, and no news.
+CREATE TRIGGER sync_receipts_echo AFTER UPDATE OF body ON sync_receipts WHEN NEW.stamp <> OLD.stamp
 BEGIN
     UPDATE sync_receipt_echoes SET stamp = NEW.stamp, seen = 0 WHERE receipt = NEW.id;
 END;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value as Json};
 use sync_protocol::schema::{Collection, Field, MergeRule};
-use sync_protocol::value::{ValueError, check_element};
+use sync_protocol::value::{Limit, ValueError, check_element};
 use sync_protocol::wire::push::{ElementsEdit, Mutation};
 use sync_protocol::{Fields, Value, limits};
 
@@ -150,6 +150,7 @@ fn required(field: &Field, value: Value) -> Result<Value, CoreError> {
 fn overflow(field: &Field) -> CoreError {
     ValueError::OutOfLimits {
         field: field.name.clone(),
+        limit: Limit::Range,
         problem: "differs too much from the present value".to_owned(),
     }
     .into()

@@ -179,6 +179,13 @@ pub fn problem_of(entry: &Entry) -> Option<Problem> {
     }
 }
 
+/// Why the server put a transaction off that goes again with the next sync.
+fn put_off(entry: &Entry) -> Option<WaitingFor> {
+    let problem = entry.receipt.as_ref()?.problem.as_ref()?;
+    let busy = ["busy", "builds_on_busy"].contains(&problem.code.as_str());
+    busy.then(|| WaitingFor { code: problem.code.clone(), text: problem.title.clone() })
+}
+
 fn show(entry: Entry, why: Option<&WaitingFor>) -> ReceiptView {
     let waiting_for = match entry.state {
         _ if entry.withdraw => Some(WaitingFor {
@@ -186,18 +193,16 @@ fn show(entry: Entry, why: Option<&WaitingFor>) -> ReceiptView {
             text: "is being taken back; the server says with the next sync whether in time"
                 .to_owned(),
         }),
-        State::Waiting => Some(why.cloned().unwrap_or_else(|| WaitingFor {
-            code: "next_sync".to_owned(),
-            text: "waits for the next sync".to_owned(),
+        State::Waiting => Some(why.cloned().or_else(|| put_off(&entry)).unwrap_or_else(|| {
+            WaitingFor { code: "next_sync".to_owned(), text: "waits for the next sync".to_owned() }
         })),
         State::Sending => Some(why.cloned().unwrap_or_else(|| WaitingFor {
             code: "answer".to_owned(),
             text: "was sent; waits for the server's answer".to_owned(),
         })),
-        State::Parked => Some(WaitingFor {
-            code: "builds_on_refused".to_owned(),
-            text: "waits until the refused edit that it builds on is corrected".to_owned(),
-        }),
+        State::Parked => {
+            problem_of(&entry).map(|problem| WaitingFor { code: problem.code, text: problem.title })
+        }
         State::InReview => Some(match question_of(&entry) {
             Some(question) => WaitingFor {
                 code: "question".to_owned(),

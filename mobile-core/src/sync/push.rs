@@ -88,6 +88,9 @@ pub(super) async fn run(
             Ok(receipts) => {
                 answered.extend(taken.iter().map(|entry| entry.id));
                 count(report, &receipts);
+                // What builds on an edit that has to come again may not overtake it.
+                let parked = receipts.iter().filter(|r| r.state == ReceiptState::Parked);
+                skipped.ids.extend(parked.map(|receipt| receipt.id));
                 skipped.in_a_row = 0;
                 chunk.transactions_max = (chunk.transactions_max * 2).min(CHUNK.transactions_max);
             }

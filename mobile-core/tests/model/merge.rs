@@ -28,8 +28,13 @@ pub fn push(state: &mut State, request: &PushRequest) -> Result<PushAnswer, Tran
     state.seen.extend(&request.seen);
     let withdrawn =
         request.withdraw.iter().map(|id| withdraw(state, request.stream, *id)).collect();
+    let in_use = state.in_use.take();
     for transaction in &request.transactions {
-        let receipt = one(state, request.stream, transaction, &receipts);
+        let receipt = if transaction.mutations.iter().any(|m| Some(m.record) == in_use) {
+            put_off(transaction, state.now_us)
+        } else {
+            one(state, request.stream, transaction, &receipts)
+        };
         receipts.push(receipt);
     }
     Ok(PushAnswer { receipts, withdrawn, server_time_us: state.now_us })
@@ -53,6 +58,17 @@ fn withdraw(state: &mut State, stream: StreamId, id: ReceiptId) -> Receipt {
         commit,
     };
     state.receipts.entry(id).or_insert_with(discarded).receipt.clone()
+}
+
+fn put_off(transaction: &Transaction, now_us: i64) -> Receipt {
+    Receipt {
+        id: transaction.id,
+        state: ReceiptState::Parked,
+        problem: Some(Problem::new(503, "busy", "A row that this edit needs is in use")),
+        mutations: Vec::new(),
+        held: false,
+        settled_at_us: now_us,
+    }
 }
 
 fn one(

@@ -93,6 +93,8 @@ pub struct State {
     pub only_token: Option<String>,
     /// Revisions that decisions were sent with.
     pub resolved: Vec<i64>,
+    /// A row that somebody else holds while the next push arrives, and not longer.
+    pub in_use: Option<RecordId>,
 }
 
 pub struct Server(pub Mutex<State>);
@@ -120,6 +122,7 @@ impl Server {
             refreshes: 0,
             only_token: None,
             resolved: Vec::new(),
+            in_use: None,
         })))
     }
 

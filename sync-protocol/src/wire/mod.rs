@@ -5,3 +5,4 @@ pub mod pull;
 pub mod push;
 pub mod receipt;
 pub mod review;
+pub mod unique;

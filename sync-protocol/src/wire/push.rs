@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use crate::wire::receipt::Receipt;
+use crate::wire::unique;
 use crate::{EditTime, PushId, ReceiptId, RecordId, RowVersion, StreamId};
 
 /// Body of a push: transactions in the order in which the user made them.
@@ -89,21 +90,29 @@ pub struct Mutation {
     /// What is done to it.
     pub kind: MutationKind,
     /// New values, canonical JSON. On an insertion also the first value of counters and sets.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "unique::document")]
     pub set: Map<String, Json>,
     /// Differences to `counter` fields, canonical JSON (updates only).
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "unique::document")]
     pub add: Map<String, Json>,
     /// Elements that come to and go from `set` fields (updates only).
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "unique::by_key"
+    )]
     pub elements: BTreeMap<String, ElementsEdit>,
     /// Row version that the author saw, per field of `set`, `add` and `elements`. A field that is
     /// missing here, or whose version the server cannot know, counts as concurrent.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "unique::by_key"
+    )]
     pub base: BTreeMap<String, RowVersion>,
     /// Values that the author saw in fields with the rule `review`, canonical JSON: what a
     /// supervisor is shown as the base if the edit turns out to be concurrent.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[serde(default, skip_serializing_if = "Map::is_empty", deserialize_with = "unique::document")]
     pub seen: Map<String, Json>,
     /// Row version that the author saw, for deletions and restorations.
     #[serde(default, skip_serializing_if = "Option::is_none")]

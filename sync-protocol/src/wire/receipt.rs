@@ -42,7 +42,8 @@ pub enum ReceiptState {
     InReview,
     /// Took no effect; `problem` says why and what to do. Final: a correction is a new transaction.
     Refused,
-    /// Not settled and not kept: it builds on a refused transaction. Send again once that is solved.
+    /// Not settled and not kept: it builds on a refused transaction (send again once that is solved),
+    /// or needs a row that another session holds (`busy`: send again later).
     Parked,
     /// Given to quarantine by a device that lost its rights.
     HandedOver,

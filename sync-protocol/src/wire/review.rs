@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::wire::push::{Position, Transaction};
+use crate::wire::unique;
 use crate::{ConflictId, DeviceId, ReceiptId, RecordId, RowVersion, UserId};
 
 /// A conflict with everything a supervisor needs to decide.
@@ -158,7 +159,7 @@ pub enum Keep {
     /// A candidate's, named by its receipt.
     Candidate(ReceiptId),
     /// Another one.
-    Value(Json),
+    Value(#[serde(deserialize_with = "unique::value")] Json),
 }
 
 /// Body of `POST conflicts/{id}/resolve`.
@@ -178,6 +179,7 @@ pub struct ResolveRequest {
 #[serde(deny_unknown_fields)]
 pub struct ResolveManyRequest {
     /// By conflict.
+    #[serde(deserialize_with = "unique::by_key")]
     pub conflicts: BTreeMap<ConflictId, ResolveRequest>,
 }
 

@@ -101,7 +101,7 @@ fn a_nul_in_a_document_is_refused_and_the_text_that_looks_like_one_is_not() {
     let field = schema().collections["visitas"].field("plano").expect("is declared").clone();
     for nul in [r#"{"a": ["x\u0000"]}"#, r#"{"a\u0000": 1}"#] {
         let json: Json = serde_json::from_str(nul).expect("is JSON");
-        assert_eq!(Value::from_json(&field, &json).expect_err(nul).code(), "out_of_limits");
+        assert_eq!(Value::from_json(&field, &json).expect_err(nul).code(), "nul_character");
     }
     // A backslash and five letters.
     let json: Json = serde_json::from_str(r#"["\\u0000"]"#).expect("is JSON");

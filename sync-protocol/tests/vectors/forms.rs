@@ -166,7 +166,7 @@ fn values() {
         ],
         refused: vec![
             refused(FieldType::Text, json!(5), "wrong_type"),
-            refused(FieldType::Text, json!("a\0b"), "out_of_limits"),
+            refused(FieldType::Text, json!("a\0b"), "nul_character"),
             refused(FieldType::Integer, json!(2.5), "wrong_type"),
             refused(FieldType::Integer, json!("9223372036854775808"), "wrong_type"),
             refused(decimal(), json!("12.555"), "wrong_type"),

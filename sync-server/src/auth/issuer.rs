@@ -5,13 +5,13 @@
 //! ```
 //!
 //! Keys come from a file or an address. They are read at start, again when they are older than
-//! [`KEYS_AGE_MAX`], and when a token names a key that is not among them (the issuer has a new
-//! one), but never more often than [`REFRESH_PAUSE`], so that forged tokens cannot make this
+//! [`KEYS_AGE_MAX_US`], and when a token names a key that is not among them (the issuer has a new
+//! one), but never more often than [`REFRESH_PAUSE_US`], so that forged tokens cannot make this
 //! server hammer the issuer. When the issuer cannot be reached, the keys that are known stay good.
 
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey};
@@ -20,10 +20,10 @@ use tokio::sync::RwLock;
 
 use super::access_token::{Claims, check_time, invalid, time_checked_by_us};
 
-/// Keys are read again after this time.
-const KEYS_AGE_MAX: Duration = Duration::from_secs(3600);
-/// Keys are not read again before this time.
-const REFRESH_PAUSE: Duration = Duration::from_secs(60);
+/// Keys are read again after this time, in microseconds.
+const KEYS_AGE_MAX_US: i64 = 3600 * 1_000_000;
+/// Keys are not read again before this time, in microseconds.
+const REFRESH_PAUSE_US: i64 = 60 * 1_000_000;
 /// How long the issuer has to answer.
 const FETCH_TIME_MAX: Duration = Duration::from_secs(5);
 /// Longest key set, in bytes.
@@ -122,7 +122,8 @@ pub struct Issuer {
 #[derive(Debug)]
 struct Keys {
     set: JwkSet,
-    tried: Instant,
+    /// When they were asked for last.
+    tried_us: i64,
 }
 
 /// Why an issuer's keys could not be had.
@@ -135,11 +136,11 @@ pub struct KeysError {
 }
 
 impl Issuer {
-    /// Reads the keys.
+    /// Reads the keys. `now_us` is the server's time.
     ///
     /// # Errors
     /// When they cannot be had: a server that starts without them would refuse everybody.
-    pub async fn open(config: IssuerConfig) -> Result<Self, KeysError> {
+    pub async fn open(config: IssuerConfig, now_us: i64) -> Result<Self, KeysError> {
         // Somebody else may have installed a provider already; either is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
@@ -148,7 +149,7 @@ impl Issuer {
             .build()
             .map_err(|error| keys_error(&config, &error))?;
         let set = fetch(&config, &http).await?;
-        Ok(Self { config, http, keys: RwLock::new(Keys { set, tried: Instant::now() }) })
+        Ok(Self { config, http, keys: RwLock::new(Keys { set, tried_us: now_us }) })
     }
 
     /// The `iss` of its tokens.
@@ -163,7 +164,7 @@ impl Issuer {
     /// `token_invalid`, `token_expired`.
     pub async fn read(&self, token: &str, now_us: i64) -> Result<Claims, Problem> {
         let header = jsonwebtoken::decode_header(token).map_err(|error| invalid(&error))?;
-        let key = self.key(header.kid.as_deref()).await?;
+        let key = self.key(header.kid.as_deref(), now_us).await?;
         let mut rules = time_checked_by_us(self.config.algorithm);
         rules.set_issuer(&[&self.config.issuer]);
         rules.set_audience(&[&self.config.audience]);
@@ -175,25 +176,32 @@ impl Issuer {
         Ok(claims)
     }
 
-    async fn key(&self, id: Option<&str>) -> Result<DecodingKey, Problem> {
+    async fn key(&self, id: Option<&str>, now_us: i64) -> Result<DecodingKey, Problem> {
         {
             let keys = self.keys.read().await;
-            let age = keys.tried.elapsed();
             let found = find(&keys.set, id);
-            if age < REFRESH_PAUSE || (found.is_some() && age < KEYS_AGE_MAX) {
+            let age_max_us = if found.is_some() { KEYS_AGE_MAX_US } else { REFRESH_PAUSE_US };
+            if !keys.are_older_than(age_max_us, now_us) {
                 return found.ok_or_else(|| invalid(&"its key is unknown"));
             }
         }
         let mut keys = self.keys.write().await;
         // Whoever waited for the lock finds the keys read by the one before.
-        if keys.tried.elapsed() >= REFRESH_PAUSE {
-            keys.tried = Instant::now();
+        if keys.are_older_than(REFRESH_PAUSE_US, now_us) {
+            keys.tried_us = now_us;
             match fetch(&self.config, &self.http).await {
                 Ok(set) => keys.set = set,
                 Err(error) => tracing::warn!(%error, "known keys stay in use"),
             }
         }
         find(&keys.set, id).ok_or_else(|| invalid(&"its key is unknown"))
+    }
+}
+
+impl Keys {
+    /// Also where the clock was set back, so that a wrong clock does not keep old keys for ever.
+    fn are_older_than(&self, age_max_us: i64, now_us: i64) -> bool {
+        !(0..age_max_us).contains(&now_us.saturating_sub(self.tried_us))
     }
 }
 

@@ -43,7 +43,7 @@ impl Sessions {
     /// Begins a session for a person on a device, which is registered if it is new.
     ///
     /// # Errors
-    /// `out_of_limits`, `login_throttled`, `login_failed`, `account_disabled`, `device_revoked`,
+    /// `too_long`, `nul_character`, `login_throttled`, `login_failed`, `account_disabled`, `device_revoked`,
     /// `busy`.
     pub async fn login(&self, request: LoginRequest, from: IpAddr) -> Result<Session, Problem> {
         check(&request)?;
@@ -215,17 +215,20 @@ fn new_token(
 fn check(request: &LoginRequest) -> Result<(), Problem> {
     let names = [&request.tenant, &request.user];
     let device_name = request.device_name.as_deref().unwrap_or_default();
-    let fits = names.iter().all(|name| name.len() <= NAME_BYTES_MAX && !name.contains('\0'))
+    let fits = names.iter().all(|name| name.len() <= NAME_BYTES_MAX)
         && request.password.len() <= PASSWORD_BYTES_MAX
-        && device_name.chars().count() <= DEVICE_NAME_CHARS_MAX
-        && !device_name.contains('\0');
-    if fits {
-        return Ok(());
+        && device_name.chars().count() <= DEVICE_NAME_CHARS_MAX;
+    if !fits {
+        return Err(Problem::new(422, "too_long", "A text is too long").detail(format!(
+            "`tenant` and `user` have at most {NAME_BYTES_MAX} bytes, `password` \
+             {PASSWORD_BYTES_MAX} bytes, `device_name` {DEVICE_NAME_CHARS_MAX} characters"
+        )));
     }
-    Err(Problem::new(422, "out_of_limits", "A text is too long or holds NUL").detail(format!(
-        "`tenant` and `user` have at most {NAME_BYTES_MAX} bytes, `password` \
-         {PASSWORD_BYTES_MAX} bytes, `device_name` {DEVICE_NAME_CHARS_MAX} characters"
-    )))
+    if names.iter().any(|name| name.contains('\0')) || device_name.contains('\0') {
+        return Err(Problem::new(422, "nul_character", "A text holds a NUL character")
+            .detail("`tenant`, `user` and `device_name` are texts without NUL"));
+    }
+    Ok(())
 }
 
 /// One answer, whichever of the three was wrong.

@@ -43,7 +43,7 @@ impl Failure {
     pub fn code(&self) -> &str {
         match self {
             Self::Serve(_) => "not_started",
-            Self::Store(StoreError::Busy(_)) => "busy",
+            Self::Store(StoreError::Busy(_) | StoreError::Locked(_)) => "busy",
             Self::Store(StoreError::Exists(_)) => "exists",
             Self::Store(StoreError::NotFound(_)) => "not_found",
             Self::Store(StoreError::Setup(_)) => "setup",

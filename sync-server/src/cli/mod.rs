@@ -5,6 +5,7 @@
 //! themselves; on SQLite they may run while a server works with the same files.
 
 mod account;
+mod backup;
 mod device;
 mod failure;
 mod migrate;
@@ -53,6 +54,8 @@ enum Command {
     Token(token::Token),
     /// What became of a transaction.
     Receipt(receipt::Receipt),
+    /// Copy all data to a directory, while the server works.
+    Backup(backup::Backup),
     /// Collection schemas.
     #[command(subcommand)]
     Schema(schema::Schema),
@@ -72,7 +75,8 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Device(command) => command.run(output).await,
         Command::Token(command) => command.run(output).await,
         Command::Receipt(command) => command.run(output).await,
-        Command::Schema(command) => command.run(output),
+        Command::Backup(command) => command.run(output).await,
+        Command::Schema(command) => command.run(output).await,
     }
 }
 

@@ -11,6 +11,7 @@ use sync_protocol::schema::typescript::typescript;
 use super::Failure;
 use super::output::Output;
 use crate::schema_files::{SchemaError, built_in, load, read_directory, read_files};
+use crate::store::{StoreError, postgres};
 
 /// Collection schemas.
 #[derive(Debug, Subcommand)]
@@ -22,11 +23,21 @@ pub(super) enum Schema {
 }
 
 /// Tell every mistake.
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub(super) struct Check {
     /// Schema files, which are one schema together, or a directory of them; those built in by
     /// default.
     files: Vec<PathBuf>,
+    /// Also compare the tables of this PostgreSQL with the schema.
+    #[arg(long, hide_env_values = true, value_name = "URL")]
+    database: Option<String>,
+}
+
+/// Without the URL: it holds a password.
+impl std::fmt::Debug for Check {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Check({:?})", self.files)
+    }
 }
 
 /// Print TypeScript types.
@@ -38,18 +49,27 @@ pub(super) struct Typescript {
 }
 
 impl Schema {
-    pub(super) fn run(self, output: Output) -> Result<(), Failure> {
+    pub(super) async fn run(self, output: Output) -> Result<(), Failure> {
         match self {
-            Self::Check(check) => check.run(output),
+            Self::Check(check) => check.run(output).await,
             Self::Typescript(typescript) => typescript.run(output),
         }
     }
 }
 
 impl Check {
-    fn run(self, output: Output) -> Result<(), Failure> {
+    async fn run(self, output: Output) -> Result<(), Failure> {
         match parse(&files(&self.files)?) {
             Ok(schema) => {
+                if let Some(url) = &self.database {
+                    let differences = postgres::verify(url, &schema).await?;
+                    if !differences.is_empty() {
+                        if output.json {
+                            output.print("", &json!({ "differences": differences }))?;
+                        }
+                        return Err(StoreError::Setup(differences.join("\n")).into());
+                    }
+                }
                 let fields: usize = schema.collections.values().map(|c| c.fields.len()).sum();
                 let text = format!(
                     "{} collections with {fields} fields, {} roles: no mistake",

@@ -17,6 +17,7 @@ use futures::StreamExt as _;
 use serde::de::DeserializeOwned;
 use sync_protocol::limits::JSON_DEPTH_MAX;
 use sync_protocol::problem::Problem;
+use sync_protocol::wire::unique::DUPLICATE_KEY;
 
 use super::json_depth::is_deeper_than;
 use super::problem::Refusal;
@@ -53,7 +54,7 @@ where
 /// Reads a JSON document into a type.
 ///
 /// # Errors
-/// `json_too_deep`, `malformed_json`, `unknown_field`, `invalid_body`.
+/// `json_too_deep`, `malformed_json`, `duplicate_json_key`, `unknown_field`, `invalid_body`.
 pub fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, Problem> {
     if is_deeper_than(json, BODY_DEPTH_MAX) {
         return Err(Problem::new(400, "json_too_deep", "The document is nested too deeply")
@@ -71,6 +72,8 @@ fn not_understood(error: &serde_json::Error) -> Problem {
     let said = error.to_string();
     let mut problem = if !error.is_data() {
         Problem::new(400, "malformed_json", "The body is not JSON")
+    } else if said.starts_with(DUPLICATE_KEY) || said.starts_with("duplicate field") {
+        Problem::new(422, "duplicate_json_key", "An object in the body has a key twice")
     } else if said.starts_with("unknown field") {
         Problem::new(422, "unknown_field", "The body has a member that is not known here")
     } else {
@@ -260,6 +263,7 @@ mod tests {
             ("[\"x\"]", "invalid_body"),
             ("{\"refresh_token\":1}", "invalid_body"),
             ("{\"refresh_token\":\"x\",\"more\":1}", "unknown_field"),
+            ("{\"refresh_token\":\"x\",\"refresh_token\":\"x\"}", "duplicate_json_key"),
         ] {
             assert_eq!(code(json(), body.into()).await.1, expected, "{body}");
         }

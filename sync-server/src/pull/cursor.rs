@@ -11,7 +11,7 @@ use sync_protocol::{Scope, TenantId, UserId};
 
 use crate::auth::caller::Caller;
 use crate::store::page::GrantChange;
-use crate::store::{Position, RowKey};
+use crate::store::{Position, RowKey, SettledKey};
 
 /// Longest cursor, in characters: a backfill of some ten thousand scopes at once.
 pub(super) const CURSOR_CHARS_MAX: usize = 2 * 1024 * 1024;
@@ -29,6 +29,9 @@ pub(super) struct Cursor {
     /// Receipts up to here were told; none before the first checkpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<Position>,
+    /// How far receipts were told since then, where that takes several pages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub telling: Option<Telling>,
     /// A delta that was cut.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub round: Option<CutDelta>,
@@ -38,6 +41,16 @@ pub(super) struct Cursor {
     /// Changes of grants after `since` that were dealt with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub grants: Vec<GrantChange>,
+}
+
+/// Receipts of which some pages were sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Telling {
+    /// Position of the snapshot in which it began. What was settled later comes after.
+    pub end: Position,
+    /// The last receipt that was told.
+    pub after: SettledKey,
 }
 
 /// A delta of which some pages were sent.

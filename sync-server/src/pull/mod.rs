@@ -42,7 +42,7 @@ pub trait PageSink: Send {
 /// Answers a pull: pages until the sink has enough or nothing more is to come from the snapshot.
 ///
 /// # Errors
-/// Before the first page: `out_of_limits` for a page size, the cursor's problems
+/// Before the first page: `page_size_out_of_range`, the cursor's problems
 /// (`cursor_malformed`, `cursor_foreign`, `cursor_visibility_changed`, `cursor_history_ended`), and
 /// `busy`. After the first page an error ends the stream; the device resumes from its last page.
 pub async fn pull(
@@ -54,7 +54,7 @@ pub async fn pull(
 ) -> Result<(), Problem> {
     let rows_max = request.page_rows_max.unwrap_or(PAGE_ROWS_MAX);
     if !(1..=PAGE_ROWS_MAX).contains(&rows_max) {
-        return Err(Problem::new(400, "out_of_limits", "The page size is out of limits")
+        return Err(Problem::new(400, "page_size_out_of_range", "The page size is out of range")
             .detail(format!("page_rows_max is 1 to {PAGE_ROWS_MAX}, but {rows_max} was asked")));
     }
     let visible = store.schema().visible_to(|permission| caller.may(permission));

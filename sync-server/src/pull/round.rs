@@ -1,15 +1,19 @@
 //! Reading pages from one snapshot: drops and gains, the delta, the backfill.
 
+use sync_protocol::limits::PAGE_RECEIPTS_MAX;
 use sync_protocol::schema::Schema;
 use sync_protocol::wire::pull::{PagePart, PageTable, PullPage};
+use sync_protocol::wire::receipt::Receipt;
 use sync_protocol::{Scope, StreamId};
 
 use super::PageSink;
-use super::cursor::{Backfill, Cursor, CutDelta};
+use super::cursor::{Backfill, Cursor, CutDelta, Telling};
 use crate::auth::caller::Caller;
 use crate::clock::Clock;
 use crate::store::page::GrantChange;
-use crate::store::{BackfillQuery, DeltaQuery, Grants, PageRows, Position, ReadTx, StoreError};
+use crate::store::{
+    BackfillQuery, DeltaQuery, Grants, PageRows, Position, ReadTx, SettledKey, StoreError,
+};
 
 /// A page with more text than this is read again with fewer rows: both ends hold a page in memory,
 /// and a frame has a longest length. One row may be larger.
@@ -33,6 +37,7 @@ pub(super) struct Round<'a> {
 struct Progress {
     since: Position,
     told: Option<Position>,
+    telling: Option<Telling>,
     /// Scopes whose rows the device holds all.
     held: Vec<Scope>,
     backfill: Option<Backfill>,
@@ -70,6 +75,7 @@ impl Round<'_> {
             return Progress {
                 since: self.tx.position().clone(),
                 told: None,
+                telling: None,
                 held: Vec::new(),
                 backfill: Some(backfill),
                 grants: recent,
@@ -98,7 +104,14 @@ impl Round<'_> {
             backfill = Some(Backfill { scopes: gained.clone(), ..Backfill::default() });
         }
         self.opening.gains = gained;
-        Progress { since: cursor.since, told: cursor.told, held, backfill, grants: grants.changed }
+        Progress {
+            since: cursor.since,
+            told: cursor.told,
+            telling: cursor.telling,
+            held,
+            backfill,
+            grants: grants.changed,
+        }
     }
 
     /// Sends what changed since the cursor. Answers whether the stream goes on.
@@ -158,17 +171,63 @@ impl Round<'_> {
         let mut page = page_of(rows, PagePart::Delta);
         // While a backfill runs, rows that a receipt is about may not be here yet.
         if checkpoint && progress.backfill.is_none() {
-            page.settled = self.tx.settled(self.stream, progress.told.as_ref()).await?;
-            progress.told = Some(progress.since.clone());
+            if let Some(mut page) = self.tell(progress, page).await? {
+                page.checkpoint = true;
+                page.cursor = self.cursor(progress, None);
+                self.send(page).await;
+            }
+            return Ok(false);
         }
         page.checkpoint = checkpoint;
         // A page that says nothing is left out where pages of a backfill follow.
-        let silent = page.tables.is_empty() && page.settled.is_empty();
-        if silent && (!checkpoint || progress.backfill.is_some()) {
+        if page.tables.is_empty() {
             return Ok(true);
         }
         page.cursor = self.cursor(progress, None);
-        Ok(self.send(page).await && (!checkpoint || progress.backfill.is_some()))
+        Ok(self.send(page).await)
+    }
+
+    /// Sends receipts, in as many pages as it takes, of which the first is `page` with its rows.
+    /// Answers the last one, which is to become the checkpoint; none if the sink has enough.
+    ///
+    /// As with a delta, what is told over several requests is told as of the first one's snapshot,
+    /// and what was settled since follows.
+    async fn tell(
+        &mut self,
+        progress: &mut Progress,
+        mut page: PullPage,
+    ) -> Result<Option<PullPage>, StoreError> {
+        loop {
+            let now = self.tx.position().clone();
+            let (end, after) = match progress.telling.take() {
+                Some(telling) => (telling.end, Some(telling.after)),
+                None => (now.clone(), None),
+            };
+            // One more than fits tells whether more follow.
+            let limit = PAGE_RECEIPTS_MAX + 1;
+            let told = progress.told.as_ref();
+            let settled = self.tx.settled(self.stream, told, after.as_ref(), limit).await?;
+            let fit = how_many_fit(&settled);
+            let complete = fit == settled.len() && end == now;
+            if fit < settled.len() {
+                let after = settled[fit - 1].0.clone();
+                progress.telling = Some(Telling { end, after });
+            } else {
+                progress.told = Some(end);
+            }
+            page.settled = settled.into_iter().take(fit).map(|(_, receipt)| receipt).collect();
+            if complete {
+                return Ok(Some(page));
+            }
+            let part = page.part;
+            if !(page.tables.is_empty() && page.settled.is_empty()) {
+                page.cursor = self.cursor(progress, None);
+                if !self.send(page).await {
+                    return Ok(None);
+                }
+            }
+            page = PullPage { part, ..PullPage::default() };
+        }
     }
 
     /// Sends the rows of gained scopes. The next page is read while the one before is being sent.
@@ -185,23 +244,26 @@ impl Round<'_> {
             page.remaining = left;
             if next.is_some() {
                 progress.backfill = Some(Backfill { after: next, ..running });
+            } else if running.queued.is_empty() {
+                // The backfill stays in the cursors until the checkpoint that ends it.
+                progress.backfill = Some(running);
+                page.remaining = 0;
+                if let Some(mut page) = self.tell(progress, page).await? {
+                    let running = progress.backfill.take();
+                    progress.held.extend(running.into_iter().flat_map(|b| b.scopes));
+                    page.checkpoint = true;
+                    page.cursor = self.cursor(progress, None);
+                    self.send(page).await;
+                }
+                return Ok(());
             } else {
                 progress.held.extend(running.scopes);
                 page.remaining = 0;
-                page.checkpoint = running.queued.is_empty();
-                if page.checkpoint {
-                    page.settled = self.tx.settled(self.stream, progress.told.as_ref()).await?;
-                    progress.told = Some(progress.since.clone());
-                } else {
-                    progress.backfill =
-                        Some(Backfill { scopes: running.queued, ..Backfill::default() });
-                }
+                progress.backfill =
+                    Some(Backfill { scopes: running.queued, ..Backfill::default() });
             }
             page.cursor = self.cursor(progress, None);
-            let Some(running) = &progress.backfill else {
-                self.send(page).await;
-                return Ok(());
-            };
+            let Some(running) = &progress.backfill else { return Ok(()) };
             let query = backfill_query(self.visible, self.rows_max, running, &progress.held);
             let begins = running.after.is_none();
             let page = self.opened(page);
@@ -226,6 +288,7 @@ impl Round<'_> {
             visibility: self.visibility.clone(),
             since: progress.since.clone(),
             told: progress.told.clone(),
+            telling: progress.telling.clone(),
             round,
             backfill: progress.backfill.clone(),
             grants: progress.grants.clone(),
@@ -244,6 +307,17 @@ impl Round<'_> {
         let server_time_us = self.clock.now_us();
         PullPage { schema, drops, gains, server_time_us, ..page }
     }
+}
+
+/// How many of the receipts go into one page: at least one, and not more than speak of as many
+/// mutations.
+fn how_many_fit(settled: &[(SettledKey, Receipt)]) -> usize {
+    let mut mutations = 0;
+    let fit = settled.iter().take(PAGE_RECEIPTS_MAX).take_while(|(_, receipt)| {
+        mutations += receipt.mutations.len();
+        mutations <= PAGE_RECEIPTS_MAX
+    });
+    fit.count().max(1).min(settled.len())
 }
 
 /// How many rows to read instead, where these hold too many bytes for one page.

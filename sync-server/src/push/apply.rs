@@ -1,7 +1,8 @@
 //! One chunk, one database transaction: from known receipts to the commit.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 use sync_protocol::limits::EDIT_TIME_AHEAD_MAX_US;
@@ -14,13 +15,13 @@ use sync_protocol::{DeviceId, EditTime, PushId, ReceiptId, RecordId, RowVersion,
 use super::check::{CheckedMutation, check};
 use super::decide::{Author, Plan, decide};
 use super::load::load;
-use super::outcome::{constraint_problem, content_hash, parked, refused, reused, state_of};
+use super::outcome::{
+    constraint_problem, content_hash, parked, put_off, refused, reused, state_of, waiting,
+};
+use super::progress::Progress;
 use super::rows::RowName;
 use super::{PushContext, alias};
 use crate::store::{AuditEntry, RowWrite, StoreError, StoredReceipt, WriteKind, WriteTx};
-
-/// Receipts of this push's earlier chunks.
-pub(super) type Earlier = HashMap<ReceiptId, Receipt>;
 
 /// Why a chunk was not settled. Nothing of it was changed.
 #[derive(Debug)]
@@ -48,7 +49,8 @@ pub(super) struct Sender<'a> {
 
 impl Sender<'_> {
     /// Begins a database transaction as the stream, if the stream is where this push knows it to be.
-    pub async fn begin(&self) -> Result<Box<dyn WriteTx>, Failed> {
+    /// Each lock is waited for at most so long.
+    pub async fn begin(&self, wait: Duration) -> Result<Box<dyn WriteTx>, Failed> {
         let Self { context, stream, mark, .. } = *self;
         let mut tx = context.store.write(context.caller.tenant, stream).await?;
         tx.lock_stream(stream).await?;
@@ -57,24 +59,34 @@ impl Sender<'_> {
         {
             return Err(Failed::StreamMoved(last));
         }
+        tx.wait_for_locks(wait).await?;
         Ok(tx)
     }
 }
 
-/// Settles a chunk and commits. `earlier` are the receipts of this push's earlier chunks.
+/// Settles a chunk, commits, and notes it in the push's progress.
 pub(super) async fn chunk(
     sender: Sender<'_>,
     chunk: &[Transaction],
-    earlier: &Earlier,
+    progress: &mut Progress,
 ) -> Result<Vec<Receipt>, Failed> {
     let pusher = Pusher { sender, now_us: sender.context.clock.now_us() };
-    match pusher.together(chunk, earlier).await {
+    let wait = progress.patience.together();
+    let receipts = match pusher.together(chunk, progress, wait).await {
         // Somebody in the chunk broke a constraint. What was done is undone; find the culprit.
         Err(Failed::Store(StoreError::Constraint { .. })) => {
-            pusher.one_by_one(chunk, earlier).await
+            pusher.one_by_one(chunk, progress, wait).await?
         }
-        other => other,
-    }
+        // Somebody in the chunk needs what another session holds.
+        Err(Failed::Store(StoreError::Locked(_))) => {
+            progress.patience.spend(wait);
+            let wait = progress.patience.alone();
+            pusher.one_by_one(chunk, progress, wait).await?
+        }
+        other => other?,
+    };
+    progress.note(sender.context.store.schema(), chunk, &receipts);
+    Ok(receipts)
 }
 
 #[derive(Clone, Copy)]
@@ -87,10 +99,11 @@ impl Pusher<'_> {
     async fn together(
         &self,
         chunk: &[Transaction],
-        earlier: &Earlier,
+        progress: &Progress,
+        wait: Duration,
     ) -> Result<Vec<Receipt>, Failed> {
-        let mut tx = self.sender.begin().await?;
-        let known = self.known(tx.as_mut(), chunk, earlier).await?;
+        let mut tx = self.sender.begin(wait).await?;
+        let known = self.known(tx.as_mut(), chunk, progress).await?;
         let all: Vec<&Transaction> = chunk.iter().collect();
         let receipts = self.group(tx.as_mut(), &known, &all).await?;
         tx.commit().await?;
@@ -100,10 +113,12 @@ impl Pusher<'_> {
     async fn one_by_one(
         &self,
         chunk: &[Transaction],
-        earlier: &Earlier,
+        progress: &mut Progress,
+        mut wait: Duration,
     ) -> Result<Vec<Receipt>, Failed> {
-        let mut tx = self.sender.begin().await?;
-        let known = self.known(tx.as_mut(), chunk, earlier).await?;
+        let mut tx = self.sender.begin(wait).await?;
+        let known = self.known(tx.as_mut(), chunk, progress).await?;
+        let mut patience = progress.patience;
         let mut receipts = Vec::with_capacity(chunk.len());
         for transaction in chunk {
             tx.savepoint().await?;
@@ -113,6 +128,13 @@ impl Pusher<'_> {
             };
             match settled {
                 Ok(settled) => receipts.extend(settled),
+                Err(StoreError::Locked(_)) => {
+                    tx.rollback_to_savepoint().await?;
+                    patience.spend(wait);
+                    wait = patience.alone();
+                    tx.wait_for_locks(wait).await?;
+                    receipts.push(put_off(transaction, self.now_us));
+                }
                 Err(error) => {
                     let Some(problem) = constraint_problem(&error) else {
                         return Err(error.into());
@@ -127,6 +149,7 @@ impl Pusher<'_> {
             }
         }
         tx.commit().await?;
+        progress.patience = patience;
         Ok(receipts)
     }
 
@@ -136,7 +159,7 @@ impl Pusher<'_> {
         &self,
         tx: &mut dyn WriteTx,
         chunk: &[Transaction],
-        earlier: &'e Earlier,
+        progress: &'e Progress,
     ) -> Result<Known<'e>, StoreError> {
         let ids: BTreeSet<ReceiptId> = chunk
             .iter()
@@ -144,7 +167,7 @@ impl Pusher<'_> {
             .collect();
         let ids: Vec<ReceiptId> = ids.into_iter().collect();
         let stored = tx.receipts(&ids).await?;
-        Ok(Known { stored: stored.into_iter().map(|s| (s.receipt.id, s)).collect(), earlier })
+        Ok(Known { stored: stored.into_iter().map(|s| (s.receipt.id, s)).collect(), progress })
     }
 
     /// Settles transactions that do not depend on each other, without committing.
@@ -173,6 +196,10 @@ impl Pusher<'_> {
                 let author = self.author(transaction);
                 match decide(&loaded, &author, transaction, checked) {
                     Ok(plan) => entry.plan = Some(plan),
+                    Err(problem) if problem.retryable => {
+                        entry.checked = None;
+                        entry.receipt = Some(waiting(transaction, *problem, self.now_us));
+                    }
                     Err(problem) => {
                         entry.receipt = Some(refused(transaction, *problem, self.now_us));
                     }
@@ -234,11 +261,14 @@ impl Pusher<'_> {
             entry.receipt =
                 Some(if same { stored.receipt.clone() } else { reused(transaction, self.now_us) });
         } else if known
-            .earlier
+            .progress
+            .receipts
             .get(&transaction.id)
             .is_some_and(|e| e.state != ReceiptState::Parked)
         {
             entry.receipt = Some(reused(transaction, self.now_us));
+        } else if known.progress.follows_one_put_off(schema, transaction) {
+            entry.receipt = Some(put_off(transaction, self.now_us));
         } else if let Some(on) = known.refused_base(transaction) {
             entry.receipt = Some(parked(transaction, on, self.now_us));
         } else {
@@ -370,12 +400,12 @@ fn is_withdrawn(stored: &StoredReceipt) -> bool {
 /// Receipts that were settled before.
 struct Known<'a> {
     stored: BTreeMap<ReceiptId, StoredReceipt>,
-    earlier: &'a Earlier,
+    progress: &'a Progress,
 }
 
 impl Known<'_> {
     fn receipt(&self, id: &ReceiptId) -> Option<&Receipt> {
-        self.earlier.get(id).or_else(|| self.stored.get(id).map(|stored| &stored.receipt))
+        self.progress.receipts.get(id).or_else(|| self.stored.get(id).map(|stored| &stored.receipt))
     }
 
     /// The refused, parked or held transaction that this one builds on.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sync_protocol::merge::FieldEdit;
 use sync_protocol::problem::{Location, Problem};
 use sync_protocol::schema::{Collection, Field, MergeRule, Schema};
-use sync_protocol::value::{ValueError, check_element};
+use sync_protocol::value::{Limit, ValueError, check_element};
 use sync_protocol::wire::push::{Mutation, MutationKind, Transaction};
 use sync_protocol::{RecordId, RowVersion, Value, limits};
 
@@ -159,6 +159,7 @@ fn check_mutation<'a>(
         if edit.add.len() + edit.remove.len() > limits::SET_ELEMENTS_MAX {
             return Err(Box::new(value_problem(&ValueError::OutOfLimits {
                 field: name.clone(),
+                limit: Limit::Elements,
                 problem: format!("may change at most {} elements", limits::SET_ELEMENTS_MAX),
             })));
         }
@@ -251,6 +252,5 @@ fn field_problem(code: &str, title: &str, field: &str) -> Problem {
 }
 
 fn value_problem(error: &ValueError) -> Problem {
-    field_problem(error.code(), "A value does not fit its field", error.field())
-        .detail(error.to_string())
+    field_problem(error.code(), error.title(), error.field()).detail(error.to_string())
 }

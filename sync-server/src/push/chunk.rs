@@ -10,8 +10,8 @@ use sync_protocol::wire::push::{Mutation, MutationKind, Transaction};
 const CHUNK_MUTATIONS_MAX: usize = 1_000;
 
 /// What two transactions of one chunk may not share.
-#[derive(PartialEq, Eq, Hash)]
-enum Claim {
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Claim {
     /// A row, be it changed or the parent of a changed one.
     Row(String, RecordId),
     /// A natural key, as its values in JSON.
@@ -29,8 +29,7 @@ pub(super) fn split<'a>(
     let mut ids = HashSet::new();
     let mut mutations = 0;
     for (index, transaction) in transactions.iter().enumerate() {
-        let claims: HashSet<Claim> =
-            transaction.mutations.iter().flat_map(|m| claims(schema, m)).collect();
+        let claims: HashSet<Claim> = claims(schema, transaction).collect();
         let depends = !taken.is_disjoint(&claims)
             || ids.contains(&transaction.id)
             || transaction.builds_on.iter().any(|id| ids.contains(id));
@@ -52,7 +51,12 @@ pub(super) fn split<'a>(
         .filter(|c| !c.is_empty())
 }
 
-fn claims(schema: &Schema, mutation: &Mutation) -> Vec<Claim> {
+/// The rows, parents and natural keys of a transaction.
+pub(super) fn claims(schema: &Schema, transaction: &Transaction) -> impl Iterator<Item = Claim> {
+    transaction.mutations.iter().flat_map(|mutation| claims_of(schema, mutation))
+}
+
+fn claims_of(schema: &Schema, mutation: &Mutation) -> Vec<Claim> {
     let name = &mutation.collection;
     let mut claims = vec![Claim::Row(name.clone(), mutation.record)];
     let Some(collection) = schema.collection(name) else { return claims };

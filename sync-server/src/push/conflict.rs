@@ -2,12 +2,17 @@
 
 use md5::{Digest, Md5};
 use serde_json::{Map, Value as Json};
+use sync_protocol::limits::CONFLICT_CANDIDATES_MAX;
 use sync_protocol::merge::Change;
+use sync_protocol::problem::Problem;
 use sync_protocol::schema::Collection;
 use sync_protocol::wire::review::{Authorship, Candidate, Conflict, ConflictStatus, Severity};
 use sync_protocol::{ConflictId, Fields, ReceiptId, RecordId, StreamId, value};
 
 use super::rows::Loaded;
+
+/// Code of an edit that finds no room in the conflict that it belongs to.
+pub(super) const CONFLICT_FULL: &str = "conflict_full";
 
 /// What a conflict is about.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +49,10 @@ pub(super) struct Standing {
 }
 
 /// Opens a conflict with its first candidate, or joins the candidate to the open one.
+///
+/// # Errors
+/// `conflict_full` (retryable) where that one has as many candidates as it may have: somebody has to
+/// decide first.
 pub(super) fn open_or_join(
     subject: Subject<'_>,
     loaded: &Loaded,
@@ -51,7 +60,7 @@ pub(super) fn open_or_join(
     standing: Standing,
     candidate: Candidate,
     now_us: i64,
-) -> ConflictId {
+) -> Result<ConflictId, Box<Problem>> {
     let known = find(subject, decided, &loaded.conflicts).cloned();
     let conflict = match known {
         Some(mut conflict) => {
@@ -60,6 +69,9 @@ pub(super) fn open_or_join(
             conflict.current_by = standing.current_by;
             // One transaction has one candidate: its last word on the field.
             conflict.candidates.retain(|known| known.receipt != candidate.receipt);
+            if conflict.candidates.len() >= CONFLICT_CANDIDATES_MAX {
+                return Err(Box::new(full(&conflict)));
+            }
             conflict.candidates.push(candidate);
             conflict
         }
@@ -85,7 +97,18 @@ pub(super) fn open_or_join(
     let id = conflict.id;
     decided.retain(|known| known.id != id);
     decided.push(conflict);
-    id
+    Ok(id)
+}
+
+fn full(conflict: &Conflict) -> Problem {
+    let mut problem = Problem::new(409, CONFLICT_FULL, "Too many edits wait for one decision")
+        .detail(format!(
+            "{CONFLICT_CANDIDATES_MAX} edits want another value already; \
+             this one goes through when somebody has decided"
+        ))
+        .retryable();
+    problem.more.insert("conflict".to_owned(), conflict.id.to_string().into());
+    problem
 }
 
 /// A record of fields that were merged without anything to decide: listed for information.

@@ -18,7 +18,9 @@
 //!
 //! Until the commit nothing is visible; after it every transaction of the chunk has its receipt.
 //! A passing failure (busy, deadlock) changes nothing and the chunk is tried again; when it
-//! persists the push fails as a whole with `busy`, and the chunks before it stay settled.
+//! persists the push fails as a whole with `busy`, and the chunks before it stay settled. A row that
+//! another session holds for long is no such failure: the transactions that need it are answered
+//! `busy` each, to be sent again, and the others go on ([`patience`]).
 
 mod alias;
 mod apply;
@@ -29,6 +31,8 @@ mod decide;
 mod held;
 mod load;
 mod outcome;
+mod patience;
+mod progress;
 mod rows;
 mod withdraw;
 
@@ -37,12 +41,12 @@ use std::time::Duration;
 use sync_protocol::limits::{PUSH_AFTER_MAX, PUSH_TRANSACTIONS_MAX, TRANSACTION_MUTATIONS_MAX};
 use sync_protocol::problem::Problem;
 use sync_protocol::wire::push::{PushAnswer, PushRequest};
-use sync_protocol::wire::receipt::Receipt;
 use sync_protocol::{PushId, StreamId};
 
 use crate::auth::caller::Caller;
 use crate::clock::Clock;
 use crate::store::{Store, StoreError};
+use progress::Progress;
 
 pub(crate) use conflict::row_in_json;
 pub(crate) use held::release;
@@ -105,13 +109,26 @@ pub async fn push(context: PushContext<'_>, request: PushRequest) -> Result<Push
     refuse_foreign_stream(context, request.stream).await?;
     let withdrawn = match request.withdraw.as_slice() {
         [] => Vec::new(),
-        ids => patiently(|| withdraw::withdraw(sender, ids)).await?,
+        ids => {
+            let mut retries = Retries::default();
+            loop {
+                match withdraw::withdraw(sender, ids).await {
+                    Ok(withdrawn) => break withdrawn,
+                    Err(failed) => retries.after(failed).await?,
+                }
+            }
+        }
     };
     let mut receipts = Vec::with_capacity(request.transactions.len());
-    let mut earlier = apply::Earlier::new();
+    let mut progress = Progress::default();
     for chunk in chunk::split(&schema, &request.transactions) {
-        let settled = patiently(|| apply::chunk(sender, chunk, &earlier)).await?;
-        earlier.extend(settled.iter().map(|receipt| (receipt.id, receipt.clone())));
+        let mut retries = Retries::default();
+        let settled = loop {
+            match apply::chunk(sender, chunk, &mut progress).await {
+                Ok(settled) => break settled,
+                Err(failed) => retries.after(failed).await?,
+            }
+        };
         receipts.extend(settled);
     }
     if !request.seen.is_empty() {
@@ -120,25 +137,31 @@ pub async fn push(context: PushContext<'_>, request: PushRequest) -> Result<Push
     Ok(PushAnswer { receipts, withdrawn, server_time_us: context.clock.now_us() })
 }
 
-/// Does one database transaction, again after passing failures.
-async fn patiently<F: Future<Output = Result<Vec<Receipt>, apply::Failed>>>(
-    settle: impl Fn() -> F,
-) -> Result<Vec<Receipt>, Problem> {
-    let mut pause = PASSING_RETRY_PAUSE;
-    let mut tries = 0;
-    loop {
-        match settle().await {
-            Ok(receipts) => return Ok(receipts),
-            Err(apply::Failed::Store(error))
-                if error.is_passing() && tries < PASSING_RETRIES_MAX =>
-            {
+/// How often a database transaction is tried again after passing failures.
+struct Retries {
+    pause: Duration,
+    left: u32,
+}
+
+impl Default for Retries {
+    fn default() -> Self {
+        Self { pause: PASSING_RETRY_PAUSE, left: PASSING_RETRIES_MAX }
+    }
+}
+
+impl Retries {
+    /// Waits for the next try, or answers why there is none.
+    async fn after(&mut self, failed_with: apply::Failed) -> Result<(), Problem> {
+        match failed_with {
+            apply::Failed::Store(error) if error.is_passing() && self.left > 0 => {
                 tracing::debug!(%error, "it is tried again");
-                tokio::time::sleep(pause).await;
-                pause *= 2;
-                tries += 1;
+                tokio::time::sleep(self.pause).await;
+                self.pause *= 2;
+                self.left -= 1;
+                Ok(())
             }
-            Err(apply::Failed::Store(error)) => return Err(failed(&error)),
-            Err(apply::Failed::StreamMoved(last)) => return Err(stream_moved(last)),
+            apply::Failed::Store(error) => Err(failed(&error)),
+            apply::Failed::StreamMoved(last) => Err(stream_moved(last)),
         }
     }
 }
@@ -174,7 +197,7 @@ async fn refuse_foreign_stream(context: PushContext<'_>, stream: StreamId) -> Re
 async fn mark_seen(context: PushContext<'_>, request: &PushRequest) -> Result<(), Problem> {
     let seen = async {
         let mut tx = context.store.write(context.caller.tenant, request.stream).await?;
-        tx.mark_seen(request.stream, &request.seen).await?;
+        tx.mark_seen(request.stream, context.caller.user, &request.seen).await?;
         tx.commit().await
     };
     seen.await.map_err(|error: StoreError| failed(&error))
@@ -183,7 +206,7 @@ async fn mark_seen(context: PushContext<'_>, request: &PushRequest) -> Result<()
 /// The problem document for a failure that is nobody's edit's fault.
 pub(crate) fn failed(error: &StoreError) -> Problem {
     match error {
-        StoreError::Busy(_) => {
+        StoreError::Busy(_) | StoreError::Locked(_) => {
             tracing::warn!(%error, "busy");
             Problem::new(503, "busy", "The server is busy")
                 .detail("send the same again")

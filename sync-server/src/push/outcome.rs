@@ -6,6 +6,7 @@ use sync_protocol::problem::Problem;
 use sync_protocol::wire::push::Transaction;
 use sync_protocol::wire::receipt::{FieldOutcome, MutationOutcome, Receipt, ReceiptState};
 
+use super::conflict::CONFLICT_FULL;
 use crate::store::StoreError;
 use crate::store::error::ConstraintKind;
 
@@ -35,9 +36,40 @@ pub(super) fn refused(transaction: &Transaction, problem: Problem, now_us: i64) 
     }
 }
 
-/// The answer for a transaction that builds on a refused or held one; it is not kept.
+/// Code of a transaction that has to come again, because another session holds what it needs.
+const BUSY: &str = "busy";
+/// Code of what builds on such a transaction.
+const BUILDS_ON_BUSY: &str = "builds_on_busy";
+
+/// The answer for a transaction that needs what another session holds; it is not kept.
+pub(super) fn put_off(transaction: &Transaction, now_us: i64) -> Receipt {
+    let problem = Problem::new(503, BUSY, "A row that this edit needs is in use")
+        .detail("somebody else is changing it for long; send the same again later")
+        .retryable();
+    waiting(transaction, problem, now_us)
+}
+
+/// The answer for a transaction that may go through later as it is; it is not kept.
+pub(super) fn waiting(transaction: &Transaction, problem: Problem, now_us: i64) -> Receipt {
+    Receipt { state: ReceiptState::Parked, ..refused(transaction, problem, now_us) }
+}
+
+/// Whether a transaction has to come again for such a reason.
+pub(super) fn is_put_off(receipt: &Receipt) -> bool {
+    waits_for(receipt, BUSY) || waits_for(receipt, BUILDS_ON_BUSY)
+}
+
+fn waits_for(receipt: &Receipt, code: &str) -> bool {
+    receipt.state == ReceiptState::Parked
+        && receipt.problem.as_ref().is_some_and(|problem| problem.code == code)
+}
+
+/// The answer for a transaction that builds on one that is refused, held or put off; it is not kept.
 pub(super) fn parked(transaction: &Transaction, on: &Receipt, now_us: i64) -> Receipt {
-    let problem = if on.held {
+    let problem = if is_put_off(on) {
+        Problem::new(503, BUILDS_ON_BUSY, "An edit that this one builds on waits for a row in use")
+            .detail(format!("send it again together with transaction {}", on.id))
+    } else if on.held || waits_for(on, CONFLICT_FULL) {
         Problem::new(409, "builds_on_held", "An edit that this one builds on is in review")
             .detail(format!("this one goes through when transaction {} is decided", on.id))
     } else {
@@ -48,7 +80,7 @@ pub(super) fn parked(transaction: &Transaction, on: &Receipt, now_us: i64) -> Re
             ))
     }
     .retryable();
-    Receipt { state: ReceiptState::Parked, ..refused(transaction, problem, now_us) }
+    waiting(transaction, problem, now_us)
 }
 
 /// The answer for a transaction whose id was used for something else; it is not kept.

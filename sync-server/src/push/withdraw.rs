@@ -11,6 +11,7 @@ use sync_protocol::wire::receipt::{Receipt, ReceiptState};
 use sync_protocol::wire::review::Authorship;
 
 use super::apply::{Failed, Sender};
+use super::patience::Patience;
 use crate::store::StoredReceipt;
 
 /// Settles withdrawals and commits; answers a receipt for each, in order.
@@ -19,7 +20,7 @@ pub(super) async fn withdraw(
     ids: &[ReceiptId],
 ) -> Result<Vec<Receipt>, Failed> {
     let now_us = sender.context.clock.now_us();
-    let mut tx = sender.begin().await?;
+    let mut tx = sender.begin(Patience::default().together()).await?;
     let mut known: BTreeMap<ReceiptId, StoredReceipt> =
         tx.receipts(ids).await?.into_iter().map(|stored| (stored.receipt.id, stored)).collect();
     let (mut receipts, mut to_store, mut to_echo) = (Vec::new(), Vec::new(), Vec::new());

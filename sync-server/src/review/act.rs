@@ -45,7 +45,8 @@ pub async fn claim(
 /// Asks the authors something.
 ///
 /// # Errors
-/// `unknown_conflict`, `forbidden`, `conflict_closed`, `out_of_limits`.
+/// `unknown_conflict`, `forbidden`, `conflict_closed`, `text_missing`, `too_long`,
+/// `nul_character`, `too_many_notes`.
 pub async fn ask(
     context: ReviewContext<'_>,
     id: ConflictId,
@@ -59,7 +60,8 @@ pub async fn ask(
 /// Answers, as an author of a candidate.
 ///
 /// # Errors
-/// `unknown_conflict`, `conflict_closed`, `out_of_limits`.
+/// `unknown_conflict`, `conflict_closed`, `text_missing`, `too_long`,
+/// `nul_character`, `too_many_notes`.
 pub async fn answer(
     context: ReviewContext<'_>,
     id: ConflictId,
@@ -84,7 +86,7 @@ async fn note(
         Note { user: context.caller.user, text: request.text, at_us: context.clock.now_us() };
     change(context, id, (action, json!({})), Some(question), |conflict| {
         if conflict.notes.len() >= NOTES_MAX {
-            return Err(Problem::new(422, "out_of_limits", "There are too many notes")
+            return Err(Problem::new(422, "too_many_notes", "There are too many notes")
                 .detail(format!("a conflict has at most {NOTES_MAX}; decide it")));
         }
         conflict.notes.push(note);

@@ -38,11 +38,11 @@ pub struct ListQuery {
 /// Lists conflicts that the caller may see, oldest first.
 ///
 /// # Errors
-/// `out_of_limits`, `cursor_malformed`, and the store's passing failures.
+/// `page_size_out_of_range`, `cursor_malformed`, and the store's passing failures.
 pub async fn list(context: ReviewContext<'_>, query: ListQuery) -> Result<ConflictList, Problem> {
     let limit = query.limit.unwrap_or(50);
     if !(1..=CONFLICTS_MAX).contains(&limit) {
-        return Err(Problem::new(400, "out_of_limits", "The page size is out of limits")
+        return Err(Problem::new(400, "page_size_out_of_range", "The page size is out of range")
             .detail(format!("limit is 1 to {CONFLICTS_MAX}")));
     }
     let mut after = query.after.as_deref().map(read_position).transpose()?;

@@ -61,14 +61,14 @@ pub struct ReviewContext<'a> {
 /// Decides many conflicts, each on its own.
 ///
 /// # Errors
-/// `out_of_limits` where there are more than [`CONFLICTS_MAX`]; otherwise each conflict has its own
+/// `too_many_conflicts` where there are more than [`CONFLICTS_MAX`]; otherwise each conflict has its own
 /// result.
 pub async fn resolve_many(
     context: ReviewContext<'_>,
     request: ResolveManyRequest,
 ) -> Result<ResolveManyAnswer, Problem> {
     if request.conflicts.len() > CONFLICTS_MAX {
-        return Err(Problem::new(413, "out_of_limits", "Too many conflicts at once")
+        return Err(Problem::new(413, "too_many_conflicts", "Too many conflicts at once")
             .detail(format!("at most {CONFLICTS_MAX} in one request")));
     }
     let mut results = std::collections::BTreeMap::new();
@@ -96,16 +96,17 @@ fn stale(present: i64) -> Problem {
 }
 
 fn check_text(text: &str, what: &str) -> Result<(), Problem> {
-    let length = text.chars().count();
-    if text.trim().is_empty() || length > NOTE_CHARS_MAX || text.contains('\0') {
-        return Err(Problem::new(
-            422,
-            "out_of_limits",
-            format!("The {what} is missing or too long"),
-        )
-        .detail(format!("write 1 to {NOTE_CHARS_MAX} characters, without NUL")));
-    }
-    Ok(())
+    let (code, wrong) = if text.trim().is_empty() {
+        ("text_missing", "is missing")
+    } else if text.chars().count() > NOTE_CHARS_MAX {
+        ("too_long", "is too long")
+    } else if text.contains('\0') {
+        ("nul_character", "holds a NUL character")
+    } else {
+        return Ok(());
+    };
+    Err(Problem::new(422, code, format!("The {what} {wrong}"))
+        .detail(format!("write 1 to {NOTE_CHARS_MAX} characters, without NUL")))
 }
 
 fn may_resolve(caller: &Caller) -> Result<(), Problem> {

@@ -90,10 +90,7 @@ fn value(field: &Field, json: &Json) -> Result<Value, Problem> {
         }
         Ok(value)
     });
-    value.map_err(|error| {
-        Problem::new(422, error.code(), "The value does not fit the field")
-            .detail(error.to_string())
-    })
+    value.map_err(|error| Problem::new(422, error.code(), error.title()).detail(error.to_string()))
 }
 
 /// Values for a row from an edit as a candidate keeps it: plain values, differences of counters,
@@ -111,8 +108,7 @@ fn fields(
             (sync_protocol::schema::MergeRule::Counter, Json::Object(difference)) => {
                 let add = difference.get("add").unwrap_or(&Json::Null);
                 let add = Value::difference_from_json(field, add).map_err(|error| {
-                    Problem::new(422, error.code(), "The difference does not fit")
-                        .detail(error.to_string())
+                    Problem::new(422, error.code(), error.title()).detail(error.to_string())
                 })?;
                 let sum = present.units().unwrap_or(0).saturating_add(add);
                 match field.kind {

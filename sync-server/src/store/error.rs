@@ -6,6 +6,10 @@ pub enum StoreError {
     /// Passing: busy, deadlock, serialization failure, timeout, connection lost. Try again.
     #[error("the database is busy: {0}")]
     Busy(String),
+    /// Passing: another session holds a row (or a table) for longer than this transaction wanted to
+    /// wait for it. What does not need it can go on.
+    #[error("another session holds what this needs: {0}")]
+    Locked(String),
     /// The tables' own constraints or triggers said no. `message` is theirs.
     #[error("{message}")]
     Constraint {
@@ -50,6 +54,6 @@ impl StoreError {
     /// Whether the same transaction may succeed when it is tried again.
     #[must_use]
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Busy(_))
+        matches!(self, Self::Busy(_) | Self::Locked(_))
     }
 }

@@ -15,9 +15,11 @@ pub mod page;
 pub mod postgres;
 pub mod row;
 pub mod sqlite;
+pub mod tidy;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sync_protocol::schema::{Collection, Schema};
@@ -30,8 +32,9 @@ use sync_protocol::{
 
 pub use accounts::Accounts;
 pub use error::StoreError;
-pub use page::{BackfillQuery, DeltaQuery, Grants, PageRows, Position, RowKey};
+pub use page::{BackfillQuery, DeltaQuery, Grants, PageRows, Position, RowKey, SettledKey};
 pub use row::{AuditEntry, ConflictFilter, RowWrite, StoredReceipt, StoredRow, WriteKind};
+pub use tidy::{Retention, Tidied};
 
 /// A database with the tables of one [`Schema`].
 #[async_trait]
@@ -56,6 +59,12 @@ pub trait Store: Accounts + Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::Busy`] when no connection is to be had in time.
     async fn read(&self, tenant: TenantId) -> Result<Box<dyn ReadTx>, StoreError>;
+
+    /// Does a bounded part of the housekeeping of all tenants.
+    ///
+    /// # Errors
+    /// What the database says; what was done before stays done.
+    async fn tidy(&self, retention: Retention) -> Result<Tidied, StoreError>;
 }
 
 /// A transaction that may write rows of one tenant. Dropped without [`Self::commit`] it changes nothing.
@@ -75,6 +84,10 @@ pub trait WriteTx: Send {
         stream: StreamId,
         mark: &PushMark,
     ) -> Result<Option<PushId>, StoreError>;
+    /// From here on each lock is waited for at most so long (in steps of a millisecond).
+    ///
+    /// What waits longer fails with [`StoreError::Locked`]; it can be rolled back to a savepoint.
+    async fn wait_for_locks(&mut self, at_most: Duration) -> Result<(), StoreError>;
 
     /// The scopes that a user holds.
     async fn scopes_of(&mut self, user: UserId) -> Result<BTreeSet<Scope>, StoreError>;
@@ -148,8 +161,14 @@ pub trait WriteTx: Send {
         ids: &[ReceiptId],
     ) -> Result<(), StoreError>;
 
-    /// Marks receipts of this stream, and those echoed to it, as seen by their device.
-    async fn mark_seen(&mut self, stream: StreamId, ids: &[ReceiptId]) -> Result<(), StoreError>;
+    /// Marks receipts of this stream and user, and those echoed to it, as seen by their device;
+    /// others stay as they are.
+    async fn mark_seen(
+        &mut self,
+        stream: StreamId,
+        user: UserId,
+        ids: &[ReceiptId],
+    ) -> Result<(), StoreError>;
 
     /// Open and claimed conflicts of these records, locked.
     async fn open_conflicts(
@@ -198,12 +217,14 @@ pub trait ReadTx: Send {
     async fn backfill_remaining(&mut self, query: BackfillQuery<'_>) -> Result<u64, StoreError>;
 
     /// Receipts of a stream, and those echoed to it, that were settled since a position; without one,
-    /// those that its device has not seen. Oldest first.
+    /// those that its device has not seen. Oldest first, from a key on, at most `limit`.
     async fn settled(
         &mut self,
         stream: StreamId,
         since: Option<&Position>,
-    ) -> Result<Vec<Receipt>, StoreError>;
+        after: Option<&SettledKey>,
+        limit: usize,
+    ) -> Result<Vec<(SettledKey, Receipt)>, StoreError>;
 
     /// One receipt.
     async fn receipt(&mut self, id: ReceiptId) -> Result<Option<StoredReceipt>, StoreError>;

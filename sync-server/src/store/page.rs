@@ -36,6 +36,11 @@ pub struct RowKey {
     pub record: RecordId,
 }
 
+/// Order of receipts: when they were settled, and what tells apart those of one moment. Opaque: each
+/// store has its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettledKey(pub i64, pub String);
+
 /// A user's grants against a position.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants {

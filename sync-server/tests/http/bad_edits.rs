@@ -1,6 +1,8 @@
 //! Edits that are wrong in what they say. Each is refused by its own code and changes nothing; the
 //! request as a whole succeeds.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value as Json, json};
 
 use crate::World;
@@ -17,6 +19,8 @@ pub async fn each_bad_edit_is_refused_with_its_code(world: World) {
     let company = Company::new(&world, &["foreman"]).await;
     let phone = company.phone(&world).await;
     let (project, avance, item) = report(&world, &phone).await;
+    person(&world, company.tenant, "pedro", &["admin"]).await;
+    let keeper = company.phone_of(&world, "pedro").await;
     let project_of = |set: Json| json!([insert("proyectos", &id(), set)]);
     let of_project = |set: Json| json!([update("proyectos", &project, set, json!({}))]);
     let mut deep = json!(1);
@@ -50,9 +54,9 @@ pub async fn each_bad_edit_is_refused_with_its_code(world: World) {
             json!([update("avances", &avance, json!({ "fecha": "2026-02-30" }), json!({}))]),
             "wrong_type",
         ),
-        ("too long", project_of(json!({ "nombre": "a".repeat(201) })), "out_of_limits"),
-        ("NUL", project_of(json!({ "nombre": "a\0b" })), "out_of_limits"),
-        ("out of range", project_of(json!({ "nombre": "A", "avance_pct": 101 })), "out_of_limits"),
+        ("too long", project_of(json!({ "nombre": "a".repeat(201) })), "too_long"),
+        ("NUL", project_of(json!({ "nombre": "a\0b" })), "nul_character"),
+        ("out of range", project_of(json!({ "nombre": "A", "avance_pct": 101 })), "out_of_range"),
         ("missing", project_of(json!({})), "field_required"),
         ("null where required", of_project(json!({ "nombre": null })), "field_required"),
         (
@@ -77,12 +81,12 @@ pub async fn each_bad_edit_is_refused_with_its_code(world: World) {
         (
             "deep document",
             json!([update("avances", &avance, json!({ "notas": deep }), json!({}))]),
-            "out_of_limits",
+            "too_deep",
         ),
         (
             "large document",
             json!([update("avances", &avance, json!({ "notas": "x".repeat(70_000) }), json!({}))]),
-            "out_of_limits",
+            "too_long",
         ),
         (
             "large set",
@@ -91,7 +95,26 @@ pub async fn each_bad_edit_is_refused_with_its_code(world: World) {
                 &id(),
                 json!({ "proyecto_id": project, "fecha": "2026-11-24", "cuadrilla": wide })
             )]),
-            "out_of_limits",
+            "too_many_elements",
+        ),
+        (
+            "NUL in a document",
+            json!([update("avances", &avance, json!({ "notas": { "a\0": 1 } }), json!({}))]),
+            "nul_character",
+        ),
+        (
+            "NUL in a set",
+            json!([insert(
+                "avances",
+                &id(),
+                json!({ "proyecto_id": project, "fecha": "2026-11-24", "cuadrilla": ["a\0"] })
+            )]),
+            "nul_character",
+        ),
+        (
+            "a number beyond its type",
+            project_of(json!({ "nombre": "A", "avance_pct": 1e300 })),
+            "wrong_type",
         ),
         (
             "second signature",
@@ -103,6 +126,12 @@ pub async fn each_bad_edit_is_refused_with_its_code(world: World) {
         assert_eq!(codes, [expected], "{what}");
     }
     assert_eq!(rows(&world, &phone).await, before, "a refused edit changed something");
+    let article = || insert("articulos", &id(), json!({ "codigo": "C-1", "nombre": "Clavo" }));
+    keeper.apply(&world, json!([article()])).await;
+    let before = rows(&world, &keeper).await;
+    let codes = keeper.codes(&world, &[transaction(json!([article()]))]).await;
+    assert_eq!(codes, ["duplicate_key"], "a natural key that is taken");
+    assert_eq!(rows(&world, &keeper).await, before, "a refused edit changed something");
 }
 
 pub async fn a_receipt_id_with_other_content_is_refused(world: World) {
@@ -115,7 +144,7 @@ pub async fn a_receipt_id_with_other_content_is_refused(world: World) {
     assert_eq!(first, again, "the same edit has the same receipt");
     edit["mutations"][0]["set"]["nombre"] = json!("Otra");
     let other = phone.push(&world, std::slice::from_ref(&edit)).await;
-    assert_eq!(other[0]["state"], "refused", "{other:?}");
+    assert_eq!(other[0]["problem"]["code"], "receipt_reused", "{other:?}");
     let kept = world
         .get(&format!("receipts/{}", first[0]["id"].as_str().expect("an id")), Some(&phone.token))
         .await;
@@ -145,6 +174,41 @@ pub async fn foreign_and_damaged_cursors_are_refused(world: World) {
         let answer = pull(&phone.token, damaged).await;
         assert_eq!((answer.status, answer.code().as_str()), (400, "cursor_malformed"), "{damaged}");
     }
+    let read = URL_SAFE_NO_PAD.decode(&cursor).expect("a cursor");
+    let read: Json = serde_json::from_slice(&read).expect("a cursor");
+    let other = |pointer: &str| {
+        let mut other = read.clone();
+        *other.pointer_mut(pointer).expect("there") = json!("of-another-one");
+        URL_SAFE_NO_PAD.encode(other.to_string())
+    };
+    for (pointer, code) in
+        [("/since/epoch", "cursor_history_ended"), ("/visibility", "cursor_visibility_changed")]
+    {
+        let answer = pull(&phone.token, &other(pointer)).await;
+        assert_eq!((answer.status, answer.code().as_str()), (410, code));
+    }
+}
+
+pub async fn a_key_that_comes_twice_is_refused_and_not_guessed(world: World) {
+    let company = Company::new(&world, &["foreman"]).await;
+    let phone = company.phone(&world).await;
+    let (project, avance, _) = report(&world, &phone).await;
+    let before = rows(&world, &phone).await;
+    let fields = update("proyectos", &project, json!({ "nombre": "A" }), json!({ "nombre": 1 }));
+    let document = update("avances", &avance, json!({ "notas": { "a": { "b": 1 } } }), json!({}));
+    for (mutation, once, twice) in [
+        (&fields, r#""nombre":"A""#, r#""nombre":"A","nombre":"B""#),
+        (&fields, r#""nombre":1"#, r#""nombre":1,"nombre":2"#),
+        (&fields, r#""kind":"update""#, r#""kind":"update","kind":"delete""#),
+        (&document, r#"{"b":1}"#, r#"{"b":1,"b":2}"#),
+    ] {
+        let body = phone.push_body(&[transaction(json!([mutation]))]).to_string();
+        assert!(body.contains(once), "{body}");
+        let body = body.replace(once, twice).into_bytes();
+        let answer = world.post_bytes("sync/push", Some(&phone.token), body, &[]).await;
+        assert_eq!((answer.status, answer.code().as_str()), (422, "duplicate_json_key"), "{twice}");
+    }
+    assert_eq!(rows(&world, &phone).await, before);
 }
 
 pub async fn what_is_hidden_looks_like_what_does_not_exist(world: World) {

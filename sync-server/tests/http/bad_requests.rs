@@ -92,8 +92,8 @@ pub async fn bad_addresses_have_codes(world: World) {
         ("receipts/%00", (400, "malformed_id")),
         ("conflicts/x", (400, "malformed_id")),
         ("conflicts?limit=many", (400, "bad_parameter")),
-        ("conflicts?limit=0", (400, "out_of_limits")),
-        ("conflicts?limit=100000", (400, "out_of_limits")),
+        ("conflicts?limit=0", (400, "page_size_out_of_range")),
+        ("conflicts?limit=100000", (400, "page_size_out_of_range")),
         ("conflicts?after=x", (400, "cursor_malformed")),
         ("conflicts?order=newest", (400, "bad_parameter")),
         ("conflicts?scope=project", (400, "bad_parameter")),
@@ -107,7 +107,11 @@ pub async fn bad_addresses_have_codes(world: World) {
     for limit in [0, 5001, 10_000_000] {
         let body = json!({ "stream": phone.stream, "page_rows_max": limit });
         let answer = world.post("sync/pull", token, &body).await;
-        assert_eq!((answer.status, answer.code().as_str()), (400, "out_of_limits"), "{limit}");
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (400, "page_size_out_of_range"),
+            "{limit}"
+        );
     }
     let body = json!({ "stream": phone.stream }).to_string().into_bytes();
     let answer = world.post_bytes("sync/pull", token, body, &[("accept", "text/html")]).await;

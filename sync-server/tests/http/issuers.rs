@@ -10,10 +10,10 @@ use uuid::Uuid;
 use crate::World;
 use crate::company::{Company, id};
 
-const ISSUER: &str = "https://erp.example";
+pub const ISSUER: &str = "https://erp.example";
 
 /// A new Ed25519 key: PKCS #8 is a fixed beginning and the 32 bytes.
-fn draw_key() -> EncodingKey {
+pub fn draw_key() -> EncodingKey {
     let mut der = b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20".to_vec();
     der.extend_from_slice(Uuid::new_v4().as_bytes());
     der.extend_from_slice(Uuid::new_v4().as_bytes());

@@ -7,8 +7,10 @@ mod bad_requests;
 mod company;
 mod document;
 mod endpoints;
+mod failures;
 #[path = "../fresh/mod.rs"]
 mod fresh;
+mod issuer_keys;
 mod issuers;
 mod pulls;
 mod samples;
@@ -60,8 +62,16 @@ suite! {
     bad_edits: each_bad_edit_is_refused_with_its_code,
         a_receipt_id_with_other_content_is_refused,
         foreign_and_damaged_cursors_are_refused,
+        a_key_that_comes_twice_is_refused_and_not_guessed,
         what_is_hidden_looks_like_what_does_not_exist;
     document: every_documented_operation_exists_and_answers_as_documented;
     pulls: a_stream_of_pages_ends_at_the_checkpoint;
     issuers: an_issuers_tokens_are_accepted_by_its_algorithm_only;
+    issuer_keys: keys_at_an_address_follow_the_issuer,
+        a_server_without_an_issuers_keys_does_not_start;
+    failures: a_panic_is_answered_without_details_and_the_server_goes_on,
+        a_request_that_takes_too_long_changes_nothing,
+        more_requests_than_turns_are_told_to_come_back,
+        a_broken_off_stream_gives_back_its_turn_and_connection,
+        a_body_without_length_is_limited_as_well;
 }

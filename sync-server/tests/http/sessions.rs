@@ -52,9 +52,9 @@ pub async fn wrong_company_user_and_password_get_the_same_answer(world: World) {
     texts.dedup();
     assert_eq!(texts.len(), 1, "the answers differ: {texts:?}");
     let long = world.login(&company.slug, "juan", &"a".repeat(2000), &id()).await;
-    assert_eq!((long.status, long.code().as_str()), (422, "out_of_limits"));
+    assert_eq!((long.status, long.code().as_str()), (422, "too_long"));
     let nul = world.login(&company.slug, "ju\0an", PASSWORD, &id()).await;
-    assert_eq!((nul.status, nul.code().as_str()), (422, "out_of_limits"));
+    assert_eq!((nul.status, nul.code().as_str()), (422, "nul_character"));
 }
 
 pub async fn a_lost_answer_to_a_refresh_logs_nobody_out(world: World) {

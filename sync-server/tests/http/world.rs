@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use reqwest::header::HeaderMap;
 use serde_json::{Value as Json, json};
@@ -11,19 +11,31 @@ use sync_server::clock::{Clock, SystemClock};
 use sync_server::database::OpenStore;
 use sync_server::{Config, Database, RunningServer, schema_files, serve};
 
-/// The machine's clock, which tests push forward.
+/// The machine's clock, which tests push forward, and break.
 #[derive(Default)]
-pub struct PushedClock(AtomicI64);
+pub struct PushedClock {
+    ahead_us: AtomicI64,
+    broken: AtomicBool,
+}
+
+/// What a broken clock says.
+pub const CLOCK_PANIC: &str = "the spring of the clock jumped out";
 
 impl PushedClock {
     pub fn push(&self, seconds: i64) {
-        self.0.fetch_add(seconds * 1_000_000, Ordering::Relaxed);
+        self.ahead_us.fetch_add(seconds * 1_000_000, Ordering::Relaxed);
+    }
+
+    /// Whoever asks it next panics.
+    pub fn break_once(&self) {
+        self.broken.store(true, Ordering::Relaxed);
     }
 }
 
 impl Clock for PushedClock {
     fn now_us(&self) -> i64 {
-        SystemClock.now_us() + self.0.load(Ordering::Relaxed)
+        assert!(!self.broken.swap(false, Ordering::Relaxed), "{CLOCK_PANIC}");
+        SystemClock.now_us() + self.ahead_us.load(Ordering::Relaxed)
     }
 }
 
@@ -109,9 +121,14 @@ impl World {
     }
 
     /// The same with another server on the same database, which accepts an issuer's tokens.
-    pub async fn restarted_with(mut self, issuer: IssuerConfig) -> Self {
+    pub async fn restarted_with(self, issuer: IssuerConfig) -> Self {
+        self.restarted(|config| config.issuers = vec![issuer]).await
+    }
+
+    /// The same with another server on the same database, configured otherwise.
+    pub async fn restarted(mut self, change: impl FnOnce(&mut Config)) -> Self {
         self.server.shutdown().await;
-        self.config.issuers = vec![issuer];
+        change(&mut self.config);
         self.server = serve(self.config.clone()).await.expect("a server");
         self
     }

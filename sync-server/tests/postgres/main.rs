@@ -8,7 +8,9 @@ mod pgbouncer;
 
 mod capture;
 mod consistency;
+mod housekeeping;
 mod model;
 mod race;
+mod rules;
 mod setting;
 mod store;

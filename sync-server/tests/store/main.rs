@@ -11,6 +11,7 @@ mod paging;
 mod receipts;
 mod review;
 mod rows;
+mod tidy;
 mod transactions;
 
 use std::time::Duration;
@@ -68,6 +69,7 @@ suite! {
         a_tenant_sees_nothing_of_another,
         an_unknown_tenant_is_not_found;
     receipts: receipts_are_found_again,
+        pages_of_receipts_bring_each_once,
         settled_brings_what_changed_since_a_position,
         a_streams_author_is_its_newest_receipts;
     accounts: names_are_taken_once,
@@ -91,5 +93,9 @@ suite! {
         hidden_fields_and_collections_stay_hidden,
         positions_of_this_history_are_known_and_no_others,
         a_restored_row_comes_again;
+    tidy: expired_tokens_go_and_living_ones_stay,
+        old_receipts_that_were_seen_lose_their_details_and_no_others,
+        old_tombstones_lose_their_content_unless_somebody_decides_about_them,
+        a_folded_log_adds_up_as_before;
     model: devices_that_apply_deltas_hold_what_a_backfill_brings;
 }

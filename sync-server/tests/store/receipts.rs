@@ -2,12 +2,12 @@
 
 use sync_protocol::wire::receipt::{Receipt, ReceiptState};
 use sync_protocol::wire::review::Authorship;
-use sync_protocol::{DeviceId, ReceiptId, StreamId};
-use sync_server::store::StoredReceipt;
+use sync_protocol::{DeviceId, ReceiptId, StreamId, UserId};
+use sync_server::store::{Position, StoredReceipt};
 
 use crate::bench::{Bench, uuid};
 
-fn receipt(b: &Bench, state: ReceiptState) -> StoredReceipt {
+pub fn receipt(b: &Bench, state: ReceiptState) -> StoredReceipt {
     StoredReceipt {
         receipt: Receipt {
             id: ReceiptId(uuid()),
@@ -35,7 +35,7 @@ fn receipt(b: &Bench, state: ReceiptState) -> StoredReceipt {
     }
 }
 
-async fn save(b: &Bench, receipts: &[StoredReceipt]) {
+pub async fn save(b: &Bench, receipts: &[StoredReceipt]) {
     let mut tx = b.begin().await;
     tx.save_receipts(receipts).await.expect("saved");
     tx.commit().await.expect("a commit");
@@ -43,6 +43,36 @@ async fn save(b: &Bench, receipts: &[StoredReceipt]) {
 
 fn ids(receipts: &[Receipt]) -> Vec<ReceiptId> {
     receipts.iter().map(|receipt| receipt.id).collect()
+}
+
+/// All that was settled, read two at a time.
+pub async fn settled(b: &Bench, stream: StreamId, since: Option<&Position>) -> Vec<Receipt> {
+    let mut tx = b.read().await;
+    let mut all = Vec::new();
+    let mut after = None;
+    loop {
+        let page = tx.settled(stream, since, after.as_ref(), 2).await.expect("settled");
+        assert!(page.len() <= 2, "more than asked for");
+        let Some((key, _)) = page.last() else { return all };
+        after = Some(key.clone());
+        all.extend(page.into_iter().map(|(_, receipt)| receipt));
+    }
+}
+
+pub async fn pages_of_receipts_bring_each_once(b: Bench) {
+    let stored: Vec<_> = (0..7).map(|_| receipt(&b, ReceiptState::Applied)).collect();
+    let before = b.now().await;
+    for part in stored.chunks(3) {
+        save(&b, part).await;
+    }
+    for since in [None, Some(&before)] {
+        let mut found = ids(&settled(&b, b.stream, since).await);
+        assert_eq!(found.len(), 7);
+        found.sort();
+        let mut expected: Vec<_> = stored.iter().map(|s| s.receipt.id).collect();
+        expected.sort();
+        assert_eq!(found, expected);
+    }
 }
 
 pub async fn receipts_are_found_again(b: Bench) {
@@ -65,15 +95,17 @@ pub async fn settled_brings_what_changed_since_a_position(b: Bench) {
     let between = b.now().await;
     save(&b, std::slice::from_ref(&second)).await;
     let after = b.now().await;
-    let of = async |since| ids(&b.read().await.settled(b.stream, since).await.expect("settled"));
+    let of = async |since| ids(&settled(&b, b.stream, since).await);
     assert_eq!(of(Some(&between)).await, [second.receipt.id]);
     assert_eq!(of(None).await, [first.receipt.id, second.receipt.id]);
     assert!(of(Some(&after)).await.is_empty());
 
     // Seen ones are not news any more, and seeing is none.
     let mut tx = b.begin().await;
-    tx.mark_seen(b.stream, &[first.receipt.id]).await.expect("seen");
-    tx.mark_seen(StreamId(uuid()), &[second.receipt.id]).await.expect("not its own");
+    tx.mark_seen(b.stream, b.user, &[first.receipt.id]).await.expect("seen");
+    tx.mark_seen(StreamId(uuid()), b.user, &[second.receipt.id]).await.expect("not its own");
+    let somebody = UserId(uuid());
+    tx.mark_seen(b.stream, somebody, &[second.receipt.id]).await.expect("not theirs");
     tx.commit().await.expect("a commit");
     assert_eq!(of(None).await, [second.receipt.id]);
     assert!(of(Some(&after)).await.is_empty());
@@ -83,9 +115,9 @@ pub async fn settled_brings_what_changed_since_a_position(b: Bench) {
     decided.receipt.state = ReceiptState::Superseded;
     save(&b, &[decided.clone()]).await;
     assert_eq!(of(Some(&after)).await, [first.receipt.id]);
-    let settled = b.read().await.settled(b.stream, Some(&after)).await.expect("settled");
-    assert_eq!(settled, [decided.receipt]);
-    let others = b.read().await.settled(StreamId(uuid()), None).await.expect("settled");
+    let again = settled(&b, b.stream, Some(&after)).await;
+    assert_eq!(again, [decided.receipt]);
+    let others = settled(&b, StreamId(uuid()), None).await;
     assert!(others.is_empty(), "another stream's");
 }
 

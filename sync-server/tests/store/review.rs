@@ -7,7 +7,7 @@ use sync_server::store::{AuditEntry, ConflictFilter};
 
 use crate::bench::{Bench, parte, project, record, uuid};
 
-fn conflict(record: RecordId, opened_at_us: i64) -> Conflict {
+pub fn conflict(record: RecordId, opened_at_us: i64) -> Conflict {
     Conflict {
         id: ConflictId(uuid()),
         revision: 1,
@@ -28,7 +28,7 @@ fn conflict(record: RecordId, opened_at_us: i64) -> Conflict {
     }
 }
 
-async fn save(b: &Bench, conflict: &Conflict) {
+pub async fn save(b: &Bench, conflict: &Conflict) {
     let mut tx = b.begin().await;
     tx.save_conflict(conflict).await.expect("saved");
     tx.commit().await.expect("a commit");

@@ -69,6 +69,13 @@ impl Company {
         Self { store, clock, tenant, next: AtomicU64::new(1) }
     }
 
+    /// The same company in another store.
+    pub fn moved_to(&self, store: Arc<dyn Store>) -> Self {
+        let clock = ManualClock(AtomicI64::new(self.clock.now_us()));
+        let next = AtomicU64::new(self.next.load(Ordering::Relaxed));
+        Self { store, clock, tenant: self.tenant, next }
+    }
+
     pub fn advance(&self, us: i64) {
         self.clock.0.fetch_add(us, Ordering::Relaxed);
     }
@@ -104,6 +111,8 @@ impl Company {
             cursor: None,
             rows: BTreeMap::new(),
             staged: Vec::new(),
+            staged_receipts: Vec::new(),
+            largest_settled: 0,
             settled: BTreeMap::new(),
             checkpoints: 0,
             largest_page: 0,
@@ -146,6 +155,9 @@ pub struct Phone<'a> {
     pub cursor: Option<String>,
     pub rows: BTreeMap<(String, RecordId), Held>,
     staged: Vec<PullPage>,
+    staged_receipts: Vec<Receipt>,
+    /// Mutations that the receipts of one page speak of, at most.
+    pub largest_settled: usize,
     pub settled: BTreeMap<ReceiptId, Receipt>,
     pub checkpoints: usize,
     /// Bytes of text in the largest page that came.
@@ -153,6 +165,23 @@ pub struct Phone<'a> {
 }
 
 impl Phone<'_> {
+    /// The same person on a new phone that knows nothing yet.
+    pub fn again<'b>(&self, company: &'b Company) -> Phone<'b> {
+        Phone {
+            company,
+            caller: self.caller.clone(),
+            stream: StreamId(Uuid::new_v4()),
+            cursor: None,
+            rows: BTreeMap::new(),
+            staged: Vec::new(),
+            staged_receipts: Vec::new(),
+            largest_settled: 0,
+            settled: BTreeMap::new(),
+            checkpoints: 0,
+            largest_page: 0,
+        }
+    }
+
     pub async fn push(&self, transactions: Vec<Transaction>) -> Vec<Receipt> {
         self.try_push(transactions).await.expect("push")
     }
@@ -249,6 +278,9 @@ impl Phone<'_> {
         self.cursor = Some(page.cursor.clone());
         let checkpoint = page.checkpoint;
         let settled = page.settled.clone();
+        let settled_mutations = settled.iter().map(|receipt| receipt.mutations.len()).sum();
+        self.largest_settled = self.largest_settled.max(settled_mutations);
+        self.staged_receipts.extend(settled);
         if backfill {
             self.write(&page);
         } else {
@@ -258,6 +290,7 @@ impl Phone<'_> {
             for page in std::mem::take(&mut self.staged) {
                 self.write(&page);
             }
+            let settled = std::mem::take(&mut self.staged_receipts);
             self.settled.extend(settled.into_iter().map(|receipt| (receipt.id, receipt)));
             self.checkpoints += 1;
         }

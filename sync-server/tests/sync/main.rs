@@ -6,8 +6,11 @@ mod fresh;
 
 mod company;
 mod convergence;
+mod evolution;
+mod held_rows;
 mod poison;
 mod pulls;
 mod receipts;
+mod restored;
 mod reviews;
 mod shops;

@@ -1,6 +1,7 @@
 //! What pulls bring: exactly the rows of the scopes held, whole, however they are cut.
 
 use serde_json::json;
+use sync_protocol::limits::PAGE_RECEIPTS_MAX;
 use sync_protocol::wire::receipt::ReceiptState;
 use sync_protocol::{RecordId, Scope};
 
@@ -131,6 +132,47 @@ async fn a_cursor_that_is_not_the_callers_is_refused_with_its_own_code(company: 
     juan.caller.permissions.insert("cost:read".to_owned());
     assert_eq!(juan.try_pull(10, 9).await.expect_err("other").code, "cursor_visibility_changed");
     juan.cursor = None;
-    assert_eq!(juan.try_pull(0, 9).await.expect_err("no rows").code, "out_of_limits");
+    assert_eq!(juan.try_pull(0, 9).await.expect_err("no rows").code, "page_size_out_of_range");
     juan.pull(10).await;
+}
+
+on_every_store!(many_receipts_come_in_pages_that_may_be_cut);
+async fn many_receipts_come_in_pages_that_may_be_cut(company: Company) {
+    let (mut juan, torre) = project(&company, "juan").await;
+    let mut pushed = Vec::new();
+    let large = |juan: &Phone<'_>, n: usize| {
+        let report = |_| {
+            let set = json!({ "proyecto_id": torre, "fecha": "2026-11-24" });
+            insert("avances", company.id(), set)
+        };
+        juan.transaction((0..n).map(report).collect())
+    };
+    for first_sync in [true, false] {
+        // Receipts that speak of more mutations than fit into two pages.
+        let all: Vec<_> = (0..5).map(|_| large(&juan, 900)).collect();
+        pushed.extend(all.iter().map(|transaction| transaction.id));
+        juan.push(all).await;
+        assert_eq!(juan.cursor.is_none(), first_sync);
+        let checkpoints = juan.checkpoints;
+        let mut requests = 0;
+        while juan.checkpoints == checkpoints {
+            requests += 1;
+            assert!(requests < 30, "the pull does not end");
+            juan.pull_some(5_000, 1).await;
+            if requests == 2 {
+                // Settled while the others are being told.
+                let late = large(&juan, 1);
+                pushed.push(late.id);
+                juan.push(vec![late]).await;
+            }
+        }
+        juan.pull(5_000).await;
+        for id in &pushed {
+            assert!(juan.settled.contains_key(id), "a receipt was not told");
+        }
+        assert!(juan.largest_settled <= PAGE_RECEIPTS_MAX, "{} at once", juan.largest_settled);
+    }
+    let mut ana = company.foreman("ana", torre).await;
+    ana.pull(5_000).await;
+    assert_eq!(juan.content(), ana.content());
 }

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use sync_protocol::RecordId;
+use sync_protocol::limits::CONFLICT_CANDIDATES_MAX;
 use sync_protocol::wire::receipt::{FieldOutcome, ReceiptState};
 use sync_protocol::wire::review::{
     ClaimRequest, ConflictStatus, Keep, NoteRequest, ResolveRequest, UndoRequest,
@@ -198,4 +199,43 @@ async fn a_decision_cannot_be_undone_over_a_later_edit(company: Company) {
     let back = UndoRequest { revision: decided.revision, reason: "me equivoqué".to_owned() };
     let refused = undo(laura.review(), listed[0].id, back).await.expect_err("changed since");
     assert_eq!(refused.code, "changed_since");
+}
+
+on_every_store!(a_conflict_that_is_full_lets_further_edits_wait);
+async fn a_conflict_that_is_full_lets_further_edits_wait(company: Company) {
+    let (juan, ana, laura, item) = site(&company).await;
+    juan.edit(update("avance_items", item, json!({ "medida": "6" }), 1), ReceiptState::Applied)
+        .await;
+    let measure = |n: usize| {
+        ana.transaction(vec![update(
+            "avance_items",
+            item,
+            json!({ "medida": (n + 100).to_string() }),
+            1,
+        )])
+    };
+    let all: Vec<_> = (0..CONFLICT_CANDIDATES_MAX).map(measure).collect();
+    for receipt in ana.push(all).await {
+        assert_eq!(receipt.state, ReceiptState::InReview);
+    }
+    let one_more = measure(1_000);
+    let other_field = update("avance_items", item, json!({ "concepto": "Otro" }), 1);
+    let mut heir = ana.transaction(vec![other_field]);
+    heir.builds_on = vec![one_more.id];
+    let push = async || ana.push(vec![one_more.clone(), heir.clone()]).await;
+    let receipts = push().await;
+    let codes: Vec<&str> = receipts
+        .iter()
+        .map(|r| r.problem.as_ref().map_or("no problem", |problem| problem.code.as_str()))
+        .collect();
+    assert_eq!(codes, ["conflict_full", "builds_on_held"]);
+    assert!(receipts.iter().all(|r| r.state == ReceiptState::Parked), "{receipts:?}");
+
+    let conflict = list(laura.review(), ListQuery::default()).await.expect("listed").conflicts;
+    assert_eq!(conflict[0].candidates.len(), CONFLICT_CANDIDATES_MAX);
+    let decided = decision(conflict[0].revision, Keep::Server);
+    resolve(laura.review(), conflict[0].id, decided).await.expect("decided");
+    // They were not kept, so the same ones go through now: the first as a new conflict.
+    let states: Vec<_> = push().await.iter().map(|receipt| receipt.state).collect();
+    assert_eq!(states, [ReceiptState::InReview, ReceiptState::Applied]);
 }

@@ -37,7 +37,10 @@ pub(in crate::http) fn route() -> Route {
             problems: &[
                 (404, "unknown_conflict"),
                 (409, "conflict_closed"),
-                (422, "out_of_limits"),
+                (422, "text_missing"),
+                (422, "too_long"),
+                (422, "nul_character"),
+                (422, "too_many_notes"),
             ],
         },
     }

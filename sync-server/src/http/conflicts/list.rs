@@ -64,7 +64,7 @@ pub(in crate::http) fn route() -> Route {
             parameters: PARAMETERS,
             request: None,
             answer: Answer::Json("ConflictList"),
-            problems: &[(400, "out_of_limits"), (400, "cursor_malformed")],
+            problems: &[(400, "page_size_out_of_range"), (400, "cursor_malformed")],
         },
     }
 }

@@ -35,7 +35,7 @@ pub(in crate::http) fn route() -> Route {
             parameters: &[],
             request: Some("ResolveManyRequest"),
             answer: Answer::Json("ResolveManyAnswer"),
-            problems: &[(413, "out_of_limits")],
+            problems: &[(413, "too_many_conflicts")],
         },
     }
 }

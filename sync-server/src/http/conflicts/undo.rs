@@ -37,7 +37,9 @@ pub(in crate::http) fn route() -> Route {
             problems: &[
                 (404, "unknown_conflict"),
                 (409, "conflict_changed"),
-                (422, "out_of_limits"),
+                (422, "text_missing"),
+                (422, "too_long"),
+                (422, "nul_character"),
             ],
         },
     }

@@ -58,6 +58,7 @@ const BODY_PROBLEMS: &[(u16, &str)] = &[
     (413, "body_too_large"),
     (415, "unsupported_media_type"),
     (415, "unsupported_encoding"),
+    (422, "duplicate_json_key"),
     (422, "unknown_field"),
     (422, "invalid_body"),
 ];

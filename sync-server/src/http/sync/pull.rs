@@ -37,7 +37,7 @@ pub(in crate::http) fn route() -> Route {
             request: Some("PullRequest"),
             answer: Answer::Pages,
             problems: &[
-                (400, "out_of_limits"),
+                (400, "page_size_out_of_range"),
                 (400, "cursor_malformed"),
                 (403, "cursor_foreign"),
                 (406, "not_acceptable"),

@@ -59,7 +59,7 @@ impl Work<'_> {
                     standing,
                     candidate,
                     self.author.now_us,
-                );
+                )?;
                 outcome.row = Some(FieldOutcome::InReview { conflict, question: None });
             }
             DeleteConflict::Keep => {
@@ -112,7 +112,7 @@ impl Work<'_> {
                         standing,
                         candidate,
                         self.author.now_us,
-                    );
+                    )?;
                     outcome.row = Some(FieldOutcome::InReview { conflict, question: None });
                     return Ok(outcome);
                 }

@@ -245,7 +245,7 @@ impl<'a> Work<'a> {
                     outcome.fields.insert(field.name.clone(), superseded);
                 }
                 Verdict::Review => {
-                    let conflict = self.review_field(mutation, subject, &row, current, wanted);
+                    let conflict = self.review_field(mutation, subject, &row, current, wanted)?;
                     outcome.fields.insert(
                         field.name.clone(),
                         FieldOutcome::InReview { conflict, question: None },
@@ -295,7 +295,7 @@ impl<'a> Work<'a> {
         row: &StoredRow,
         current: &Value,
         wanted: Json,
-    ) -> sync_protocol::ConflictId {
+    ) -> Decided<sync_protocol::ConflictId> {
         let name = subject.field.unwrap_or_default();
         let kind = subject.collection.field(name).map(|field| &field.kind);
         let standing = Standing {
@@ -431,7 +431,7 @@ fn immutable(collection: &Collection, field: &Field) -> Box<Problem> {
 fn overflow(field: &Field) -> Box<Problem> {
     let at = Location { field: Some(field.name.clone()), ..Location::default() };
     Box::new(
-        Problem::new(422, "out_of_limits", "The result does not fit the field")
+        Problem::new(422, "out_of_range", "The result does not fit the field")
             .detail(format!("`{}` would become too large", field.name))
             .at(at),
     )

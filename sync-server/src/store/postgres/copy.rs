@@ -5,17 +5,62 @@
 //! single data rows"): a count of columns, then each value's length (-1 for null) and bytes. The
 //! first one begins with a header, the last one is a count of -1. COPY takes no parameters, so its
 //! statement has literals only, written by [`super::quote`] and from UUIDs.
+//!
+//! A reader that goes away in the middle (its phone hung up) leaves rows on the connection, which
+//! the next statement would take for its own answer. [`CutCopies`] counts such readers, and while
+//! there are any, each connection that comes back to the pool is asked something before it is used
+//! again; the one that answers something else is closed.
 
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use futures::StreamExt as _;
-use sqlx::{Postgres, Transaction};
+use sqlx::postgres::PgConnection;
+use sqlx::{Postgres, Row as _, Transaction};
 
 use super::decode::Cells;
 use super::error::store_error;
+use super::query;
 use crate::store::StoreError;
 
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
+
+/// How many connections of a store hold the rest of a COPY that was not read to its end.
+#[derive(Debug, Clone, Default)]
+pub(super) struct CutCopies(Arc<AtomicUsize>);
+
+impl CutCopies {
+    /// Whether a connection that comes back to the pool may be used again.
+    pub async fn is_intact(&self, connection: &mut PgConnection) -> bool {
+        if self.0.load(Ordering::Acquire) == 0 {
+            return true;
+        }
+        static QUESTIONS: AtomicU64 = AtomicU64::new(0);
+        let question = QUESTIONS.fetch_add(1, Ordering::Relaxed).to_string();
+        let answer = query("SELECT $1::text").bind(question.clone()).fetch_one(connection).await;
+        let intact =
+            answer.and_then(|row| row.try_get::<String, _>(0)).is_ok_and(|a| a == question);
+        if !intact {
+            self.0.fetch_sub(1, Ordering::AcqRel);
+        }
+        intact
+    }
+}
+
+/// Counts a COPY that is dropped before its end.
+struct Reading<'a> {
+    cut: &'a CutCopies,
+    complete: bool,
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        if !self.complete {
+            self.cut.0.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+}
 
 /// One row, as it came.
 #[derive(Default)]
@@ -27,17 +72,25 @@ pub(super) struct Tuple {
 /// Runs a query, without parameters, and hands each row to `take`.
 pub(super) async fn each(
     tx: &mut Transaction<'static, Postgres>,
+    cut: &CutCopies,
     query: &str,
     mut take: impl FnMut(&Tuple) -> Result<(), StoreError> + Send,
 ) -> Result<(), StoreError> {
     let statement = format!("COPY ({query}) TO STDOUT (FORMAT binary)");
+    let mut reading = Reading { cut, complete: false };
     let mut messages = tx.copy_out_raw(&statement).await.map_err(store_error)?;
     let mut tuple = Tuple::default();
     while let Some(message) = messages.next().await {
-        if tuple.read(message.map_err(store_error)?).ok_or_else(damaged)? {
+        let message = message.map_err(|error| {
+            // The database ended it itself, and sqlx has read that.
+            reading.complete = true;
+            store_error(error)
+        })?;
+        if tuple.read(message).ok_or_else(damaged)? {
             take(&tuple)?;
         }
     }
+    reading.complete = true;
     Ok(())
 }
 

@@ -18,9 +18,6 @@ use super::quote::{ident, literal};
 
 /// The column that carries the parent's scope columns, in parents and in children.
 pub(super) const FOLLOW: &str = "campo_follow";
-/// What the tenant is compared with in each policy.
-pub(super) const PRESENT_TENANT: &str =
-    "NULLIF(current_setting('app.current_tenant_id', true), '')::uuid";
 
 /// The table's quoted name.
 pub(super) fn table(collection: &Collection) -> String {
@@ -89,26 +86,16 @@ pub(super) fn create_table(schema: &Schema, collection: &Collection) -> String {
             "ALTER TABLE {table} ADD CONSTRAINT {name} UNIQUE (tenant_id, id, {FOLLOW});"
         );
     }
-    for field in collection.scope_fields() {
-        let name = ident(&format!("{}_{field}_idx", shortened(&collection.name, field)));
-        let _ = writeln!(sql, "CREATE INDEX {name} ON {table} (tenant_id, {}, id);", ident(field));
+    for index in indexes(collection).into_iter().filter(|index| index.of.is_none()) {
+        sql += &index.sql(&table);
     }
-    if let Some(key) = &collection.natural_key {
-        let columns: Vec<String> = key.fields.iter().map(|f| ident(f)).collect();
-        let name = ident(&format!("{}_natural_key", collection.name));
-        let _ = writeln!(
-            sql,
-            "CREATE UNIQUE INDEX {name} ON {table} (tenant_id, {});",
-            columns.join(", ")
-        );
+    for (name, policy) in POLICIES {
+        let _ = writeln!(sql, "{}", create_policy(name, &table, policy));
     }
     let _ = writeln!(
         sql,
         "ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;\n\
          ALTER TABLE {table} FORCE ROW LEVEL SECURITY;\n\
-         CREATE POLICY tenant ON {table} USING (tenant_id = {PRESENT_TENANT}) \
-         WITH CHECK (tenant_id = {PRESENT_TENANT});\n\
-         CREATE POLICY capture ON {table} TO campo_capture USING (true) WITH CHECK (true);\n\
          GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO campo_server;\n\
          GRANT SELECT, UPDATE (id) ON {table} TO campo_capture;"
     );
@@ -126,12 +113,78 @@ pub(super) fn add_column(collection: &Collection, field: &Field) -> String {
     if field.required {
         sql += " NOT NULL";
     }
-    if let Some(check) = check_expression(field) {
-        let name =
-            ident(&format!("{}_{}_check", shortened(&collection.name, &field.name), field.name));
-        let _ = write!(sql, " CONSTRAINT {name} CHECK ({check})");
+    if let Some((name, check)) = check(collection, field) {
+        let _ = write!(sql, " CONSTRAINT {} CHECK ({check})", ident(&name));
     }
     sql + ";\n"
+}
+
+/// Name and expression of the check that a field's column has.
+pub(super) fn check(collection: &Collection, field: &Field) -> Option<(String, String)> {
+    let name = format!("{}_{}_check", shortened(&collection.name, &field.name), field.name);
+    check_expression(field).map(|expression| (name, expression))
+}
+
+/// The policies of every table: its name, and what stands behind `ON <table>`.
+pub(super) const POLICIES: [(&str, &str); 2] = [
+    (
+        "tenant",
+        "USING (tenant_id = NULLIF(current_setting('app.current_tenant_id', true), '')::uuid) \
+         WITH CHECK (tenant_id = NULLIF(current_setting('app.current_tenant_id', true), '')::uuid)",
+    ),
+    ("capture", "TO campo_capture USING (true) WITH CHECK (true)"),
+];
+
+/// The statement that makes a policy.
+pub(super) fn create_policy(name: &str, table: &str, policy: &str) -> String {
+    format!("CREATE POLICY {name} ON {table} {policy};")
+}
+
+/// An index beside the primary key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Index {
+    pub name: String,
+    pub unique: bool,
+    pub columns: Vec<String>,
+    /// The field whose foreign key it serves, with which it is made.
+    pub of: Option<String>,
+}
+
+impl Index {
+    /// The statement that makes it.
+    pub fn sql(&self, table: &str) -> String {
+        let unique = if self.unique { "UNIQUE " } else { "" };
+        let columns: Vec<String> = self.columns.iter().map(|c| ident(c)).collect();
+        format!("CREATE {unique}INDEX {} ON {table} ({});\n", ident(&self.name), columns.join(", "))
+    }
+}
+
+/// The indexes of a collection's table: by scope, by natural key, and by what it refers to.
+pub(super) fn indexes(collection: &Collection) -> Vec<Index> {
+    let index = |name: String, unique, fields: &[&str]| {
+        let columns = std::iter::once("tenant_id").chain(fields.iter().copied());
+        Index { name, unique, columns: columns.map(str::to_owned).collect(), of: None }
+    };
+    let name = |field: &str, ending: &str| {
+        format!("{}_{field}_{ending}", shortened(&collection.name, field))
+    };
+    let mut all: Vec<Index> = collection
+        .scope_fields()
+        .map(|field| index(name(field, "idx"), false, &[field, "id"]))
+        .collect();
+    if let Some(key) = &collection.natural_key {
+        let fields: Vec<&str> = key.fields.iter().map(String::as_str).collect();
+        all.push(index(format!("{}_natural_key", collection.name), true, &fields));
+    }
+    for field in collection.fields.iter().filter(|field| field.references.is_some()) {
+        // A scope column has an index already; the others need one for deletions of what they
+        // refer to.
+        if !collection.scope_fields().any(|scope| scope == field.name) {
+            let of = Some(field.name.clone());
+            all.push(Index { of, ..index(name(&field.name, "ref"), false, &[&field.name]) });
+        }
+    }
+    all
 }
 
 /// Foreign keys of the fields, and of the link to the parent.
@@ -141,7 +194,26 @@ pub(super) fn foreign_key(
     field: &Field,
 ) -> Option<String> {
     let target = schema.collection(field.references.as_deref()?)?;
+    let on = table(collection);
+    let of = Some(field.name.clone());
+    let mut sql: String =
+        indexes(collection).iter().filter(|index| index.of == of).map(|i| i.sql(&on)).collect();
     let name = ident(&foreign_key_name(collection, field));
+    let _ = writeln!(
+        sql,
+        "ALTER TABLE {on} ADD CONSTRAINT {name} {};",
+        foreign_key_rule(schema, collection, field, target)
+    );
+    Some(sql)
+}
+
+/// A foreign key as it stands behind `ADD CONSTRAINT <name>`.
+pub(super) fn foreign_key_rule(
+    schema: &Schema,
+    collection: &Collection,
+    field: &Field,
+    target: &Collection,
+) -> String {
     let column = ident(&field.name);
     let link = collection.parent.as_ref().filter(|link| link.field == field.name);
     let (columns, keys, rule) = match (link, followed_parent(schema, collection)) {
@@ -152,19 +224,7 @@ pub(super) fn foreign_key(
         ),
         _ => (format!("tenant_id, {column}"), "tenant_id, id".to_owned(), ""),
     };
-    let index = ident(&format!("{}_{}_ref", shortened(&collection.name, &field.name), field.name));
-    let on = table(collection);
-    let mut sql = String::new();
-    // A scope column has an index already; the others need one for deletions of what they refer to.
-    if !collection.scope_fields().any(|scope| scope == field.name) {
-        let _ = writeln!(sql, "CREATE INDEX {index} ON {on} (tenant_id, {column});");
-    }
-    let _ = writeln!(
-        sql,
-        "ALTER TABLE {on} ADD CONSTRAINT {name} FOREIGN KEY ({columns}) REFERENCES {} ({keys}){rule};",
-        table(target)
-    );
-    Some(sql)
+    format!("FOREIGN KEY ({columns}) REFERENCES {}({keys}){rule}", table(target))
 }
 
 /// Name of the constraint that [`foreign_key`] makes.

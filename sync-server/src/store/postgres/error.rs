@@ -43,8 +43,9 @@ fn by_state(error: &PgDatabaseError) -> StoreError {
         "23514" | "P0001" | "22001" | "22003" | "22007" | "22008" | "22021" | "22P02" | "22P05" => {
             constraint(ConstraintKind::Check)
         }
-        // Serialization failure, deadlock, lock and statement timeout, idle transaction.
-        "40001" | "40P01" | "55P03" | "57014" | "25P03" => StoreError::Busy(message),
+        "55P03" => StoreError::Locked(message),
+        // Serialization failure, deadlock, statement timeout, idle transaction.
+        "40001" | "40P01" | "57014" | "25P03" => StoreError::Busy(message),
         // Full disk, file limits, I/O errors.
         "53100" | "58000" | "58030" => StoreError::Storage(message),
         code if code.starts_with("53") || code.starts_with("08") || code.starts_with("57P") => {

@@ -17,7 +17,7 @@ use super::{capture, ddl};
 use crate::store::StoreError;
 
 /// The numbered files: name, role that runs it, text.
-const FILES: [(&str, &str, &str); 5] = [
+const FILES: [(&str, &str, &str); 7] = [
     (
         "0001_bookkeeping",
         "campo_owner",
@@ -38,6 +38,16 @@ const FILES: [(&str, &str, &str); 5] = [
         "0005_restorations",
         "campo_owner",
         include_str!("../../../../migrations/postgres/0005_restorations.sql"),
+    ),
+    (
+        "0006_housekeeping_rights",
+        "campo_owner",
+        include_str!("../../../../migrations/postgres/0006_housekeeping_rights.sql"),
+    ),
+    (
+        "0007_housekeeping",
+        "campo_capture",
+        include_str!("../../../../migrations/postgres/0007_housekeeping.sql"),
     ),
 ];
 const ROLES: &str = include_str!("../../../../migrations/postgres/0000_roles.sql");

@@ -4,10 +4,11 @@
 //! |---|---|
 //! | `migrate` | bookkeeping from numbered files, tables from the schema |
 //! | `ddl`, `capture`, `quote` | the generated statements: tables, triggers, quoted names |
-//! | `verify` | whether a database fits the schema, and whether the server's role is harmless |
+//! | `verify`, `rules` | whether a database fits the schema, and whether the server's role is harmless |
 //! | `witness` | what cursors name |
 //! | `write`, `write_rows`, `records` | transactions that write |
 //! | `read`, `page`, `filling`, `copy` | snapshots, and pages from them |
+//! | `tidy` | housekeeping |
 //! | `accounts` | tenants, people, devices, tokens |
 //! | `decode`, `error` | values from the binary format, errors by SQLSTATE |
 //!
@@ -26,6 +27,8 @@ mod page;
 mod quote;
 mod read;
 mod records;
+mod rules;
+mod tidy;
 mod verify;
 mod witness;
 mod write;
@@ -43,7 +46,8 @@ use sync_protocol::{StreamId, TenantId};
 pub use migrate::migrate;
 pub use verify::verify;
 
-use super::{ReadTx, Store, StoreError, WriteTx};
+use super::{ReadTx, Retention, Store, StoreError, Tidied, WriteTx};
+use copy::CutCopies;
 use error::store_error;
 use witness::Witnesses;
 
@@ -58,6 +62,8 @@ pub struct PostgresStore {
     pool: PgPool,
     schema: Arc<Schema>,
     witnesses: Arc<Witnesses>,
+    cut: CutCopies,
+    tidied: Arc<tidy::Place>,
 }
 
 impl PostgresStore {
@@ -70,13 +76,19 @@ impl PostgresStore {
         let options: PgConnectOptions = url
             .parse()
             .map_err(|e| StoreError::Setup(format!("the database URL is wrong: {e}")))?;
+        let cut = CutCopies::default();
+        let kept = cut.clone();
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS_MAX)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            .after_release(move |connection, _| {
+                let kept = kept.clone();
+                Box::pin(async move { Ok(kept.is_intact(connection).await) })
+            })
             .connect_with(options.statement_cache_capacity(0).application_name("campo"))
             .await
             .map_err(store_error)?;
-        let store = Self { pool, schema, witnesses: Arc::default() };
+        let store = Self { pool, schema, witnesses: Arc::default(), cut, tidied: Arc::default() };
         verify::refuse_powerful_role(&store.pool).await?;
         let differences = verify::differences(&store.pool, &store.schema).await?;
         if !differences.is_empty() {
@@ -134,7 +146,11 @@ impl Store for PostgresStore {
 
     async fn read(&self, tenant: TenantId) -> Result<Box<dyn ReadTx>, StoreError> {
         self.witnesses.leave_if_old(&self.pool).await?;
-        Ok(Box::new(read::begin(&self.pool, tenant).await?))
+        Ok(Box::new(read::begin(&self.pool, self.cut.clone(), tenant).await?))
+    }
+
+    async fn tidy(&self, retention: Retention) -> Result<Tidied, StoreError> {
+        tidy::tidy(&self.pool, &self.tidied, retention).await
     }
 }
 

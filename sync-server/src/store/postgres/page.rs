@@ -17,6 +17,7 @@ use sync_protocol::schema::{Collection, Schema, ScopeRule};
 use sync_protocol::{RecordId, Scope, TenantId};
 use uuid::Uuid;
 
+use super::copy::CutCopies;
 use super::ddl::table;
 use super::decode::Cells;
 use super::error::store_error;
@@ -25,18 +26,19 @@ use super::quote::ident;
 use super::quote::literal;
 use super::read::snapshot_of;
 use super::{copy, decode, query};
-use crate::store::{BackfillQuery, DeltaQuery, PageRows, RowKey, StoreError};
+use crate::store::{BackfillQuery, DeltaQuery, PageRows, Position, RowKey, StoreError};
 
 type Tx = Transaction<'static, Postgres>;
 
 /// See [`crate::store::ReadTx::delta`].
 pub(super) async fn delta(
     tx: &mut Tx,
+    ahead: &mut Ahead,
     tenant: TenantId,
     asked: DeltaQuery<'_>,
 ) -> Result<PageRows, StoreError> {
     let order = asked.visible.by_priority();
-    let (changed, more) = changed_records(tx, tenant, asked, &order).await?;
+    let (changed, more) = ahead.changed_records(tx, tenant, asked, &order).await?;
     let mut page = Page::default();
     let mut start = 0;
     while let Some((rank, _)) = changed.get(start) {
@@ -81,13 +83,80 @@ pub(super) async fn delta(
     Ok(page.finish(next))
 }
 
-/// The changed records of the page, as (rank of the collection, id), and whether more follow.
-async fn changed_records(
+/// Most keys that are read ahead of their pages: 24 bytes each.
+const KEYS_AHEAD_MAX: usize = 50_000;
+
+/// Keys of changed records, read for several pages of one snapshot: finding and sorting them takes
+/// all that changed, whatever part of it a page brings.
+#[derive(Debug, Default)]
+pub(super) struct Ahead {
+    of: Option<Asked>,
+    /// In order.
+    keys: Vec<Key>,
+    /// Whether these are all.
+    complete: bool,
+}
+
+/// Rank of the collection, and id.
+type Key = (usize, Uuid);
+
+/// What the keys are an answer to.
+#[derive(Debug, PartialEq)]
+struct Asked {
+    since: Position,
+    scopes: Vec<Scope>,
+    partial: Option<(Vec<Scope>, RowKey)>,
+    collections: Vec<String>,
+}
+
+impl Asked {
+    fn of(asked: DeltaQuery<'_>, order: &[&Collection]) -> Self {
+        Self {
+            since: asked.since.clone(),
+            scopes: asked.scopes.to_vec(),
+            partial: asked.partial.map(|(scopes, to)| (scopes.to_vec(), to.clone())),
+            collections: order.iter().map(|collection| collection.name.clone()).collect(),
+        }
+    }
+}
+
+impl Ahead {
+    /// The changed records of the page, and whether more follow.
+    async fn changed_records(
+        &mut self,
+        tx: &mut Tx,
+        tenant: TenantId,
+        asked: DeltaQuery<'_>,
+        order: &[&Collection],
+    ) -> Result<(Vec<Key>, bool), StoreError> {
+        let question = Asked::of(asked, order);
+        let after = asked.after.map(|key| (rank_of(order, &key.collection), key.record.0));
+        // A page that goes on among the keys; one from the beginning is read anew.
+        let goes_on = self.of.as_ref() == Some(&question)
+            && after.is_some_and(|after| self.keys.first().is_none_or(|first| *first <= after));
+        let mut start = self.keys.partition_point(|key| after.is_some_and(|after| *key <= after));
+        if !goes_on || (!self.complete && self.keys.len() - start <= asked.limit) {
+            let most = if goes_on { KEYS_AHEAD_MAX.max(asked.limit) } else { asked.limit };
+            let most = most.saturating_add(1);
+            self.keys = changed_keys(tx, tenant, asked, order, most).await?;
+            self.complete = self.keys.len() < most;
+            self.of = Some(question);
+            start = 0;
+        }
+        let rest = &self.keys[start..];
+        let more = rest.len() > asked.limit;
+        Ok((rest.iter().take(asked.limit).copied().collect(), more))
+    }
+}
+
+/// Keys of changed records in order, at most `most`.
+async fn changed_keys(
     tx: &mut Tx,
     tenant: TenantId,
     asked: DeltaQuery<'_>,
     order: &[&Collection],
-) -> Result<(Vec<(usize, Uuid)>, bool), StoreError> {
+    most: usize,
+) -> Result<Vec<Key>, StoreError> {
     let names: Vec<String> = order.iter().map(|c| c.name.clone()).collect();
     let rank = "array_position($4::text[], m.collection)";
     let changed = "SELECT m.collection, m.record_id FROM sync.memberships m WHERE m.tenant_id = $1 \
@@ -118,7 +187,7 @@ async fn changed_records(
         .bind(names)
         .bind(after.map(|key| key.0))
         .bind(after.map(|key| key.1))
-        .bind(i64::try_from(asked.limit.saturating_add(1)).unwrap_or(i64::MAX))
+        .bind(i64::try_from(most).unwrap_or(i64::MAX))
         .bind(texts(partial))
         .bind(to.map(|key| key.0))
         .bind(to.map(|key| key.1))
@@ -131,14 +200,13 @@ async fn changed_records(
         let id = row.try_get(1).map_err(store_error)?;
         changed.push((usize::try_from(rank - 1).unwrap_or(usize::MAX), id));
     }
-    let more = changed.len() > asked.limit;
-    changed.truncate(asked.limit);
-    Ok((changed, more))
+    Ok(changed)
 }
 
 /// See [`crate::store::ReadTx::backfill`].
 pub(super) async fn backfill(
     tx: &mut Tx,
+    cut: &CutCopies,
     tenant: TenantId,
     asked: BackfillQuery<'_>,
 ) -> Result<PageRows, StoreError> {
@@ -162,7 +230,7 @@ pub(super) async fn backfill(
         let mut filling = page.table(collection);
         let mut id = None;
         let mut count = 0;
-        copy::each(tx, &query, |row| {
+        copy::each(tx, cut, &query, |row| {
             count += 1;
             if count <= room {
                 let record = record_id(row)?;

@@ -9,24 +9,31 @@ use sync_protocol::wire::receipt::Receipt;
 use sync_protocol::wire::review::Conflict;
 use sync_protocol::{ConflictId, ReceiptId, RecordId, StreamId, TenantId, UserId};
 
+use super::copy::CutCopies;
 use super::error::store_error;
 use super::write::{Lock, rows, scope};
 use super::{page, query, records};
 use crate::store::page::GrantChange;
 use crate::store::{
     AuditEntry, BackfillQuery, ConflictFilter, DeltaQuery, Grants, PageRows, Position, ReadTx,
-    StoreError, StoredReceipt, StoredRow,
+    SettledKey, StoreError, StoredReceipt, StoredRow,
 };
 
 /// See the module's documentation.
 pub(super) struct PgRead {
     pub tx: Transaction<'static, Postgres>,
     pub tenant: TenantId,
+    cut: CutCopies,
+    ahead: page::Ahead,
     position: Position,
 }
 
 /// Takes a snapshot and reads the newest witness that it sees.
-pub(super) async fn begin(pool: &PgPool, tenant: TenantId) -> Result<PgRead, StoreError> {
+pub(super) async fn begin(
+    pool: &PgPool,
+    cut: CutCopies,
+    tenant: TenantId,
+) -> Result<PgRead, StoreError> {
     let mut tx = pool
         .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         .await
@@ -52,7 +59,7 @@ pub(super) async fn begin(pool: &PgPool, tenant: TenantId) -> Result<PgRead, Sto
         witness: row.try_get(3).map_err(store_error)?,
         snapshot: row.try_get(4).map_err(store_error)?,
     };
-    Ok(PgRead { tx, tenant, position })
+    Ok(PgRead { tx, tenant, cut, ahead: page::Ahead::default(), position })
 }
 
 /// The snapshot of a position that this store knows.
@@ -123,11 +130,11 @@ impl ReadTx for PgRead {
     }
 
     async fn delta(&mut self, query: DeltaQuery<'_>) -> Result<PageRows, StoreError> {
-        page::delta(&mut self.tx, self.tenant, query).await
+        page::delta(&mut self.tx, &mut self.ahead, self.tenant, query).await
     }
 
     async fn backfill(&mut self, query: BackfillQuery<'_>) -> Result<PageRows, StoreError> {
-        page::backfill(&mut self.tx, self.tenant, query).await
+        page::backfill(&mut self.tx, &self.cut, self.tenant, query).await
     }
 
     async fn backfill_remaining(&mut self, query: BackfillQuery<'_>) -> Result<u64, StoreError> {
@@ -138,10 +145,13 @@ impl ReadTx for PgRead {
         &mut self,
         stream: StreamId,
         since: Option<&Position>,
-    ) -> Result<Vec<Receipt>, StoreError> {
+        after: Option<&SettledKey>,
+        limit: usize,
+    ) -> Result<Vec<(SettledKey, Receipt)>, StoreError> {
         let since = since.map(snapshot_of).transpose()?;
-        let stored = records::settled(&mut self.tx, self.tenant, stream, since).await?;
-        Ok(stored.into_iter().map(|stored| stored.receipt).collect())
+        let tx = &mut self.tx;
+        let stored = records::settled(tx, self.tenant, stream, since, after, limit).await?;
+        Ok(stored.into_iter().map(|(key, stored)| (key, stored.receipt)).collect())
     }
 
     async fn receipt(&mut self, id: ReceiptId) -> Result<Option<StoredReceipt>, StoreError> {

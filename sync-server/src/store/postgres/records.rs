@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::error::store_error;
 use super::query;
-use crate::store::{AuditEntry, ConflictFilter, StoreError, StoredReceipt};
+use crate::store::{AuditEntry, ConflictFilter, SettledKey, StoreError, StoredReceipt};
 
 type Tx = Transaction<'static, Postgres>;
 
@@ -87,17 +87,20 @@ pub(super) async fn mark_seen(
     tx: &mut Tx,
     tenant: TenantId,
     stream: StreamId,
+    user: UserId,
     ids: &[ReceiptId],
 ) -> Result<(), StoreError> {
     query(
         "WITH echoes AS (UPDATE sync.receipt_echoes SET seen = true \
            WHERE tenant_id = $1 AND stream = $2 AND receipt = ANY($3) AND NOT seen) \
          UPDATE sync.receipts SET seen = true \
-         WHERE tenant_id = $1 AND stream = $2 AND id = ANY($3) AND NOT seen",
+         WHERE tenant_id = $1 AND stream = $2 AND id = ANY($3) AND NOT seen \
+         AND body::json ->> 'user' = $4",
     )
     .bind(tenant.0)
     .bind(stream.0)
     .bind(ids.iter().map(|id| id.0).collect::<Vec<Uuid>>())
+    .bind(user.to_string())
     .execute(&mut **tx)
     .await
     .map_err(store_error)?;
@@ -135,36 +138,56 @@ pub(super) async fn follow(
     Ok(Some(PushId(row.try_get(0).map_err(store_error)?)))
 }
 
-/// Receipts of a stream that were settled after a snapshot; without one, the unseen. Oldest first.
+/// Receipts of a stream, and those echoed to it, that were settled after a snapshot; without one, the
+/// unseen. Oldest first, by the server's time and the id.
 pub(super) async fn settled(
     tx: &mut Tx,
     tenant: TenantId,
     stream: StreamId,
     since: Option<&str>,
-) -> Result<Vec<StoredReceipt>, StoreError> {
-    let news = |table: &str| match since {
-        None => format!("NOT {table}.seen"),
+    after: Option<&SettledKey>,
+    limit: usize,
+) -> Result<Vec<(SettledKey, StoredReceipt)>, StoreError> {
+    let changed = |table: &str| match since {
+        None => format!("NOT {table}.seen AND $3::pg_snapshot IS NULL"),
         Some(_) => format!(
             "{table}.stamp >= pg_snapshot_xmin($3::pg_snapshot) \
              AND NOT pg_visible_in_snapshot({table}.stamp, $3::pg_snapshot)"
         ),
     };
-    let sql = format!(
-        "SELECT r.body, r.settled_at_us, r.id FROM sync.receipts r \
-         WHERE r.tenant_id = $1 AND r.stream = $2 AND {} \
-         UNION ALL SELECT r.body, r.settled_at_us, r.id FROM sync.receipt_echoes e \
-           JOIN sync.receipts r ON r.tenant_id = e.tenant_id AND r.id = e.receipt \
-         WHERE e.tenant_id = $1 AND e.stream = $2 AND {} \
-         ORDER BY 2, 3",
-        news("r"),
-        news("e")
-    );
-    let mut statement = query(sql).bind(tenant.0).bind(stream.0);
-    if let Some(snapshot) = since {
-        statement = statement.bind(snapshot.to_owned());
-    }
-    let rows = statement.fetch_all(&mut **tx).await.map_err(store_error)?;
-    rows.iter().map(|row| read(row, 0)).collect()
+    let after = after.map(|key| Ok((key.0, parse_id(&key.1)?))).transpose()?;
+    let rows = query(format!(
+        "SELECT s.settled_at_us, s.id, s.body FROM ( \
+           SELECT r.settled_at_us, r.id, r.body FROM sync.receipts r \
+             WHERE r.tenant_id = $1 AND r.stream = $2 AND {} \
+           UNION ALL SELECT r.settled_at_us, r.id, r.body FROM sync.receipt_echoes e \
+             JOIN sync.receipts r ON r.tenant_id = e.tenant_id AND r.id = e.receipt \
+             WHERE e.tenant_id = $1 AND e.stream = $2 AND {}) s \
+         WHERE ($4::bigint IS NULL OR (s.settled_at_us, s.id) > ($4::bigint, $5::uuid)) \
+         ORDER BY s.settled_at_us, s.id LIMIT $6",
+        changed("r"),
+        changed("e")
+    ))
+    .bind(tenant.0)
+    .bind(stream.0)
+    .bind(since.map(str::to_owned))
+    .bind(after.map(|key| key.0))
+    .bind(after.map(|key| key.1))
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(store_error)?;
+    rows.iter()
+        .map(|row| {
+            let id: Uuid = row.try_get(1).map_err(store_error)?;
+            let key = SettledKey(row.try_get(0).map_err(store_error)?, id.to_string());
+            Ok((key, read(row, 2)?))
+        })
+        .collect()
+}
+
+fn parse_id(text: &str) -> Result<Uuid, StoreError> {
+    text.parse().map_err(|_| StoreError::Internal("a receipt's key of another store".to_owned()))
 }
 
 pub(super) async fn author_of(

@@ -2,7 +2,8 @@
 //!
 //! Start-up and `schema check --database` compare the catalogue with what `migrate` would make:
 //! columns and their types, triggers (ENABLE ALWAYS: DISABLE and ENABLE TRIGGER ALL turn them into
-//! ordinary ones that replication and restores pass by), row level security, and that no synced
+//! ordinary ones that replication and restores pass by), row level security, the rules of the tables
+//! ([`super::rules`]), and that no synced
 //! table is partitioned, inherited or fed by a subscription, where triggers do not see every row.
 
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use sqlx::{PgPool, Row};
 use sync_protocol::schema::{Collection, Schema};
 
 use super::error::store_error;
-use super::{capture, ddl, query};
+use super::{capture, ddl, query, rules};
 use crate::store::StoreError;
 
 const MIGRATE: &str = "run `sync-server migrate`";
@@ -138,6 +139,16 @@ pub(super) async fn differences(pool: &PgPool, schema: &Schema) -> Result<Vec<St
     for collection in schema.collections.values() {
         compare(schema, collection, &found, &mut differences);
     }
+    let own = |name: &str| {
+        name.starts_with("sync.")
+            || schema.collections.values().any(|c| name == format!("{}.{}", c.vertical, c.name))
+    };
+    let tenant_tables = found
+        .iter()
+        .filter(|(name, table)| own(name) && table.columns.contains_key("tenant_id"))
+        .map(|(name, _)| name.clone())
+        .collect();
+    differences.extend(rules::differences(&mut tx, schema, &tenant_tables).await?);
     Ok(differences)
 }
 

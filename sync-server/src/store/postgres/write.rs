@@ -5,6 +5,7 @@
 //! plain SQL and the capture triggers take the same two locks.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
@@ -54,6 +55,20 @@ impl WriteTx for PgWrite {
     async fn lock_stream(&mut self, stream: StreamId) -> Result<(), StoreError> {
         query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
             .bind(format!("campo stream {} {stream}", self.tenant))
+            .execute(&mut *self.tx)
+            .await
+            .map_err(|error| match store_error(error) {
+                // No row is in the way, but another push of the same stream.
+                StoreError::Locked(message) => StoreError::Busy(message),
+                other => other,
+            })?;
+        Ok(())
+    }
+
+    async fn wait_for_locks(&mut self, at_most: Duration) -> Result<(), StoreError> {
+        // 0 would mean for ever.
+        query("SELECT set_config('lock_timeout', $1, true)")
+            .bind(format!("{}ms", at_most.as_millis().max(1)))
             .execute(&mut *self.tx)
             .await
             .map_err(store_error)?;
@@ -150,8 +165,13 @@ impl WriteTx for PgWrite {
         records::echo(&mut self.tx, self.tenant, stream, ids).await
     }
 
-    async fn mark_seen(&mut self, stream: StreamId, ids: &[ReceiptId]) -> Result<(), StoreError> {
-        records::mark_seen(&mut self.tx, self.tenant, stream, ids).await
+    async fn mark_seen(
+        &mut self,
+        stream: StreamId,
+        user: UserId,
+        ids: &[ReceiptId],
+    ) -> Result<(), StoreError> {
+        records::mark_seen(&mut self.tx, self.tenant, stream, user, ids).await
     }
 
     async fn open_conflicts(

@@ -25,6 +25,7 @@ const CATALOG: &[&str] = &[include_str!("../../../../migrations/sqlite/catalog/0
 const TENANT: &[&str] = &[
     include_str!("../../../../migrations/sqlite/tenant/0001_bookkeeping.sql"),
     include_str!("../../../../migrations/sqlite/tenant/0002_streams.sql"),
+    include_str!("../../../../migrations/sqlite/tenant/0003_housekeeping.sql"),
 ];
 
 /// Brings the catalogue up to date.

@@ -27,6 +27,7 @@
 //! Deleting a row that others refer to is refused (foreign key); nothing cascades.
 
 mod accounts;
+mod backup;
 mod columns;
 mod conflicts;
 mod connection;
@@ -42,6 +43,7 @@ mod receipts;
 mod rows;
 mod tables;
 mod tenants;
+mod tidy;
 mod write;
 
 use std::path::Path;
@@ -51,7 +53,9 @@ use async_trait::async_trait;
 use sync_protocol::schema::Schema;
 use sync_protocol::{StreamId, TenantId};
 
-use super::{ReadTx, Store, StoreError, WriteTx};
+pub use backup::{Backup, backup};
+
+use super::{ReadTx, Retention, Store, StoreError, Tidied, WriteTx};
 use tenants::Tenants;
 
 /// Tenants' files in a directory. Cloning is cheap and shares the connections.
@@ -59,6 +63,7 @@ use tenants::Tenants;
 pub struct SqliteStore {
     schema: Arc<Schema>,
     tenants: Arc<Tenants>,
+    tidied: Arc<tidy::Places>,
 }
 
 impl SqliteStore {
@@ -70,7 +75,7 @@ impl SqliteStore {
     /// come from a newer version.
     pub async fn open(data_dir: &Path, schema: Arc<Schema>) -> Result<Self, StoreError> {
         let tenants = Tenants::open(data_dir, schema.clone()).await?;
-        Ok(Self { schema, tenants: Arc::new(tenants) })
+        Ok(Self { schema, tenants: Arc::new(tenants), tidied: Arc::default() })
     }
 
     /// Brings all tenants' files up to date with the schema, and so finds out whether they fit it.
@@ -108,5 +113,9 @@ impl Store for SqliteStore {
     async fn read(&self, tenant: TenantId) -> Result<Box<dyn ReadTx>, StoreError> {
         let tenant = self.tenants.get(tenant).await?;
         Ok(Box::new(read::SqliteRead::begin(tenant).await?))
+    }
+
+    async fn tidy(&self, retention: Retention) -> Result<Tidied, StoreError> {
+        tidy::tidy(&self.tenants, &self.tidied, retention).await
     }
 }

@@ -15,7 +15,7 @@ use super::tenants::TenantFile;
 use super::{accounts, conflicts, load, page, position, receipts};
 use crate::store::{
     AuditEntry, BackfillQuery, ConflictFilter, DeltaQuery, Grants, PageRows, Position, ReadTx,
-    StoreError, StoredReceipt, StoredRow,
+    SettledKey, StoreError, StoredReceipt, StoredRow,
 };
 
 /// A transaction that reads. Its connection is rolled back when it is dropped.
@@ -70,8 +70,11 @@ impl ReadTx for SqliteRead {
         &mut self,
         stream: StreamId,
         since: Option<&Position>,
-    ) -> Result<Vec<Receipt>, StoreError> {
-        receipts::settled(&mut self.connection, stream, since.map(position::since)).await
+        after: Option<&SettledKey>,
+        limit: usize,
+    ) -> Result<Vec<(SettledKey, Receipt)>, StoreError> {
+        let since = since.map(position::since);
+        receipts::settled(&mut self.connection, stream, since, after, limit).await
     }
 
     async fn receipt(&mut self, id: ReceiptId) -> Result<Option<StoredReceipt>, StoreError> {

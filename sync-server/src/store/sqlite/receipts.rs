@@ -5,13 +5,13 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sync_protocol::wire::push::PushMark;
 use sync_protocol::wire::receipt::Receipt;
 use sync_protocol::wire::review::Authorship;
-use sync_protocol::{PushId, ReceiptId, RecordId, StreamId};
+use sync_protocol::{PushId, ReceiptId, RecordId, StreamId, UserId};
 use uuid::Uuid;
 
 use super::columns::ids_json;
 use super::error::{damaged, failed};
 use super::tables::{batches, generated, variables};
-use crate::store::{StoreError, StoredReceipt};
+use crate::store::{SettledKey, StoreError, StoredReceipt};
 
 fn receipt(row: &SqliteRow) -> Result<StoredReceipt, StoreError> {
     let body: &str = row.try_get(0).map_err(failed)?;
@@ -91,18 +91,23 @@ pub(super) async fn echo(
 pub(super) async fn mark_seen(
     connection: &mut SqliteConnection,
     stream: StreamId,
+    user: UserId,
     ids: &[ReceiptId],
 ) -> Result<(), StoreError> {
     let ids = json_of(ids);
     for sql in [
         "UPDATE sync_receipts SET seen = 1 \
-         WHERE stream = ? AND id IN (SELECT unhex(value) FROM json_each(?))",
+         WHERE stream = ?1 AND id IN (SELECT unhex(value) FROM json_each(?2)) \
+         AND json_extract(body, '$.user') = ?3",
+        // A stream is one user's, and so is what is echoed to it.
         "UPDATE sync_receipt_echoes SET seen = 1 \
-         WHERE stream = ? AND receipt IN (SELECT unhex(value) FROM json_each(?))",
+         WHERE stream = ?1 AND receipt IN (SELECT unhex(value) FROM json_each(?2)) \
+         AND ?3 IS NOT NULL",
     ] {
         sqlx::query(sql)
             .bind(stream.0)
             .bind(ids.as_str())
+            .bind(user.to_string())
             .execute(&mut *connection)
             .await
             .map_err(failed)?;
@@ -154,37 +159,54 @@ pub(super) async fn author_of(
     row.map(|row| receipt(&row).map(|receipt| receipt.by)).transpose()
 }
 
-/// What was settled after a commit; without one, what the device has not seen.
+/// What was settled after a commit; without one, what the device has not seen. Oldest first, by commit
+/// and place in it.
 pub(super) async fn settled(
     connection: &mut SqliteConnection,
     stream: StreamId,
     since: Option<i64>,
-) -> Result<Vec<Receipt>, StoreError> {
-    let rows = match since {
-        Some(commit) => {
-            sqlx::query(
-                "SELECT body, stamp, seq FROM sync_receipts WHERE stream = ?1 AND stamp > ?2 \
-             UNION ALL SELECT r.body, e.stamp, r.seq FROM sync_receipt_echoes e \
-               JOIN sync_receipts r ON r.id = e.receipt WHERE e.stream = ?1 AND e.stamp > ?2 \
-             ORDER BY 2, 3",
-            )
-            .bind(stream.0)
-            .bind(commit)
-            .fetch_all(connection)
-            .await
-        }
-        None => {
-            sqlx::query(
-                "SELECT body, stamp, seq FROM sync_receipts WHERE stream = ?1 AND seen = 0 \
-             UNION ALL SELECT r.body, e.stamp, r.seq FROM sync_receipt_echoes e \
-               JOIN sync_receipts r ON r.id = e.receipt WHERE e.stream = ?1 AND e.seen = 0 \
-             ORDER BY 2, 3",
-            )
-            .bind(stream.0)
-            .fetch_all(connection)
-            .await
-        }
+    after: Option<&SettledKey>,
+    limit: usize,
+) -> Result<Vec<(SettledKey, Receipt)>, StoreError> {
+    let changed = |table: &str| match since {
+        Some(_) => format!("{table}.stamp > ?2"),
+        None => format!("{table}.seen = 0 AND ?2 IS NULL"),
     };
-    let rows = rows.map_err(failed)?;
-    rows.iter().map(|row| receipt(row).map(|stored| stored.receipt)).collect()
+    let (after_stamp, after_seq, after_id) = match after {
+        Some(SettledKey(stamp, place)) => {
+            let (seq, id) = place.split_once('/').unwrap_or((place, ""));
+            (*stamp, seq.parse::<i64>().map_err(damaged)?, id.to_owned())
+        }
+        None => (-1, -1, String::new()),
+    };
+    // An echo comes with its own commit, but with its receipt's place: only the id tells it apart
+    // from what was settled in that commit.
+    let sql = format!(
+        "SELECT * FROM ( \
+           SELECT r.body, r.stamp AS at, r.seq, hex(r.id) AS id FROM sync_receipts r \
+             WHERE r.stream = ?1 AND {} \
+           UNION ALL SELECT r.body, e.stamp, r.seq, hex(r.id) FROM sync_receipt_echoes e \
+             JOIN sync_receipts r ON r.id = e.receipt WHERE e.stream = ?1 AND {}) \
+         WHERE (at, seq, id) > (?3, ?4, ?5) ORDER BY at, seq, id LIMIT ?6",
+        changed("r"),
+        changed("e")
+    );
+    let rows = sqlx::query(generated(sql))
+        .bind(stream.0)
+        .bind(since)
+        .bind(after_stamp)
+        .bind(after_seq)
+        .bind(after_id)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(connection)
+        .await
+        .map_err(failed)?;
+    rows.iter()
+        .map(|row| {
+            let seq: i64 = row.try_get(2).map_err(failed)?;
+            let id: String = row.try_get(3).map_err(failed)?;
+            let key = SettledKey(row.try_get(1).map_err(failed)?, format!("{seq}/{id}"));
+            Ok((key, receipt(row)?.receipt))
+        })
+        .collect()
 }

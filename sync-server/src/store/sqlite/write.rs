@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnection;
@@ -163,6 +164,11 @@ impl WriteTx for SqliteWrite {
         self.usable()
     }
 
+    async fn wait_for_locks(&mut self, _at_most: Duration) -> Result<(), StoreError> {
+        // Holding the transaction is holding every lock.
+        self.usable()
+    }
+
     async fn follow(
         &mut self,
         stream: StreamId,
@@ -281,9 +287,14 @@ impl WriteTx for SqliteWrite {
         self.noted(result)
     }
 
-    async fn mark_seen(&mut self, stream: StreamId, ids: &[ReceiptId]) -> Result<(), StoreError> {
+    async fn mark_seen(
+        &mut self,
+        stream: StreamId,
+        user: UserId,
+        ids: &[ReceiptId],
+    ) -> Result<(), StoreError> {
         self.usable()?;
-        let result = receipts::mark_seen(self.changing(), stream, ids).await;
+        let result = receipts::mark_seen(self.changing(), stream, user, ids).await;
         self.noted(result)
     }
 

@@ -1,0 +1,137 @@
+//! Housekeeping of the tenants' files.
+//!
+//! Nothing of it is news to a device, so it leaves no commit in the history.
+
+use std::collections::HashMap;
+
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteConnection;
+use sync_protocol::TenantId;
+use tokio::sync::Mutex;
+
+use super::error::failed;
+use super::tenants::Tenants;
+use crate::store::{Retention, StoreError, Tidied};
+
+/// The last receipt of each tenant that was looked at.
+pub(super) type Places = Mutex<HashMap<TenantId, i64>>;
+
+/// See [`crate::store::Store::tidy`].
+pub(super) async fn tidy(
+    tenants: &Tenants,
+    places: &Places,
+    retention: Retention,
+) -> Result<Tidied, StoreError> {
+    let mut places = places.lock().await;
+    let mut all = Tidied::default();
+    for tenant in tenants.list().await? {
+        let file = tenants.get(tenant).await?;
+        let mut connection = file.writer.acquire().await.map_err(failed)?;
+        // A connection that comes back in a transaction is rolled back.
+        run(&mut connection, "BEGIN IMMEDIATE").await?;
+        let limit = i64::try_from(retention.rows_max).unwrap_or(i64::MAX);
+        let tokens = tokens(&mut connection, retention.tokens_before_us, limit).await?;
+        let tombstones = tombstones(&mut connection, retention.tombstones_before_us, limit).await?;
+        let after = places.get(&tenant).copied().unwrap_or(-1);
+        let (receipts, last) =
+            receipts(&mut connection, after, retention.receipts_before_us, limit).await?;
+        run(&mut connection, "COMMIT").await?;
+        all.tokens += tokens;
+        all.tombstones += tombstones;
+        all.receipts += receipts;
+        let full = |count: u64| count >= retention.rows_max as u64;
+        all.more |= full(tokens) || full(tombstones) || last.is_some();
+        match last {
+            Some(last) => places.insert(tenant, last),
+            None => places.remove(&tenant),
+        };
+    }
+    Ok(all)
+}
+
+async fn run(connection: &mut SqliteConnection, sql: &'static str) -> Result<(), StoreError> {
+    sqlx::query(sql).execute(connection).await.map(|_| ()).map_err(failed)
+}
+
+async fn tokens(
+    connection: &mut SqliteConnection,
+    before_us: i64,
+    limit: i64,
+) -> Result<u64, StoreError> {
+    const OLD: &str = "SELECT hash FROM sync_refresh_tokens WHERE expires_at_us < ?1 \
+                       ORDER BY expires_at_us, hash LIMIT ?2";
+    // What was drawn from a token that goes stands alone.
+    let unlink = format!("UPDATE sync_refresh_tokens SET parent = NULL WHERE parent IN ({OLD})");
+    let remove = format!("DELETE FROM sync_refresh_tokens WHERE hash IN ({OLD})");
+    let mut removed = 0;
+    for sql in [unlink, remove] {
+        let done = sqlx::query(super::tables::generated(sql)).bind(before_us).bind(limit);
+        removed = done.execute(&mut *connection).await.map_err(failed)?.rows_affected();
+    }
+    if removed > 0 {
+        run(
+            connection,
+            "DELETE FROM sync_refresh_families WHERE id NOT IN (SELECT family FROM sync_refresh_tokens)",
+        )
+        .await?;
+    }
+    Ok(removed)
+}
+
+async fn tombstones(
+    connection: &mut SqliteConnection,
+    before_us: i64,
+    limit: i64,
+) -> Result<u64, StoreError> {
+    let done = sqlx::query(
+        "UPDATE sync_rows SET tombstone = '{}' WHERE (collection, record) IN ( \
+           SELECT r.collection, r.record FROM sync_rows r INDEXED BY sync_rows_tombstones \
+           JOIN sync_collections n ON n.id = r.collection \
+           WHERE r.deleted = 1 AND r.tombstone <> '{}' AND json_extract(r.meta, '$.deleted.t') < ?1 \
+           AND NOT EXISTS (SELECT 1 FROM sync_conflicts c WHERE c.collection = n.name \
+             AND c.record = r.record AND c.status IN ('open', 'claimed')) LIMIT ?2)",
+    )
+    .bind(before_us)
+    .bind(limit)
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(done.rows_affected())
+}
+
+/// Looks through the next receipts; answers how many lost their details, and the last one that was
+/// looked at, if there are more.
+async fn receipts(
+    connection: &mut SqliteConnection,
+    after: i64,
+    before_us: i64,
+    limit: i64,
+) -> Result<(u64, Option<i64>), StoreError> {
+    let part = sqlx::query(
+        "SELECT count(*), max(seq) FROM ( \
+           SELECT seq FROM sync_receipts WHERE seq > ? ORDER BY seq LIMIT ?)",
+    )
+    .bind(after)
+    .bind(limit)
+    .fetch_one(&mut *connection)
+    .await
+    .map_err(failed)?;
+    let looked: i64 = part.try_get(0).map_err(failed)?;
+    let Some(last) = part.try_get::<Option<i64>, _>(1).map_err(failed)? else {
+        return Ok((0, None));
+    };
+    let done = sqlx::query(
+        "UPDATE sync_receipts SET body = json_remove(body, '$.receipt.mutations') \
+         WHERE seq > ? AND seq <= ? AND seen = 1 \
+         AND json_extract(body, '$.receipt.settled_at_us') < ? \
+         AND json_type(body, '$.receipt.mutations') IS NOT NULL \
+         AND json_extract(body, '$.receipt.state') <> 'in_review'",
+    )
+    .bind(after)
+    .bind(last)
+    .bind(before_us)
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok((done.rows_affected(), (looked == limit).then_some(last)))
+}
