@@ -21,7 +21,7 @@ use phone::Phone;
 use serde_json::{Value as Json, json};
 
 /// Kills for each database, where nobody asks for more.
-const KILLS: u64 = 60;
+const KILLS: u64 = 24;
 /// Longest time until a kill, in milliseconds: about what the killed thing takes.
 const PUT_MS_MAX: u64 = 60;
 const SYNC_MS_MAX: u64 = 150;
