@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::planted::{self, Bug};
+
 /// The corrected time of an edit, frozen with its transaction (DESIGN 6).
 ///
 /// Times order edits of *different* streams only; a stream's own edits are ordered by position.
@@ -35,6 +37,9 @@ impl EditTime {
     #[must_use]
     pub fn beats(self, other: Self, tie: bool) -> bool {
         match (self.uncertain, other.uncertain) {
+            _ if planted::is(Bug::UncertainTimeCounts) && self.at_us != other.at_us => {
+                self.at_us > other.at_us
+            }
             (false, true) => true,
             (true, false) => false,
             _ if self.at_us != other.at_us => self.at_us > other.at_us,

@@ -6,9 +6,11 @@
 
 pub mod columnar;
 pub mod edit_time;
+pub mod fault;
 pub mod ids;
 pub mod limits;
 pub mod merge;
+pub mod planted;
 pub mod problem;
 pub mod schema;
 pub mod scope;

@@ -9,6 +9,7 @@ pub mod housekeeping;
 pub mod http;
 pub mod pull;
 pub mod push;
+pub mod random;
 pub mod review;
 pub mod schema_files;
 pub mod server;

@@ -24,6 +24,7 @@ use crate::auth::throttle::Throttle;
 use crate::config::{Config, Database};
 use crate::database::{DirectoryHold, OpenStore};
 use crate::http::{App, router};
+use crate::random::SystemRandom;
 use crate::schema_files::{self, SchemaError};
 use crate::store::StoreError;
 
@@ -109,6 +110,7 @@ async fn app(config: &Config, store: &OpenStore) -> Result<App, ServeError> {
     let sessions = Sessions {
         store: shared.clone(),
         clock: config.clock.clone(),
+        random: Arc::new(SystemRandom),
         authenticator: authenticator.clone(),
         passwords: Passwords::new().map_err(ServeError::Machine)?,
         throttle: Arc::new(Throttle::default()),

@@ -1,4 +1,4 @@
-//! The project's own commands, the one entrance for tasks: `cargo xtask demo | test | lint`.
+//! The project's own commands, the one entrance for tasks: `cargo xtask demo | test | lint | bench | sim`.
 //!
 //! Each prints what it runs, so that every step can be run by hand.
 
@@ -8,6 +8,7 @@ mod interrupt;
 mod lint;
 mod postgres;
 mod shell;
+mod sim;
 mod story;
 mod test;
 
@@ -37,6 +38,8 @@ enum Task {
     Lint,
     /// Measure what Campo costs beside limits of the same run.
     Bench(bench::Args),
+    /// Simulate phones, server and network from a seed, and search for seeds that fail.
+    Sim(sim::Args),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Task::Test(args) => test::run_all(&args),
         Task::Lint => lint::run_all(),
         Task::Bench(args) => bench::run_all(&args),
+        Task::Sim(args) => sim::run_it(&args),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -33,6 +33,8 @@ enum Group {
     Server,
     /// `system-tests`: both ends together.
     System,
+    /// `sim`: the simulator's fixed and fresh seeds, and the planted bugs.
+    Sim,
     /// `xtask` itself.
     Xtask,
 }
@@ -45,6 +47,7 @@ impl Group {
             Self::Device => "campo-device",
             Self::Server => "sync-server",
             Self::System => "system-tests",
+            Self::Sim => "sim",
             Self::Xtask => "xtask",
         }
     }

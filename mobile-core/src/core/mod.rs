@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
+use sync_protocol::fault::{self, Point};
 use sync_protocol::schema::Schema;
 use sync_protocol::wire::auth::LoginRequest;
 use sync_protocol::{DeviceId, StreamId};
@@ -190,6 +191,7 @@ impl Core {
         };
         let engine = self.engine_for(&person)?;
         session::keep(engine.store(), &session, &before, &after)?;
+        fault::reached(Point::SessionKept);
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = registry.clone();
         next.activate(person.clone());

@@ -23,6 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::{Map, Value as Json};
 use sync_protocol::limits::TRANSACTION_MUTATIONS_MAX;
+use sync_protocol::planted::{self, Bug};
 use sync_protocol::schema::{Collection, FieldType, MergeRule, Schema};
 use sync_protocol::wire::push::{Mutation, MutationKind, Position};
 use sync_protocol::{ReceiptId, RecordId, RowVersion, Value};
@@ -306,6 +307,9 @@ pub(crate) fn note_what_was_seen(
 /// The version that the author of an edit of `field` saw, given the record's earlier edits in view.
 #[must_use]
 pub fn base_of(earlier: &[Mutation], field: &str, version: RowVersion) -> RowVersion {
+    if planted::is(Bug::BaseNotInherited) {
+        return version;
+    }
     if earlier.iter().any(|m| m.kind == MutationKind::Insert) {
         return 0;
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value as Json};
+use sync_protocol::planted::{self, Bug};
 use sync_protocol::schema::{Collection, Field, MergeRule};
 use sync_protocol::value::{Limit, ValueError, check_element};
 use sync_protocol::wire::push::{ElementsEdit, Mutation};
@@ -59,7 +60,8 @@ pub fn update(
             }
             (MergeRule::Counter, json) => {
                 let value = required(field, Value::from_json(field, json)?)?;
-                let seen = row.get(name).and_then(Value::units).unwrap_or(0);
+                let seen = row.get(name).and_then(Value::units);
+                let seen = seen.filter(|_| !planted::is(Bug::CounterSetAddsAll)).unwrap_or(0);
                 let Some(units) = value.units().unwrap_or(0).checked_sub(seen) else {
                     return Err(overflow(field));
                 };

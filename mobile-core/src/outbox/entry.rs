@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
+use sync_protocol::planted::{self, Bug};
 use sync_protocol::wire::push::{Mutation, MutationKind, Position, Transaction};
 use sync_protocol::wire::receipt::{Receipt, ReceiptState};
 use sync_protocol::{EditTime, ReceiptId, RecordId};
@@ -283,7 +284,8 @@ pub fn list(
     condition: &'static str,
     mut take: impl FnMut(Entry) -> Result<bool, CoreError>,
 ) -> Result<(), CoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM campo_outbox WHERE {condition} ORDER BY ord, seq");
+    let order = if planted::is(Bug::OutboxOrderById) { "id" } else { "ord, seq" };
+    let sql = format!("SELECT {COLUMNS} FROM campo_outbox WHERE {condition} ORDER BY {order}");
     let mut statement = db.prepare_cached(&sql)?;
     let mut found = statement.query([])?;
     while let Some(row) = found.next()? {

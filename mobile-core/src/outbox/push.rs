@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use rusqlite::{Connection, params};
+use sync_protocol::planted::{self, Bug};
 use sync_protocol::problem::Problem;
 use sync_protocol::schema::Schema;
 use sync_protocol::wire::push::PushAnswer;
@@ -43,6 +44,9 @@ pub fn take(
 ) -> Result<Vec<Entry>, CoreError> {
     parking::refresh(db)?;
     fix_times(db, server_now_us)?;
+    if planted::is(Bug::RefusalBlocks) && has_refused(db)? {
+        return Ok(Vec::new());
+    }
     let mut taken = Vec::new();
     let mut bytes = 0;
     let condition = "settled = 0 AND withdraw = 0 AND state IN ('waiting', 'sending')";
@@ -62,6 +66,9 @@ pub fn take(
         taken.push(entry);
         Ok(true)
     })?;
+    if planted::is(Bug::SentNotNoted) {
+        return Ok(taken);
+    }
     for entry in &taken {
         db.prepare_cached(
             "UPDATE campo_outbox SET state = 'sending', maybe_sent = 1 WHERE seq = ?1",
@@ -69,6 +76,11 @@ pub fn take(
         .execute([entry.seq])?;
     }
     Ok(taken)
+}
+
+fn has_refused(db: &Connection) -> Result<bool, CoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM campo_outbox WHERE state = 'refused')";
+    Ok(db.query_row(sql, [], |row| row.get(0))?)
 }
 
 /// What its author takes back, at most `max`.

@@ -1,11 +1,11 @@
 //! Receipts arrive: what they change at once, and what only with a checkpoint.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, params};
 use sync_protocol::RecordId;
+use sync_protocol::planted::{self, Bug};
 use sync_protocol::schema::Schema;
-use sync_protocol::wire::pull::PageTable;
 use sync_protocol::wire::push::{Mutation, MutationKind};
 use sync_protocol::wire::receipt::{FieldOutcome, MutationOutcome, Receipt, ReceiptState};
 
@@ -28,10 +28,13 @@ pub fn decided(db: &Connection, schema: &Schema, receipt: &Receipt) -> Result<()
     if entry.settled {
         return Ok(());
     }
-    if matches!(
-        receipt.state,
-        ReceiptState::Refused | ReceiptState::HandedOver | ReceiptState::Discarded
-    ) {
+    let early = receipt.state == ReceiptState::Applied && planted::is(Bug::SettledBeforeRows);
+    if early
+        || matches!(
+            receipt.state,
+            ReceiptState::Refused | ReceiptState::HandedOver | ReceiptState::Discarded
+        )
+    {
         let mut touched = Touched::new();
         settle(db, schema, receipt, &mut touched)?;
         return recompute(db, schema, &touched);
@@ -78,7 +81,7 @@ pub fn settle(
     }
     touched.extend(entry::records(db, entry.seq)?);
     match receipt.state {
-        ReceiptState::InReview => keep_what_is_in_review(db, &entry, receipt)?,
+        ReceiptState::InReview => keep_what_is_in_review(db, schema, &entry, receipt, touched)?,
         ReceiptState::Refused if entry.replaced_by.is_none() => {
             db.prepare_cached("UPDATE campo_mutation SET in_view = 0 WHERE seq = ?1")?
                 .execute([entry.seq])?;
@@ -91,23 +94,25 @@ pub fn settle(
     write_receipt(db, &entry, receipt, true)
 }
 
-/// Rows of a backfill come without the checkpoint that settles their edits, but from a snapshot that
-/// is later than every answer that is here: what was decided with effect is in them and leaves the
-/// view, or it would show twice. A record that an insertion was merged into takes over from the one that
-/// was made here, or both would show. The caller writes and recomputes the records that are added.
+/// Rows of a backfill, and of a delta before a backfill, come without the receipts that settle their
+/// edits, but from a snapshot that is later than every answer that is here: what was decided with effect
+/// is in them and leaves the view, or it would show twice. A record that an insertion was merged into
+/// takes over from the one that was made here, or both would show. The caller writes and recomputes the
+/// records that are added.
 ///
 /// # Errors
 /// Those of SQLite, and [`CoreError::Stored`].
 pub fn take_in(
     db: &Connection,
     schema: &Schema,
-    table: &PageTable,
+    collection: &str,
+    brought: &BTreeSet<RecordId>,
     touched: &mut Touched,
 ) -> Result<(), CoreError> {
     for receipt in merged(db)? {
         let came = |outcome: &MutationOutcome| {
-            outcome.collection == table.collection
-                && outcome.alias.is_some_and(|alias| table.ids.contains(&alias))
+            outcome.collection == collection
+                && outcome.alias.is_some_and(|alias| brought.contains(&alias))
         };
         if receipt.mutations.iter().any(came) {
             alias::take_over(db, schema, &receipt, touched)?;
@@ -119,11 +124,15 @@ pub fn take_in(
            AND o.state IN ('applied', 'superseded')",
     )?;
     let decided: BTreeSet<String> =
-        statement.query_map([&table.collection], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        statement.query_map([collection], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    if planted::is(Bug::BackfillShowsTwice) {
+        return Ok(());
+    }
+    take_in_what_is_settled(db, collection, brought, touched)?;
     if decided.is_empty() {
         return Ok(());
     }
-    for id in table.ids.iter().chain(&table.exits) {
+    for id in brought {
         let record = id.to_string();
         if !decided.contains(&record) {
             continue;
@@ -133,8 +142,50 @@ pub fn take_in(
              WHERE collection = ?1 AND record = ?2 AND seq IN (SELECT seq FROM campo_outbox
                WHERE settled = 0 AND state IN ('applied', 'superseded'))",
         )?
-        .execute(params![table.collection, record])?;
-        touched.insert((table.collection.clone(), *id));
+        .execute(params![collection, record])?;
+        touched.insert((collection.to_owned(), *id));
+    }
+    Ok(())
+}
+
+/// Of edits that are in review in part, the rest is in the rows as well.
+fn take_in_what_is_settled(
+    db: &Connection,
+    collection: &str,
+    brought: &BTreeSet<RecordId>,
+    touched: &mut Touched,
+) -> Result<(), CoreError> {
+    let mut statement = db.prepare_cached(
+        "SELECT m.seq, m.position, m.content, o.receipt
+         FROM campo_mutation m JOIN campo_outbox o ON o.seq = m.seq
+         WHERE m.collection = ?1 AND m.in_view = 1 AND o.settled = 0 AND o.state = 'in_review'",
+    )?;
+    let found: Vec<(i64, usize, String, String)> = statement
+        .query_map([collection], |row| {
+            let position: u32 = row.get(1)?;
+            Ok((row.get(0)?, position as usize, row.get(2)?, row.get(3)?))
+        })?
+        .collect::<Result<_, _>>()?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    for (seq, position, content, receipt) in found {
+        let mutation: Mutation = serde_json::from_str(&content)?;
+        let receipt: Receipt = serde_json::from_str(&receipt)?;
+        if receipt.held || !brought.contains(&mutation.record) {
+            continue;
+        }
+        let Some(outcome) = receipt.mutations.get(position) else { continue };
+        touched.insert((collection.to_owned(), mutation.record));
+        match in_review(mutation, outcome) {
+            Some(left) => entry::show_mutation(db, seq, position, &left)?,
+            None => {
+                db.prepare_cached(
+                    "UPDATE campo_mutation SET in_view = 0 WHERE seq = ?1 AND position = ?2",
+                )?
+                .execute(params![seq, i64::try_from(position).unwrap_or(i64::MAX)])?;
+            }
+        }
     }
     Ok(())
 }
@@ -182,42 +233,61 @@ fn write_receipt(
     Ok(())
 }
 
+/// Leaves in the view what a person still decides on. A decision that was taken back brings the author's
+/// value into the view again: it is in review once more.
 fn keep_what_is_in_review(
     db: &Connection,
+    schema: &Schema,
     entry: &Entry,
     receipt: &Receipt,
+    touched: &mut Touched,
 ) -> Result<(), CoreError> {
     if receipt.held || receipt.mutations.is_empty() {
         return Ok(());
     }
     let mut statement =
         db.prepare_cached("SELECT position, content FROM campo_mutation WHERE seq = ?1")?;
-    let shown: Vec<(i64, String)> = statement
-        .query_map([entry.seq], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<Result<_, _>>()?;
-    for (position, content) in shown {
-        let mutation: Mutation = serde_json::from_str(&content)?;
-        let outcome = usize::try_from(position).ok().and_then(|i| receipt.mutations.get(i));
-        match outcome.and_then(|outcome| in_review(mutation, outcome)) {
-            Some(left) => {
-                db.prepare_cached(
-                    "UPDATE campo_mutation SET content = ?3, kind = ?4, in_view = 1
-                     WHERE seq = ?1 AND position = ?2",
-                )?
-                .execute(params![
-                    entry.seq,
-                    position,
-                    serde_json::to_string(&left)?,
-                    entry::kind_name(left.kind)
-                ])?;
-            }
-            None => {
-                db.prepare_cached("DELETE FROM campo_mutation WHERE seq = ?1 AND position = ?2")?
-                    .execute(params![entry.seq, position])?;
-            }
+    let mut shown: BTreeMap<i64, Mutation> = BTreeMap::new();
+    let mut found = statement.query([entry.seq])?;
+    while let Some(row) = found.next()? {
+        let content = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
+        shown.insert(row.get(0)?, serde_json::from_str(content)?);
+    }
+    drop(found);
+    for ((index, outcome), position) in receipt.mutations.iter().enumerate().zip(0..) {
+        let known = shown.remove(&position);
+        let was_shown = known.is_some();
+        let Some(made) = entry.mutations.get(index) else { continue };
+        let mutation = match known {
+            Some(shown) => completed(shown, made),
+            None => made.clone(),
+        };
+        let Some(left) = in_review(mutation, outcome) else {
+            db.prepare_cached("DELETE FROM campo_mutation WHERE seq = ?1 AND position = ?2")?
+                .execute(params![entry.seq, position])?;
+            continue;
+        };
+        if !was_shown && let Some(collection) = schema.collection(&left.collection) {
+            rows::keep_server_state(db, collection, left.record)?;
         }
+        touched.insert((left.collection.clone(), left.record));
+        entry::show_mutation(db, entry.seq, index, &left)?;
     }
     Ok(())
+}
+
+/// What is shown of a mutation, with what was taken out of it when it was decided.
+fn completed(shown: Mutation, made: &Mutation) -> Mutation {
+    let (mut set, mut add) = (made.set.clone(), made.add.clone());
+    let (mut elements, mut base) = (made.elements.clone(), made.base.clone());
+    let mut seen = made.seen.clone();
+    // What is shown has other ids where records were merged.
+    set.extend(shown.set);
+    add.extend(shown.add);
+    elements.extend(shown.elements);
+    base.extend(shown.base);
+    seen.extend(shown.seen);
+    Mutation { set, add, elements, base, seen, ..shown }
 }
 
 /// The part of a mutation that a person still decides on.
@@ -271,6 +341,28 @@ mod tests {
         assert_eq!(names(left.set.keys().collect()), ["medida"]);
         assert_eq!(names(left.base.keys().collect()), ["medida"]);
         assert_eq!(names(left.seen.keys().collect()), ["medida"]);
+    }
+
+    #[test]
+    fn of_an_undone_decision_everything_that_is_open_is_shown_again() {
+        let record = "01970000-0000-7000-8000-000000000001";
+        let read = "well formed";
+        let made = json!({
+            "collection": "articulos", "record": record, "kind": "insert",
+            "set": { "medida": "2.00", "nombre": "a" }, "seen": { "nombre": "b" }
+        });
+        let made: Mutation = serde_json::from_value(made).expect(read);
+        let mut shown = Mutation { kind: MutationKind::Update, ..made.clone() };
+        shown.set.remove("nombre");
+        shown.seen.clear();
+        let open = json!({ "outcome": "in_review", "conflict": record });
+        let outcome = json!({
+            "collection": "articulos", "record": record,
+            "fields": { "medida": open, "nombre": open }
+        });
+        let outcome = serde_json::from_value(outcome).expect(read);
+        let left = in_review(completed(shown, &made), &outcome).expect("both are open");
+        assert_eq!((left.kind, left.set, left.seen), (MutationKind::Update, made.set, made.seen));
     }
 
     #[test]

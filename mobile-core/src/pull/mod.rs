@@ -23,6 +23,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use rusqlite::types::ToSqlOutput;
 use rusqlite::{Connection, ToSql, params};
+use sync_protocol::planted::{self, Bug};
 use sync_protocol::schema::{Collection, FieldType, Schema};
 use sync_protocol::value::format_date;
 use sync_protocol::wire::pull::{Column, PagePart, PageTable, PullPage};
@@ -101,7 +102,8 @@ fn apply_in(
         .map(|set| scopes::number(db, &set.iter().cloned().collect::<BTreeSet<Scope>>()))
         .collect::<Result<_, _>>()?;
     let mut touched = settle::Touched::new();
-    let direct = page.part == PagePart::Backfill || page.checkpoint;
+    let direct =
+        page.part == PagePart::Backfill || page.checkpoint || planted::is(Bug::PageVisibleEarly);
     if page.checkpoint {
         staged::show(db, schema, &mut touched)?;
     }
@@ -111,8 +113,9 @@ fn apply_in(
         if direct {
             if page.part == PagePart::Backfill {
                 staged::forget(db, table)?;
-                settle::take_in(db, schema, table, &mut touched)?;
             }
+            let brought = table.ids.iter().chain(&table.exits).copied().collect();
+            settle::take_in(db, schema, &table.collection, &brought, &mut touched)?;
             write_table(db, collection, table, &sets, &mut touched)?;
         } else {
             staged::stage(db, collection, table, &sets)?;

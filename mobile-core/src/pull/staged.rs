@@ -1,5 +1,7 @@
 //! Rows of a delta that wait for its checkpoint.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, params};
 use sync_protocol::RecordId;
 use sync_protocol::schema::{Collection, Schema};
@@ -118,7 +120,10 @@ pub fn show(db: &Connection, schema: &Schema, touched: &mut Touched) -> Result<(
             }),
             None => None,
         };
-        if rows::has_edits(db, &name, record)? {
+        let edited = rows::has_edits(db, &name, record)?;
+        settle::take_in(db, schema, &name, &BTreeSet::from([record]), touched)?;
+        // One whose last edit has just left the view still has its server state beside the table.
+        if edited || touched.contains(&(name.clone(), record)) {
             rows::put_beside(db, collection, record, state.as_ref())?;
             touched.insert((name, record));
         } else {

@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use sync_protocol::fault::{self, Point};
 use sync_protocol::schema::Schema;
 use tokio::sync::watch;
 
@@ -125,6 +126,7 @@ impl Store {
         let mut writer = lock(&self.writer);
         lock(&self.touched).clear();
         let result = write_in(&mut writer, f).map_err(|error| at(&self.path, error))?;
+        fault::reached(Point::DeviceAfterCommit);
         // Taken under the writer's lock: the next writer begins with an empty set.
         let touched = std::mem::take(&mut *lock(&self.touched));
         drop(writer);
@@ -193,6 +195,7 @@ fn write_in<T>(
 ) -> Result<T, CoreError> {
     let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let result = f(&transaction)?;
+    fault::reached(Point::DeviceBeforeCommit);
     transaction.commit()?;
     Ok(result)
 }

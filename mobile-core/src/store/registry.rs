@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sync_protocol::fault::{self, Point};
 use sync_protocol::{DeviceId, TenantId, UserId};
 
 use super::{Store, file_error};
@@ -76,6 +77,7 @@ impl Registry {
             let mut file = fs::File::create(&new)?;
             file.write_all(&serde_json::to_vec_pretty(self)?)?;
             file.sync_all()?;
+            fault::reached(Point::RegistryWritten);
             fs::rename(&new, &path)?;
             fs::File::open(dir)?.sync_all()
         };

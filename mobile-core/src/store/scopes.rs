@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
+use sync_protocol::planted::{self, Bug};
 use sync_protocol::schema::Schema;
 use sync_protocol::{RecordId, Scope};
 
@@ -42,7 +43,7 @@ pub fn number(db: &Connection, scopes: &BTreeSet<Scope>) -> Result<i64, CoreErro
 /// # Errors
 /// Those of SQLite.
 pub fn drop_scopes(db: &Connection, schema: &Schema, drops: &[Scope]) -> Result<(), CoreError> {
-    if drops.is_empty() {
+    if drops.is_empty() || planted::is(Bug::DropIgnored) {
         return Ok(());
     }
     let drops: BTreeSet<&Scope> = drops.iter().collect();
@@ -81,8 +82,11 @@ pub fn drop_scopes(db: &Connection, schema: &Schema, drops: &[Scope]) -> Result<
 /// # Errors
 /// Those of SQLite.
 pub fn mark_all_stale(db: &Connection, schema: &Schema) -> Result<(), CoreError> {
+    if !planted::is(Bug::StagedRowsKept) {
+        db.execute_batch("DELETE FROM campo_staged; DELETE FROM campo_staged_receipt;")?;
+    }
     db.execute_batch(
-        "DELETE FROM campo_staged; DELETE FROM campo_staged_receipt; DELETE FROM campo_backfill;
+        "DELETE FROM campo_backfill;
          UPDATE campo_server_row SET scopes = -1 WHERE content IS NOT NULL;",
     )?;
     for collection in schema.collections.values() {
@@ -97,6 +101,9 @@ pub fn mark_all_stale(db: &Connection, schema: &Schema) -> Result<(), CoreError>
 /// # Errors
 /// Those of SQLite, and [`CoreError::Stored`].
 pub fn sweep_stale(db: &Connection, schema: &Schema) -> Result<(), CoreError> {
+    if planted::is(Bug::StaleRowsKept) {
+        return Ok(());
+    }
     move_rows(db, schema, STALE, NONE)
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sync_protocol::fault::{self, Point};
 use sync_protocol::wire::pull::{PullPage, PullRequest};
 use tokio::sync::{OwnedMutexGuard, mpsc, watch};
 
@@ -41,6 +42,7 @@ pub(super) async fn run(
             Err(Stopped { error, .. }) if !begun_anew && cursor_is_useless(&error) => {
                 tracing::warn!(code = error.code(), "the cursor is useless: beginning anew");
                 begun_anew = true;
+                fault::reached(Point::CursorUseless);
                 if error.code() == "cursor_history_ended" {
                     let now_us = engine.store.read(|db| engine.server_now_us(db))?;
                     pull::begin_anew(&engine.store, Some(now_us - SENT_AGAIN_US))?;
@@ -127,6 +129,7 @@ fn apply_all(
 ) -> Outcome {
     let mut outcome = Outcome::default();
     while let Some(page) = pages.blocking_recv() {
+        fault::reached(Point::PageArrived);
         match pull::apply(store, &page, cursor.as_deref()) {
             Ok(applied) => {
                 outcome.pages += 1;

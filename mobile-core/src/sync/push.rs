@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use sync_protocol::ReceiptId;
+use sync_protocol::fault::{self, Point};
 use sync_protocol::problem::Problem;
 use sync_protocol::wire::push::{PushMark, PushRequest};
 use sync_protocol::wire::receipt::{Receipt, ReceiptState};
@@ -83,6 +84,7 @@ pub(super) async fn run(
         if taken.is_empty() && seen.is_empty() && withdraw.is_empty() {
             return Ok(skipped.error);
         }
+        fault::reached(Point::PushTaken);
         let load = Load { taken: &taken, withdraw: &withdraw, seen: &seen, mark: mark.as_ref() };
         match send(engine, load).await {
             Ok(receipts) => {
@@ -213,6 +215,7 @@ async fn send(engine: &Engine, load: Load<'_>) -> Result<Vec<Receipt>, Failed> {
     };
     let answer = exchange.await.map_err(Failed::Before)??;
     let after = engine.clock.read();
+    fault::reached(Point::PushAnswered);
     push::check_answer(taken, withdraw, &answer)
         .map_err(|text| Failed::Push(TransportError::Garbage(text)))?;
     let schema = engine.store.schema();

@@ -6,6 +6,7 @@
 //! refresh runs at a time, and whoever waited for it uses what it brought.
 
 use serde::{Deserialize, Serialize};
+use sync_protocol::fault::{self, Point};
 use sync_protocol::wire::auth::{LogoutRequest, RefreshRequest, Session};
 
 use super::Engine;
@@ -94,6 +95,7 @@ impl Engine {
         let refresh_token = session.refresh_token.clone();
         let request = RefreshRequest { refresh_token, device: self.device };
         let answer = self.transport.refresh(&request).await?;
+        fault::reached(Point::TokenAnswered);
         replace(&self.store, &session, &answer, (&before, &self.clock.read()))?;
         Ok(self.session()?.access_token)
     }

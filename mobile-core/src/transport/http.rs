@@ -1,15 +1,20 @@
-//! The transport over HTTP.
+//! The protocol over HTTP: requests are encoded and packed, answers read and told apart. The bytes go
+//! over an [`Exchange`].
 //!
 //! Errors are told apart by what the user can do about them: no DNS, no connection, no answer in
 //! time, a broken connection, a busy server, an ended session, a problem that the server explains,
 //! and anything that is not this protocol (a hotel's login page answers 200 with HTML).
 
-use std::error::Error as _;
-use std::time::Duration;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::StreamExt as _;
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
+use futures::stream::BoxStream;
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue,
+    RETRY_AFTER,
+};
+use reqwest::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sync_protocol::ConflictId;
@@ -20,15 +25,11 @@ use sync_protocol::wire::pull::{COLUMNAR_MEDIA_TYPE, PullRequest};
 use sync_protocol::wire::push::{PushAnswer, PushRequest};
 use sync_protocol::wire::review::{Conflict, ConflictList, ResolveManyAnswer, ResolveManyRequest};
 
+use super::exchange::{Answer, Exchange, Request};
+use super::reqwest::ReqwestExchange;
 use super::{OfflineReason, PageSink, ReviewRequest, Transport, TransportError};
 use crate::CoreError;
 
-/// Where the protocol lives on a server.
-const ROOT: &str = "mobile/api/v1";
-/// How long to wait for a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long to wait for the next bytes. A push of a thousand edits to a busy server takes a while.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// Bodies from this size on are compressed.
 const COMPRESS_FROM_BYTES: usize = 1_024;
 /// Compression of pushes: the fastest level takes most of the repetition out of JSON.
@@ -36,43 +37,33 @@ const ZSTD_LEVEL: i32 = 1;
 /// Longest answer that is read as a whole.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Exchanges with one server over HTTP.
+/// Talks to one server.
+#[derive(Clone)]
 pub struct HttpTransport {
-    client: Client,
-    root: String,
+    exchange: Arc<dyn Exchange>,
 }
 
 impl HttpTransport {
-    /// A transport to this address (`https://campo.example`).
+    /// A transport to this address (`https://campo.example`), over the real network.
     ///
     /// # Errors
     /// [`CoreError::BadRequest`] when the address is none.
     pub fn new(server: &str) -> Result<Self, CoreError> {
-        let bad = |why: String| CoreError::BadRequest(format!("`{server}` is no server: {why}"));
-        let url = reqwest::Url::parse(server).map_err(|error| bad(error.to_string()))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(bad("write http:// or https:// before it".to_owned()));
-        }
-        // Another part of the program may have installed one already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
-            .user_agent(concat!("campo/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| bad(error.to_string()))?;
-        Ok(Self { client, root: format!("{}/{ROOT}", server.trim_end_matches('/')) })
+        Ok(Self::over(Arc::new(ReqwestExchange::new(server)?)))
     }
 
-    fn request(&self, method: Method, path: &str, token: Option<&str>) -> RequestBuilder {
-        let request = self
-            .client
-            .request(method, format!("{}/{path}", self.root))
-            .header(ACCEPT_ENCODING, "zstd");
-        match token {
-            Some(token) => request.bearer_auth(token),
-            None => request,
+    /// A transport over these exchanges.
+    #[must_use]
+    pub fn over(exchange: Arc<dyn Exchange>) -> Self {
+        Self { exchange }
+    }
+
+    async fn send(&self, request: Request) -> Result<Answer, TransportError> {
+        let answer = self.exchange.send(request).await?;
+        if (200..300).contains(&answer.status) {
+            return Ok(answer);
         }
+        Err(refusal(answer).await)
     }
 
     async fn post<T: DeserializeOwned>(
@@ -81,47 +72,44 @@ impl HttpTransport {
         token: Option<&str>,
         body: &impl Serialize,
     ) -> Result<T, TransportError> {
-        let request = with_json(self.request(Method::POST, path, token), body)?;
-        read_json(send(request).await?).await
+        let request = with_json(request(Method::POST, path, token)?, body)?;
+        read_json(self.send(request).await?).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str, token: &str) -> Result<T, TransportError> {
-        read_json(send(self.request(Method::GET, path, Some(token))).await?).await
+        read_json(self.send(request(Method::GET, path, Some(token))?).await?).await
     }
 }
 
-fn with_json(
-    request: RequestBuilder,
-    body: &impl Serialize,
-) -> Result<RequestBuilder, TransportError> {
-    let failed = |error: String| TransportError::Garbage(format!("request: {error}"));
-    let json = serde_json::to_vec(body).map_err(|error| failed(error.to_string()))?;
-    let request = request.header(CONTENT_TYPE, "application/json");
+fn unsendable(error: impl std::fmt::Display) -> TransportError {
+    TransportError::Garbage(format!("request: {error}"))
+}
+
+fn request(method: Method, path: &str, token: Option<&str>) -> Result<Request, TransportError> {
+    let request =
+        Request::new(method, path).header(ACCEPT_ENCODING, HeaderValue::from_static("zstd"));
+    let Some(token) = token else { return Ok(request) };
+    let mut bearer = HeaderValue::try_from(format!("Bearer {token}")).map_err(unsendable)?;
+    bearer.set_sensitive(true);
+    Ok(request.header(AUTHORIZATION, bearer))
+}
+
+fn with_json(request: Request, body: &impl Serialize) -> Result<Request, TransportError> {
+    let json = serde_json::to_vec(body).map_err(unsendable)?;
+    let request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if json.len() < COMPRESS_FROM_BYTES {
-        return Ok(request.body(json));
+        return Ok(Request { body: json.into(), ..request });
     }
-    let packed =
-        zstd::encode_all(json.as_slice(), ZSTD_LEVEL).map_err(|error| failed(error.to_string()))?;
-    Ok(request.header(CONTENT_ENCODING, "zstd").body(packed))
-}
-
-async fn send(request: RequestBuilder) -> Result<Response, TransportError> {
-    let response = request.send().await.map_err(|error| classify(&error))?;
-    if response.status().is_success() {
-        return Ok(response);
-    }
-    Err(refusal(response).await)
+    let packed = zstd::encode_all(json.as_slice(), ZSTD_LEVEL).map_err(unsendable)?;
+    let request = request.header(CONTENT_ENCODING, HeaderValue::from_static("zstd"));
+    Ok(Request { body: packed.into(), ..request })
 }
 
 /// What an answer that is no success means.
-async fn refusal(response: Response) -> TransportError {
-    let status = response.status();
-    let retry_after_s = response
-        .headers()
-        .get(RETRY_AFTER)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.parse().ok());
-    let problem = match read_bytes(response).await {
+async fn refusal(answer: Answer) -> TransportError {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let retry_after_s = answer.header(RETRY_AFTER).and_then(|value| value.parse().ok());
+    let problem = match read_bytes(answer).await {
         Ok(bytes) => serde_json::from_slice::<Problem>(&bytes).ok(),
         Err(error) => return error,
     };
@@ -142,14 +130,14 @@ async fn refusal(response: Response) -> TransportError {
     }
 }
 
-async fn read_json<T: DeserializeOwned>(response: Response) -> Result<T, TransportError> {
-    let bytes = read_bytes(response).await?;
+async fn read_json<T: DeserializeOwned>(answer: Answer) -> Result<T, TransportError> {
+    let bytes = read_bytes(answer).await?;
     serde_json::from_slice(&bytes).map_err(|error| TransportError::Garbage(error.to_string()))
 }
 
-async fn read_bytes(response: Response) -> Result<Vec<u8>, TransportError> {
+async fn read_bytes(answer: Answer) -> Result<Vec<u8>, TransportError> {
     let mut all = Vec::new();
-    let mut body = Body::new(response)?;
+    let mut body = Body::new(answer)?;
     while let Some(bytes) = body.next().await? {
         if all.len() + bytes.len() > ANSWER_BYTES_MAX {
             return Err(TransportError::Garbage("an endless answer".to_owned()));
@@ -161,13 +149,13 @@ async fn read_bytes(response: Response) -> Result<Vec<u8>, TransportError> {
 
 /// The body of an answer, decompressed piece by piece.
 struct Body {
-    stream: futures::stream::BoxStream<'static, reqwest::Result<bytes::Bytes>>,
+    stream: BoxStream<'static, Result<Bytes, TransportError>>,
     decoder: Option<zstd::stream::write::Decoder<'static, Vec<u8>>>,
 }
 
 impl Body {
-    fn new(response: Response) -> Result<Self, TransportError> {
-        let encoding = response.headers().get(CONTENT_ENCODING).map(|value| value.as_bytes());
+    fn new(answer: Answer) -> Result<Self, TransportError> {
+        let encoding = answer.headers.get(CONTENT_ENCODING).map(|value| value.as_bytes());
         let decoder = match encoding {
             None | Some(b"identity") => None,
             Some(b"zstd") => Some(
@@ -179,14 +167,14 @@ impl Body {
                 return Err(TransportError::Garbage(format!("the unknown encoding {name}")));
             }
         };
-        Ok(Self { stream: response.bytes_stream().boxed(), decoder })
+        Ok(Self { stream: answer.body, decoder })
     }
 
-    async fn next(&mut self) -> Result<Option<bytes::Bytes>, TransportError> {
+    async fn next(&mut self) -> Result<Option<Bytes>, TransportError> {
         use std::io::Write as _;
         loop {
             let Some(bytes) = self.stream.next().await else { return Ok(None) };
-            let bytes = bytes.map_err(|error| classify(&error))?;
+            let bytes = bytes?;
             let Some(decoder) = &mut self.decoder else { return Ok(Some(bytes)) };
             decoder
                 .write_all(&bytes)
@@ -198,32 +186,6 @@ impl Body {
             }
         }
     }
-}
-
-fn classify(error: &reqwest::Error) -> TransportError {
-    let (reason, maybe_sent) = if error.is_connect() && is_dns(error) {
-        (OfflineReason::NoDns, false)
-    } else if error.is_connect() {
-        (OfflineReason::CannotConnect, false)
-    } else if error.is_timeout() {
-        (OfflineReason::Timeout, true)
-    } else if error.is_builder() {
-        return TransportError::Garbage(error.to_string());
-    } else {
-        (OfflineReason::Interrupted, true)
-    };
-    TransportError::Offline { reason, maybe_sent }
-}
-
-fn is_dns(error: &reqwest::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        if inner.to_string().contains("dns error") {
-            return true;
-        }
-        cause = inner.source();
-    }
-    false
 }
 
 #[async_trait::async_trait]
@@ -241,8 +203,8 @@ impl Transport for HttpTransport {
     }
 
     async fn logout(&self, request: &LogoutRequest) -> Result<(), TransportError> {
-        let request = with_json(self.request(Method::POST, "auth/logout", None), request)?;
-        send(request).await.map(|_| ())
+        let request = with_json(self::request(Method::POST, "auth/logout", None)?, request)?;
+        self.send(request).await.map(|_| ())
     }
 
     async fn push(&self, token: &str, request: &PushRequest) -> Result<PushAnswer, TransportError> {
@@ -255,17 +217,17 @@ impl Transport for HttpTransport {
         request: &PullRequest,
         sink: &mut dyn PageSink,
     ) -> Result<(), CoreError> {
-        let to_send = self.request(Method::POST, "sync/pull", Some(token));
-        let to_send = with_json(to_send.header(ACCEPT, COLUMNAR_MEDIA_TYPE), request)?;
-        let response = send(to_send).await?;
-        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let to_send = self::request(Method::POST, "sync/pull", Some(token))?
+            .header(ACCEPT, HeaderValue::from_static(COLUMNAR_MEDIA_TYPE));
+        let answer = self.send(with_json(to_send, request)?).await?;
+        let kind = answer.header(CONTENT_TYPE);
         if !kind.is_some_and(|kind| kind.starts_with(COLUMNAR_MEDIA_TYPE)) {
             let kind = kind.unwrap_or("nothing");
             return Err(
                 TransportError::Garbage(format!("pages were asked for, {kind} came")).into()
             );
         }
-        let mut body = Body::new(response)?;
+        let mut body = Body::new(answer)?;
         let mut frames = FrameReader::new();
         while let Some(bytes) = body.next().await? {
             frames.feed(&bytes);

@@ -1,6 +1,9 @@
-//! The way to the server, as a trait: [`http::HttpTransport`] for real, a model server in tests.
+//! The way to the server, as a trait: [`http::HttpTransport`] for real, a model server in tests. The
+//! first goes over any [`exchange::Exchange`] of bytes.
 
+pub mod exchange;
 pub mod http;
+pub mod reqwest;
 
 use sync_protocol::ConflictId;
 use sync_protocol::problem::Problem;

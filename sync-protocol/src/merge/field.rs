@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::RowMeta;
+use crate::planted::{self, Bug};
 use crate::schema::{Field, MergeRule};
 use crate::{EditTime, RowVersion, StreamId, Value};
 
@@ -125,7 +126,8 @@ pub fn merge_field(
 }
 
 fn add(field: &Field, current: &Value, difference: i64) -> FieldMerge {
-    let Some(sum) = current.units().unwrap_or(0).checked_add(difference) else {
+    let before = if planted::is(Bug::CounterAbsolute) { None } else { current.units() };
+    let Some(sum) = before.unwrap_or(0).checked_add(difference) else {
         return FieldMerge::keep(Verdict::Overflow);
     };
     let decimal = matches!(field.kind, crate::schema::FieldType::Decimal { .. });

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::planted::{self, Bug};
 use crate::{EditTime, RowVersion, StreamId, Value};
 
 /// The bookkeeping of one row. PostgreSQL's triggers and the SQLite store keep the same.
@@ -129,6 +130,9 @@ impl RowMeta {
         base: Option<RowVersion>,
         stream: StreamId,
     ) -> bool {
+        if planted::is(Bug::SetRemoveUnseen) {
+            return true;
+        }
         let last = self.last_addition(field, element);
         let by_others = if last.writer == stream { last.other_version } else { last.version };
         by_others <= base.filter(|base| *base <= self.version).unwrap_or(0)
@@ -139,8 +143,9 @@ impl RowMeta {
     pub fn is_concurrent(&self, field: &str, base: Option<RowVersion>, stream: StreamId) -> bool {
         let Some(base) = base.filter(|base| *base <= self.version) else { return true };
         let last = self.last_change(field);
-        if last.writer == stream {
-            self.fields.get(field).is_some_and(|meta| meta.other_version > base)
+        if last.writer == stream && !planted::is(Bug::OwnStreamIsForeign) {
+            !planted::is(Bug::OtherWriterForgotten)
+                && self.fields.get(field).is_some_and(|meta| meta.other_version > base)
         } else {
             last.version > base
         }

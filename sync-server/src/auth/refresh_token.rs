@@ -10,6 +10,8 @@ use sync_protocol::TenantId;
 use sync_protocol::problem::Problem;
 use uuid::Uuid;
 
+use crate::random::Random;
+
 /// How long a refresh token is good for when it is not used, in seconds: 90 days, so that a phone
 /// from a site without signal still gets in. Each use issues another one.
 pub const REFRESH_TOKEN_S: i64 = 90 * 24 * 3600;
@@ -28,10 +30,10 @@ impl RefreshToken {
     ///
     /// # Errors
     /// `internal` when the machine has no randomness.
-    pub fn draw(tenant: TenantId) -> Result<Self, Problem> {
+    pub fn draw(tenant: TenantId, random: &dyn Random) -> Result<Self, Problem> {
         let mut bytes = [0; 16 + RANDOM_BYTES];
         bytes[..16].copy_from_slice(tenant.0.as_bytes());
-        getrandom::fill(&mut bytes[16..]).map_err(|error| {
+        random.fill(&mut bytes[16..]).map_err(|error| {
             tracing::error!(%error, "no randomness");
             Problem::new(500, "internal", "The server failed")
         })?;
@@ -68,16 +70,17 @@ impl RefreshToken {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::SystemRandom;
 
     #[test]
     fn a_token_is_read_as_it_was_drawn() {
         let tenant = TenantId(Uuid::from_u128(5));
-        let token = RefreshToken::draw(tenant).unwrap();
+        let token = RefreshToken::draw(tenant, &SystemRandom).unwrap();
         let read = RefreshToken::read(&token.text()).unwrap();
         assert!(read == token);
         assert_eq!(read.tenant(), tenant);
         assert_eq!(read.hash().len(), 64);
-        assert_ne!(read.hash(), RefreshToken::draw(tenant).unwrap().hash());
+        assert_ne!(read.hash(), RefreshToken::draw(tenant, &SystemRandom).unwrap().hash());
     }
 
     #[test]

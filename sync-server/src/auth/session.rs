@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use sync_protocol::fault::{self, Point};
 use sync_protocol::problem::Problem;
 use sync_protocol::wire::auth::{LoginRequest, LogoutRequest, RefreshRequest, Session};
 use sync_protocol::{DeviceId, TenantId};
@@ -16,6 +17,7 @@ use super::refresh_token::{REFRESH_TOKEN_S, RefreshToken};
 use super::throttle::Throttle;
 use crate::clock::SharedClock;
 use crate::push::failed;
+use crate::random::SharedRandom;
 use crate::store::accounts::{Account, Device};
 use crate::store::{Store, StoreError};
 
@@ -31,6 +33,8 @@ pub struct Sessions {
     pub store: Arc<dyn Store>,
     /// The time.
     pub clock: SharedClock,
+    /// Source of refresh tokens.
+    pub random: SharedRandom,
     /// Signs access tokens.
     pub authenticator: Arc<Authenticator>,
     /// Verifies passwords.
@@ -64,7 +68,7 @@ impl Sessions {
             revoked: false,
         };
         self.admit(tenant, &account, &device).await?;
-        let token = RefreshToken::draw(tenant)?;
+        let token = RefreshToken::draw(tenant, &*self.random)?;
         let stored = new_token(&token, &account, device.id, now_us);
         self.store.start_refresh_family(tenant, &stored).await.map_err(|error| failed(&error))?;
         self.session(tenant, account, device.id, &token, now_us)
@@ -90,7 +94,7 @@ impl Sessions {
         if device.revoked {
             return Err(device_revoked());
         }
-        let token = RefreshToken::draw(tenant)?;
+        let token = RefreshToken::draw(tenant, &*self.random)?;
         // The family's person replaces this one.
         let next = NewRefreshToken {
             hash: token.hash(),
@@ -104,6 +108,7 @@ impl Sessions {
             .rotate_refresh(tenant, &presented.hash(), device.id, &next, now_us)
             .await
             .map_err(|error| failed(&error))?;
+        fault::reached(Point::TokenExchanged);
         let user = match rotation {
             Rotation::Rotated { user } => user,
             Rotation::Refused => return Err(refresh_refused()),

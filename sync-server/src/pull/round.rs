@@ -1,6 +1,7 @@
 //! Reading pages from one snapshot: drops and gains, the delta, the backfill.
 
 use sync_protocol::limits::PAGE_RECEIPTS_MAX;
+use sync_protocol::planted::{self, Bug};
 use sync_protocol::schema::Schema;
 use sync_protocol::wire::pull::{PagePart, PageTable, PullPage};
 use sync_protocol::wire::receipt::Receipt;
@@ -84,7 +85,9 @@ impl Round<'_> {
         let mut held = grants.held;
         let mut gained = Vec::new();
         for change in &grants.changed {
-            if !cursor.grants.contains(change) {
+            if change.held && planted::is(Bug::RegainedScopeKept) {
+                held.push(change.scope.clone());
+            } else if !cursor.grants.contains(change) {
                 // Also where it is held again: what changed while it was lost was not told.
                 self.opening.drops.push(change.scope.clone());
                 if change.held {
@@ -122,12 +125,16 @@ impl Round<'_> {
     ) -> Result<bool, StoreError> {
         let now = self.tx.position().clone();
         loop {
-            let end = cut.as_ref().map_or(&now, |cut| &cut.end).clone();
             let mut after = cut.as_ref().map(|cut| cut.after.clone());
+            if planted::is(Bug::ResumedRoundEndsNewest) {
+                cut = None;
+            }
+            let end = cut.as_ref().map_or(&now, |cut| &cut.end).clone();
             loop {
                 let running = progress.backfill.as_ref();
-                let partial =
-                    running.and_then(|b| b.after.as_ref().map(|key| (&b.scopes[..], key)));
+                let partial = running
+                    .and_then(|b| b.after.as_ref().map(|key| (&b.scopes[..], key)))
+                    .filter(|_| !planted::is(Bug::BackfilledPartForgotten));
                 let query = DeltaQuery {
                     since: &progress.since,
                     scopes: &progress.held,
@@ -203,10 +210,7 @@ impl Round<'_> {
                 Some(telling) => (telling.end, Some(telling.after)),
                 None => (now.clone(), None),
             };
-            // One more than fits tells whether more follow.
-            let limit = PAGE_RECEIPTS_MAX + 1;
-            let told = progress.told.as_ref();
-            let settled = self.tx.settled(self.stream, told, after.as_ref(), limit).await?;
+            let settled = self.settled(progress, after.as_ref()).await?;
             let fit = how_many_fit(&settled);
             let complete = fit == settled.len() && end == now;
             if fit < settled.len() {
@@ -279,6 +283,20 @@ impl Round<'_> {
             (left, rows) = read?;
         }
         Ok(())
+    }
+
+    /// What the device has not been told of its edits.
+    async fn settled(
+        &mut self,
+        progress: &Progress,
+        after: Option<&SettledKey>,
+    ) -> Result<Vec<(SettledKey, Receipt)>, StoreError> {
+        if progress.told.is_none() && planted::is(Bug::ReceiptDroppedOnResync) {
+            return Ok(Vec::new());
+        }
+        // One more than fits tells whether more follow.
+        let limit = PAGE_RECEIPTS_MAX + 1;
+        self.tx.settled(self.stream, progress.told.as_ref(), after, limit).await
     }
 
     fn cursor(&self, progress: &Progress, round: Option<CutDelta>) -> String {
@@ -362,6 +380,9 @@ fn backfill_query<'a>(
     BackfillQuery { scopes: &running.scopes, held, visible, after: running.after.as_ref(), limit }
 }
 
-fn page_of(rows: PageRows, part: PagePart) -> PullPage {
+fn page_of(mut rows: PageRows, part: PagePart) -> PullPage {
+    if planted::is(Bug::TombstoneNotSent) {
+        rows.tables.iter_mut().for_each(|table| table.exits.clear());
+    }
     PullPage { part, scope_sets: rows.scope_sets, tables: rows.tables, ..PullPage::default() }
 }

@@ -1,11 +1,12 @@
 //! One chunk, one database transaction: from known receipts to the commit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 use sync_protocol::limits::EDIT_TIME_AHEAD_MAX_US;
+use sync_protocol::planted::{self, Bug};
 use sync_protocol::schema::Schema;
 use sync_protocol::wire::push::{PushMark, Transaction};
 use sync_protocol::wire::receipt::{Receipt, ReceiptState};
@@ -105,7 +106,16 @@ impl Pusher<'_> {
         let mut tx = self.sender.begin(wait).await?;
         let known = self.known(tx.as_mut(), chunk, progress).await?;
         let all: Vec<&Transaction> = chunk.iter().collect();
-        let receipts = self.group(tx.as_mut(), &known, &all).await?;
+        let receipts = match self.group(tx.as_mut(), &known, &all).await? {
+            Some(receipts) => receipts,
+            None => {
+                let mut receipts = Vec::with_capacity(chunk.len());
+                for transaction in chunk {
+                    receipts.extend(self.alone(tx.as_mut(), &known, transaction).await?);
+                }
+                receipts
+            }
+        };
         tx.commit().await?;
         Ok(receipts)
     }
@@ -122,7 +132,7 @@ impl Pusher<'_> {
         let mut receipts = Vec::with_capacity(chunk.len());
         for transaction in chunk {
             tx.savepoint().await?;
-            let settled = match self.group(tx.as_mut(), &known, &[transaction]).await {
+            let settled = match self.alone(tx.as_mut(), &known, transaction).await {
                 Ok(settled) => tx.release_savepoint().await.map(|()| settled),
                 Err(error) => Err(error),
             };
@@ -170,13 +180,26 @@ impl Pusher<'_> {
         Ok(Known { stored: stored.into_iter().map(|s| (s.receipt.id, s)).collect(), progress })
     }
 
-    /// Settles transactions that do not depend on each other, without committing.
+    /// Settles one transaction, without committing.
+    async fn alone(
+        &self,
+        tx: &mut dyn WriteTx,
+        known: &Known<'_>,
+        transaction: &Transaction,
+    ) -> Result<Vec<Receipt>, StoreError> {
+        let entangled = || StoreError::Internal("a transaction entangled with itself".to_owned());
+        self.group(tx, known, &[transaction]).await?.ok_or_else(entangled)
+    }
+
+    /// Settles transactions that do not depend on each other, without committing. Answers nothing, and
+    /// writes nothing, where aliases or natural keys lead two of them to one row: then each has to see
+    /// what the one before it did.
     async fn group(
         &self,
         tx: &mut dyn WriteTx,
         known: &Known<'_>,
         transactions: &[&Transaction],
-    ) -> Result<Vec<Receipt>, StoreError> {
+    ) -> Result<Option<Vec<Receipt>>, StoreError> {
         let schema = self.schema();
         // Records that natural keys merged into others go by their new ids.
         let renamed: Vec<Transaction> =
@@ -205,6 +228,9 @@ impl Pusher<'_> {
                     }
                 }
             }
+        }
+        if entries.len() > 1 && share_a_row(&entries, &renamed) {
+            return Ok(None);
         }
         let plans: Vec<&Plan> = entries.iter().filter_map(|entry| entry.plan.as_ref()).collect();
         let versions = write(tx, schema, &plans).await?;
@@ -236,7 +262,7 @@ impl Pusher<'_> {
         if !to_echo.is_empty() {
             tx.echo_receipts(self.sender.stream, &to_echo).await?;
         }
-        Ok(receipts)
+        Ok(Some(receipts))
     }
 
     /// What is known about a transaction before anything is loaded.
@@ -249,7 +275,8 @@ impl Pusher<'_> {
     ) -> Entry<'t> {
         let mut entry =
             Entry { receipt: None, store: false, echo: false, checked: None, plan: None };
-        if let Some(stored) = known.stored.get(&transaction.id) {
+        let again = planted::is(Bug::LostAnswerAppliedTwice);
+        if let Some(stored) = known.stored.get(&transaction.id).filter(|_| !again) {
             // Another user's receipt is no different from other content. Another stream of the same
             // user's is that of a copied database, which is told what became of its transaction.
             let same = stored.user == self.sender.context.caller.user
@@ -329,7 +356,8 @@ impl Pusher<'_> {
 
     fn author(&self, transaction: &Transaction) -> Author {
         // A small lead is the clocks' noise; a larger one would win over everybody for long.
-        let latest = if transaction.edited.at_us > self.now_us + EDIT_TIME_AHEAD_MAX_US {
+        let ahead = transaction.edited.at_us > self.now_us + EDIT_TIME_AHEAD_MAX_US;
+        let latest = if ahead && !planted::is(Bug::ClampRemoved) {
             self.now_us
         } else {
             transaction.edited.at_us
@@ -377,6 +405,22 @@ impl Pusher<'_> {
             replaces: transaction.replaces,
         }
     }
+}
+
+/// Whether two transactions are about one row, by the names that it has after aliases and adoption.
+fn share_a_row(entries: &[Entry<'_>], renamed: &[Transaction]) -> bool {
+    let mut taken: HashSet<(&str, RecordId)> = HashSet::new();
+    entries.iter().zip(renamed).filter(|(entry, _)| entry.checked.is_some()).any(
+        |(entry, transaction)| {
+            let named = transaction.mutations.iter().map(|m| (m.collection.as_str(), m.record));
+            let outcomes = entry.plan.iter().flat_map(|plan| &plan.outcomes);
+            let merged = outcomes.filter_map(|o| Some((o.collection.as_str(), o.alias?)));
+            let rows: HashSet<(&str, RecordId)> = named.chain(merged).collect();
+            let shares = !taken.is_disjoint(&rows);
+            taken.extend(rows);
+            shares
+        },
+    )
 }
 
 /// A transaction on its way through a group.

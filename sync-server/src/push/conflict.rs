@@ -4,6 +4,7 @@ use md5::{Digest, Md5};
 use serde_json::{Map, Value as Json};
 use sync_protocol::limits::CONFLICT_CANDIDATES_MAX;
 use sync_protocol::merge::Change;
+use sync_protocol::planted::{self, Bug};
 use sync_protocol::problem::Problem;
 use sync_protocol::schema::Collection;
 use sync_protocol::wire::review::{Authorship, Candidate, Conflict, ConflictStatus, Severity};
@@ -68,7 +69,9 @@ pub(super) fn open_or_join(
             conflict.current = standing.current;
             conflict.current_by = standing.current_by;
             // One transaction has one candidate: its last word on the field.
-            conflict.candidates.retain(|known| known.receipt != candidate.receipt);
+            conflict.candidates.retain(|known| {
+                known.receipt != candidate.receipt && !planted::is(Bug::ConflictCandidateLost)
+            });
             if conflict.candidates.len() >= CONFLICT_CANDIDATES_MAX {
                 return Err(Box::new(full(&conflict)));
             }

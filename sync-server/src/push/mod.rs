@@ -38,6 +38,7 @@ mod withdraw;
 
 use std::time::Duration;
 
+use sync_protocol::fault::{self, Point};
 use sync_protocol::limits::{PUSH_AFTER_MAX, PUSH_TRANSACTIONS_MAX, TRANSACTION_MUTATIONS_MAX};
 use sync_protocol::problem::Problem;
 use sync_protocol::wire::push::{PushAnswer, PushRequest};
@@ -130,7 +131,9 @@ pub async fn push(context: PushContext<'_>, request: PushRequest) -> Result<Push
             }
         };
         receipts.extend(settled);
+        fault::reached(Point::ChunkSettled);
     }
+    fault::reached(Point::PushSettled);
     if !request.seen.is_empty() {
         mark_seen(context, &request).await?;
     }

@@ -203,6 +203,14 @@ impl Phone<'_> {
         push(context, request).await.map(|answer| answer.receipts)
     }
 
+    /// Says which receipts the phone has stored.
+    pub async fn see(&self, seen: Vec<ReceiptId>) {
+        let company = self.company;
+        let context =
+            PushContext { store: &*company.store, clock: &company.clock, caller: &self.caller };
+        push(context, PushRequest { seen, ..self.nothing() }).await.expect("push");
+    }
+
     /// Takes transactions back.
     pub async fn withdraw(&self, ids: &[ReceiptId]) -> Vec<Receipt> {
         let company = self.company;

@@ -239,3 +239,29 @@ async fn a_conflict_that_is_full_lets_further_edits_wait(company: Company) {
     let states: Vec<_> = push().await.iter().map(|receipt| receipt.state).collect();
     assert_eq!(states, [ReceiptState::InReview, ReceiptState::Applied]);
 }
+
+on_every_store!(a_repeated_seen_does_not_hide_what_a_decision_changed);
+async fn a_repeated_seen_does_not_hide_what_a_decision_changed(company: Company) {
+    let (juan, mut ana, laura, item) = site(&company).await;
+    juan.edit(update("avance_items", item, json!({ "medida": "6" }), 1), ReceiptState::Applied)
+        .await;
+    company.advance(1_000);
+    let late = update("avance_items", item, json!({ "medida": "7" }), 1);
+    let receipt = ana.edit(late, ReceiptState::InReview).await.id;
+    let listed = list(laura.review(), ListQuery::default()).await.expect("listed").conflicts;
+    let id = listed[0].id;
+    let kept = decision(1, Keep::Candidate(receipt));
+    resolve(laura.review(), id, kept).await.expect("decided");
+    ana.pull(100).await;
+    assert_eq!(ana.settled[&receipt].state, ReceiptState::Applied);
+    ana.see(vec![receipt]).await;
+
+    let taken_back = UndoRequest { revision: 2, reason: "no".to_owned() };
+    undo(laura.review(), id, taken_back).await.expect("undone");
+    resolve(laura.review(), id, decision(3, Keep::Server)).await.expect("decided");
+    // The answer to what Ana said was lost, so she says it again; then she has to begin anew.
+    ana.see(vec![receipt]).await;
+    ana.cursor = None;
+    ana.pull(100).await;
+    assert_eq!(ana.settled[&receipt].state, ReceiptState::Superseded);
+}

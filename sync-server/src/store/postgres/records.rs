@@ -139,7 +139,8 @@ pub(super) async fn follow(
 }
 
 /// Receipts of a stream, and those echoed to it, that were settled after a snapshot; without one, the
-/// unseen. Oldest first, by the server's time and the id.
+/// unseen, and what conflicts are about: a repeated `seen` may speak of what such a receipt said before
+/// a decision changed it. Oldest first, by the server's time and the id.
 pub(super) async fn settled(
     tx: &mut Tx,
     tenant: TenantId,
@@ -149,7 +150,9 @@ pub(super) async fn settled(
     limit: usize,
 ) -> Result<Vec<(SettledKey, StoredReceipt)>, StoreError> {
     let changed = |table: &str| match since {
-        None => format!("NOT {table}.seen AND $3::pg_snapshot IS NULL"),
+        None => format!(
+            "(NOT {table}.seen OR r.body LIKE '%\"conflict\":%') AND $3::pg_snapshot IS NULL"
+        ),
         Some(_) => format!(
             "{table}.stamp >= pg_snapshot_xmin($3::pg_snapshot) \
              AND NOT pg_visible_in_snapshot({table}.stamp, $3::pg_snapshot)"

@@ -10,7 +10,7 @@ use sync_protocol::{DeviceId, Scope, StreamId, TenantId, UserId};
 use uuid::Uuid;
 
 use super::SqliteStore;
-use super::error::{damaged, failed};
+use super::error::{damaged, failed, no_randomness};
 use super::write::SqliteWrite;
 use crate::auth::refresh::{Decision, NewRefreshToken, Rotation, StoredRefreshToken, decide};
 use crate::store::accounts::{Account, Device, Tenant};
@@ -276,7 +276,7 @@ impl Accounts for SqliteStore {
         token: &NewRefreshToken,
     ) -> Result<(), StoreError> {
         let mut tx = self.change(tenant).await?;
-        let family = Uuid::now_v7();
+        let family = self.tenants.random.uuid().map_err(no_randomness)?;
         sqlx::query(
             "INSERT INTO sync_refresh_families (id, user, device, ended) VALUES (?, ?, ?, 0)",
         )
@@ -352,7 +352,7 @@ impl Accounts for SqliteStore {
 
     async fn signing_key(&self) -> Result<Vec<u8>, StoreError> {
         let mut fresh = [0u8; 32];
-        getrandom::fill(&mut fresh).map_err(|error| StoreError::Internal(error.to_string()))?;
+        self.tenants.random.fill(&mut fresh).map_err(no_randomness)?;
         sqlx::query("INSERT INTO keys (name, key) VALUES ('signing', ?) ON CONFLICT DO NOTHING")
             .bind(fresh.to_vec())
             .execute(&self.tenants.catalog)

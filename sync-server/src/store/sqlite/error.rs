@@ -1,6 +1,7 @@
 //! What SQLite's errors mean to a [`StoreError`].
 
 use super::super::error::ConstraintKind;
+use crate::random::NoRandomness;
 use crate::store::StoreError;
 
 /// Primary result codes that mean waiting: another connection holds the lock.
@@ -12,6 +13,11 @@ const STORAGE: [i32; 6] = [8, 10, 11, 13, 14, 26];
 const CONSTRAINT: i32 = 19;
 /// SQLITE_INTERRUPT.
 const INTERRUPT: i32 = 9;
+
+/// Turns a missing source of randomness into a store's error.
+pub(super) fn no_randomness(error: NoRandomness) -> StoreError {
+    StoreError::Internal(error.to_string())
+}
 
 /// Turns an error of sqlx into the store's.
 pub(super) fn failed(error: sqlx::Error) -> StoreError {

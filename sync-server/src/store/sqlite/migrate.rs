@@ -16,8 +16,9 @@ use sqlx::{Connection as _, Row};
 use sync_protocol::schema::{Collection, Field, FieldType, Schema};
 
 use super::connection::connect;
-use super::error::{damaged, failed};
+use super::error::{damaged, failed, no_randomness};
 use super::tables::{column, create_indexes, create_table, generated, quote};
+use crate::random::Random;
 use crate::store::StoreError;
 use sync_protocol::Value;
 
@@ -36,13 +37,17 @@ pub(super) async fn catalog(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Brings a tenant's file up to date.
-pub(super) async fn tenant(path: &Path, schema: &Schema) -> Result<(), StoreError> {
+pub(super) async fn tenant(
+    path: &Path,
+    schema: &Schema,
+    random: &dyn Random,
+) -> Result<(), StoreError> {
     let mut connection = connect(path).await?;
     numbered(&mut connection, path, TENANT).await?;
     // Only a table that is rebuilt needs it, but inside of a transaction it cannot be changed.
     run(&mut connection, "PRAGMA foreign_keys = OFF").await?;
     begin(&mut connection).await?;
-    incarnation(&mut connection).await?;
+    incarnation(&mut connection, random).await?;
     if collections(&mut connection, schema).await? {
         check_references(&mut connection).await?;
     }
@@ -89,18 +94,26 @@ async fn numbered(
 }
 
 /// Draws what makes this file different from all others, and the witness of its beginning.
-async fn incarnation(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+async fn incarnation(
+    connection: &mut SqliteConnection,
+    random: &dyn Random,
+) -> Result<(), StoreError> {
+    let mut drawn = [0u8; 24];
+    random.fill(&mut drawn).map_err(no_randomness)?;
+    let (incarnation, witness) = drawn.split_at(16);
     sqlx::query(
-        "INSERT INTO sync_meta (key, value) VALUES ('incarnation', lower(hex(randomblob(16)))) \
+        "INSERT INTO sync_meta (key, value) VALUES ('incarnation', lower(hex(?))) \
          ON CONFLICT DO NOTHING",
     )
+    .bind(incarnation.to_vec())
     .execute(&mut *connection)
     .await
     .map_err(failed)?;
     sqlx::query(
-        "INSERT INTO sync_history (commit_no, witness) SELECT 0, randomblob(8) \
+        "INSERT INTO sync_history (commit_no, witness) SELECT 0, ? \
          WHERE NOT EXISTS (SELECT 1 FROM sync_history)",
     )
+    .bind(witness.to_vec())
     .execute(connection)
     .await
     .map_err(failed)?;

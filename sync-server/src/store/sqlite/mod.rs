@@ -56,6 +56,7 @@ use sync_protocol::{StreamId, TenantId};
 pub use backup::{Backup, backup};
 
 use super::{ReadTx, Retention, Store, StoreError, Tidied, WriteTx};
+use crate::random::{SharedRandom, SystemRandom};
 use tenants::Tenants;
 
 /// Tenants' files in a directory. Cloning is cheap and shares the connections.
@@ -74,7 +75,19 @@ impl SqliteStore {
     /// [`StoreError::Storage`] if the files cannot be made or read, [`StoreError::Setup`] if they
     /// come from a newer version.
     pub async fn open(data_dir: &Path, schema: Arc<Schema>) -> Result<Self, StoreError> {
-        let tenants = Tenants::open(data_dir, schema.clone()).await?;
+        Self::open_with(data_dir, schema, Arc::new(SystemRandom)).await
+    }
+
+    /// As [`Self::open`], with another source of randomness.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_with(
+        data_dir: &Path,
+        schema: Arc<Schema>,
+        random: SharedRandom,
+    ) -> Result<Self, StoreError> {
+        let tenants = Tenants::open(data_dir, schema.clone(), random).await?;
         Ok(Self { schema, tenants: Arc::new(tenants), tidied: Arc::default() })
     }
 

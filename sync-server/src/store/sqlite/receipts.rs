@@ -159,8 +159,9 @@ pub(super) async fn author_of(
     row.map(|row| receipt(&row).map(|receipt| receipt.by)).transpose()
 }
 
-/// What was settled after a commit; without one, what the device has not seen. Oldest first, by commit
-/// and place in it.
+/// What was settled after a commit; without one, what the device has not seen, and what conflicts are
+/// about: a repeated `seen` may speak of what such a receipt said before a decision changed it. Oldest
+/// first, by commit and place in it.
 pub(super) async fn settled(
     connection: &mut SqliteConnection,
     stream: StreamId,
@@ -170,7 +171,9 @@ pub(super) async fn settled(
 ) -> Result<Vec<(SettledKey, Receipt)>, StoreError> {
     let changed = |table: &str| match since {
         Some(_) => format!("{table}.stamp > ?2"),
-        None => format!("{table}.seen = 0 AND ?2 IS NULL"),
+        None => {
+            format!("({table}.seen = 0 OR instr(r.body, '\"conflict\":') > 0) AND ?2 IS NULL")
+        }
     };
     let (after_stamp, after_seq, after_id) = match after {
         Some(SettledKey(stamp, place)) => {

@@ -14,9 +14,10 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::connection::{Role, create_private_directory, create_private_file, pool};
-use super::error::{damaged, failed};
+use super::error::{damaged, failed, no_randomness};
 use super::migrate;
 use super::tables::Tables;
+use crate::random::SharedRandom;
 use crate::store::StoreError;
 use crate::store::accounts::Tenant;
 use crate::store::error::ConstraintKind;
@@ -33,6 +34,8 @@ pub(super) struct TenantFile {
     pub writer: SqlitePool,
     pub readers: SqlitePool,
     pub tables: Arc<Tables>,
+    /// Source of witnesses.
+    pub random: SharedRandom,
     /// The file's incarnation.
     pub incarnation: String,
     /// The numbers of the collections in this file, by rank.
@@ -46,6 +49,7 @@ pub(super) struct Tenants {
     schema: Arc<Schema>,
     tables: Arc<Tables>,
     pub catalog: SqlitePool,
+    pub random: SharedRandom,
     open: Mutex<Open>,
 }
 
@@ -57,7 +61,11 @@ struct Open {
 }
 
 impl Tenants {
-    pub async fn open(data_dir: &Path, schema: Arc<Schema>) -> Result<Self, StoreError> {
+    pub async fn open(
+        data_dir: &Path,
+        schema: Arc<Schema>,
+        random: SharedRandom,
+    ) -> Result<Self, StoreError> {
         create_private_directory(&data_dir.join("tenants"))?;
         let path = data_dir.join("catalog.db");
         if !path.exists() {
@@ -69,6 +77,7 @@ impl Tenants {
             tables: Arc::new(Tables::new(&schema)),
             schema,
             catalog: pool(&path, Role::Writer),
+            random,
             open: Mutex::default(),
         })
     }
@@ -80,10 +89,10 @@ impl Tenants {
     /// Makes a tenant: first its file, then its line in the catalogue. A crash between the two
     /// leaves a file that nothing names.
     pub async fn create(&self, slug: &str, name: &str) -> Result<TenantId, StoreError> {
-        let tenant = TenantId(Uuid::now_v7());
+        let tenant = TenantId(self.random.uuid().map_err(no_randomness)?);
         let path = self.path(tenant);
         create_private_file(&path)?;
-        let made = match migrate::tenant(&path, &self.schema).await {
+        let made = match migrate::tenant(&path, &self.schema, &*self.random).await {
             Ok(()) => sqlx::query("INSERT INTO tenants (id, slug, name) VALUES (?, ?, ?)")
                 .bind(tenant.0)
                 .bind(slug.to_owned())
@@ -174,7 +183,7 @@ impl Tenants {
                 path.display()
             )));
         }
-        migrate::tenant(&path, &self.schema).await?;
+        migrate::tenant(&path, &self.schema, &*self.random).await?;
         let writer = pool(&path, Role::Writer);
         let incarnation =
             sqlx::query_scalar("SELECT value FROM sync_meta WHERE key = 'incarnation'")
@@ -201,6 +210,7 @@ impl Tenants {
             writer,
             readers: pool(&path, Role::Readers(READERS_MAX)),
             tables: self.tables.clone(),
+            random: self.random.clone(),
             incarnation,
             collection_numbers,
         })

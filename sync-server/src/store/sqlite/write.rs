@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnection;
+use sync_protocol::fault::{self, Point};
 use sync_protocol::schema::Collection;
 use sync_protocol::wire::push::PushMark;
 use sync_protocol::wire::review::{Authorship, Conflict};
@@ -18,7 +19,7 @@ use sync_protocol::{
 };
 
 use super::connection::Connection;
-use super::error::failed;
+use super::error::{failed, no_randomness};
 use super::memberships::HeadChanges;
 use super::tables::Table;
 use super::tenants::TenantFile;
@@ -133,7 +134,7 @@ impl SqliteWrite {
         }
         self.heads.save(&mut self.connection).await?;
         let mut witness = [0u8; 8];
-        getrandom::fill(&mut witness).map_err(|e| StoreError::Internal(e.to_string()))?;
+        self.tenant.random.fill(&mut witness).map_err(no_randomness)?;
         sqlx::query("INSERT INTO sync_history (commit_no, witness) VALUES (?, ?)")
             .bind(self.commit_no)
             .bind(witness.to_vec())
@@ -147,7 +148,10 @@ impl SqliteWrite {
                 .await
                 .map_err(failed)?;
         }
-        self.execute("COMMIT").await
+        fault::reached(Point::ServerBeforeCommit);
+        self.execute("COMMIT").await?;
+        fault::reached(Point::ServerAfterCommit);
+        Ok(())
     }
 }
 

@@ -1,0 +1,181 @@
+//! A phone: the real core on real files, its clock and its line. It can be killed at any moment.
+
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use mobile_core::random::SeededRandom;
+use mobile_core::sync::SyncReport;
+use mobile_core::transport::exchange::Request;
+use mobile_core::transport::http::HttpTransport;
+use mobile_core::{Config, Core, CoreError, SignIn};
+use sync_protocol::fault::{self, Crash};
+use tokio_util::sync::CancellationToken;
+
+use crate::network::{Fate, Line};
+use crate::server::{COMPANY, PASSWORD, Response};
+use crate::time::{PhoneClock, TrueTime};
+
+/// What a flight came to.
+pub type Landed = Result<Option<SyncReport>, CoreError>;
+
+/// An exchange (or several) with the server that is under way.
+pub struct Flight {
+    future: Pin<Box<dyn Future<Output = Landed>>>,
+    /// What it is, for the trace.
+    pub what: &'static str,
+    /// The request that the run holds back, once the phone has sent one.
+    pub request: Option<Request>,
+    /// The server's answer to it, on its way.
+    pub answer: Option<Response>,
+}
+
+/// A phone.
+pub struct Device {
+    /// Its number.
+    pub number: usize,
+    directory: PathBuf,
+    core: Option<Arc<Core>>,
+    /// Its clocks.
+    pub clock: Arc<PhoneClock>,
+    random: Arc<SeededRandom>,
+    /// Its line.
+    pub line: Line,
+    /// What is under way.
+    pub flight: Option<Flight>,
+    /// Whether there is a network.
+    pub online: bool,
+    /// Logins of everybody who used it.
+    pub people: Vec<usize>,
+}
+
+impl Device {
+    /// A phone out of the box.
+    #[must_use]
+    pub fn begin(
+        number: usize,
+        directory: &Path,
+        time: &TrueTime,
+        seed: u64,
+        wall_off_us: i64,
+        drift_ppm: i64,
+    ) -> Self {
+        let mut device = Self {
+            number,
+            directory: directory.join(format!("phone-{number}")),
+            core: None,
+            clock: Arc::new(PhoneClock::new(time.clone(), wall_off_us, drift_ppm)),
+            random: Arc::new(SeededRandom::new(seed)),
+            line: Line::default(),
+            flight: None,
+            online: true,
+            people: Vec::new(),
+        };
+        device.open();
+        device
+    }
+
+    fn open(&mut self) {
+        let line = self.line.clone();
+        let config = Config {
+            dir: self.directory.clone(),
+            clock: self.clock.clone(),
+            random: self.random.clone(),
+            connect: Arc::new(move |_| Ok(Arc::new(HttpTransport::over(Arc::new(line.clone()))))),
+        };
+        self.core = Some(Arc::new(Core::open(config).expect("the phone's files open")));
+    }
+
+    /// The library that runs on it.
+    #[must_use]
+    pub fn core(&self) -> &Arc<Core> {
+        self.core.as_ref().expect("a phone is always switched on between two steps")
+    }
+
+    /// The app is killed and started again, perhaps with the phone.
+    pub async fn crash(&mut self, reboot: bool) {
+        self.flight = None;
+        self.line.reset();
+        // A page that was being applied is applied or not; its thread holds the round until then.
+        if let Ok(engine) = self.core().engine() {
+            while engine.is_running() {
+                tokio::task::yield_now().await;
+            }
+        }
+        fault::revive();
+        self.core = None;
+        if reboot {
+            self.clock.reboot();
+        }
+        self.open();
+    }
+
+    fn fly(&mut self, what: &'static str, future: impl Future<Output = Landed> + 'static) {
+        self.flight = Some(Flight { future: Box::pin(future), what, request: None, answer: None });
+    }
+
+    /// Begins a round.
+    pub fn begin_sync(&mut self) {
+        let core = self.core().clone();
+        self.fly("sync", async move { core.sync(&CancellationToken::new()).await.map(Some) });
+    }
+
+    /// Begins to sign somebody in.
+    pub fn begin_login(&mut self, login: &str) {
+        let core = self.core().clone();
+        let sign_in = SignIn {
+            server: "https://sim.invalid".to_owned(),
+            tenant: COMPANY.to_owned(),
+            user: login.to_owned(),
+            password: PASSWORD.to_owned(),
+            device_name: Some(format!("phone {}", self.number)),
+        };
+        self.fly("login", async move { core.login(sign_in).await.map(|_| None) });
+    }
+
+    /// Begins to sign out.
+    pub fn begin_logout(&mut self) {
+        let core = self.core().clone();
+        self.fly("logout", async move { core.logout_keeping_data().await.map(|()| None) });
+    }
+
+    /// Lets the flight go on until it waits for the run again (none) or is over.
+    pub async fn go_on(&mut self) -> Option<Landed> {
+        let (flight, line) = (self.flight.as_mut()?, &self.line);
+        let landed = futures::future::poll_fn(|cx| {
+            let poll = AssertUnwindSafe(|| flight.future.as_mut().poll(cx));
+            match std::panic::catch_unwind(poll) {
+                Ok(Poll::Ready(landed)) => Poll::Ready(Some(landed)),
+                Ok(Poll::Pending) if line.waits() => Poll::Ready(None),
+                Ok(Poll::Pending) => Poll::Pending,
+                // It died at a fault point; whoever waits for it sees to that.
+                Err(panic) if panic.is::<Crash>() => Poll::Ready(Some(Err(CoreError::Cancelled))),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
+        .await;
+        match landed {
+            Some(landed) => {
+                self.flight = None;
+                self.line.reset();
+                Some(landed)
+            }
+            None => {
+                flight.request = line.parked();
+                None
+            }
+        }
+    }
+
+    /// Decides about the request that waits, and goes on.
+    pub async fn resume(&mut self, fate: Fate) -> Option<Landed> {
+        if let Some(flight) = &mut self.flight {
+            flight.request = None;
+            flight.answer = None;
+        }
+        self.line.resume(fate);
+        self.go_on().await
+    }
+}

@@ -1,0 +1,71 @@
+//! The simulator's own test: each planted bug has to be found within its number of seeds.
+
+use sync_protocol::planted::{self, Bug};
+
+use crate::oracle::Violation;
+use crate::plan;
+use crate::run::run;
+
+/// Within how many seeds, from the first on, each planted bug is found.
+pub const SEEDS_MAX: u64 = 200;
+
+/// The first seed, from 1 on, that finds each bug. Another table of operations draws other plans: then
+/// `cargo xtask sim --mutations` says the new ones.
+pub const CAUGHT_BY: &[(Bug, u64)] = &[
+    (Bug::OwnStreamIsForeign, 1),
+    (Bug::OtherWriterForgotten, 124),
+    (Bug::SetRemoveUnseen, 24),
+    (Bug::CounterAbsolute, 1),
+    (Bug::UncertainTimeCounts, 17),
+    (Bug::ClampRemoved, 50),
+    (Bug::LostAnswerAppliedTwice, 1),
+    (Bug::ConflictCandidateLost, 5),
+    (Bug::UndoForgetsRow, 33),
+    (Bug::ResumedRoundEndsNewest, 67),
+    (Bug::TombstoneNotSent, 2),
+    (Bug::ReceiptDroppedOnResync, 1),
+    (Bug::RegainedScopeKept, 4),
+    (Bug::BackfilledPartForgotten, 4),
+    (Bug::PageVisibleEarly, 49),
+    (Bug::BaseNotInherited, 13),
+    (Bug::StagedRowsKept, 103),
+    (Bug::SettledBeforeRows, 1),
+    (Bug::OutboxOrderById, 1),
+    (Bug::DropIgnored, 1),
+    (Bug::BackfillShowsTwice, 11),
+    (Bug::SentNotNoted, 11),
+    (Bug::AliasIgnored, 1),
+    (Bug::StaleRowsKept, 1),
+    (Bug::RefusalBlocks, 4),
+    (Bug::CounterSetAddsAll, 3),
+];
+
+/// A planted bug and what found it.
+#[derive(Debug, Clone)]
+pub struct Caught {
+    /// Which.
+    pub bug: Bug,
+    /// The seed, and what it violated; none if no seed did.
+    pub by: Option<(u64, Violation)>,
+    /// Seeds that were run.
+    pub runs: u64,
+}
+
+/// Plants a bug and searches for it, one seed after another.
+///
+/// Nothing else may run in the process meanwhile: bugs are planted for all of it.
+#[must_use]
+pub fn hunt(bug: Bug, first: u64, runs: u64) -> Caught {
+    for seed in first..first.saturating_add(runs) {
+        planted::plant(Some(bug));
+        let outcome = run(&plan::draw(seed), false);
+        planted::plant(None);
+        if let Some((_, violation)) = outcome.violation {
+            // A seed that fails without the bug says nothing about it.
+            if run(&plan::draw(seed), false).violation.is_none() {
+                return Caught { bug, by: Some((seed, violation)), runs: seed - first + 1 };
+            }
+        }
+    }
+    Caught { bug, by: None, runs }
+}

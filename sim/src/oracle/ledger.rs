@@ -1,0 +1,57 @@
+//! Every edit that a phone accepted, and what phones were told.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sync_protocol::ReceiptId;
+use sync_protocol::wire::push::Mutation;
+
+use super::snapshot::Snapshot;
+
+/// A phone's database of one person: the number of the phone and of the person.
+pub type Place = (usize, usize);
+
+/// An accepted edit.
+#[derive(Debug, Clone)]
+pub struct Edit {
+    /// Where it was made.
+    pub place: Place,
+    /// What it does.
+    pub mutations: Vec<Mutation>,
+    /// Its author took it back, and the phone agreed.
+    pub discarded: bool,
+    /// Its author took it back when it may have been sent: the server says whether in time.
+    pub withdrawn: bool,
+}
+
+/// A page that left the server.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// The snapshot that it was read from.
+    pub snapshot: Arc<Snapshot>,
+    /// Nothing more was to come from that snapshot.
+    pub checkpoint: bool,
+    /// What is visible does not change before the next checkpoint: only pages of a delta, without
+    /// drops, since the last one.
+    pub quiet: bool,
+}
+
+/// What is known of one phone's database of one person.
+#[derive(Default)]
+pub struct Known {
+    /// Pages by their cursors.
+    pub pages: BTreeMap<String, Page>,
+    /// The snapshot that the visible rows are of, while that is certain.
+    pub base: Option<Arc<Snapshot>>,
+    /// The cursor at the last look.
+    pub cursor: Option<String>,
+}
+
+/// All edits and pages of a run.
+#[derive(Default)]
+pub struct Ledger {
+    /// Edits by their receipts.
+    pub edits: BTreeMap<ReceiptId, Edit>,
+    /// What phones have.
+    pub known: BTreeMap<Place, Known>,
+}

@@ -1,0 +1,37 @@
+//! The oracle: what must hold, found out without the code that is tested.
+//!
+//! It keeps every edit that a phone accepted, reads the server's file after every request, and looks
+//! at each phone after every step:
+//!
+//! * [`conservation`]: every edit has one receipt in one state, at both ends the same in the end;
+//! * [`checkpoint`]: a phone at a checkpoint has exactly the server's rows of that snapshot;
+//! * [`view`]: what its user sees is that and their own open edits on top, each once;
+//! * [`judge`]: what the server made of each edit is what the merge rules say, from the whole history
+//!   of each field instead of the few versions that the server keeps.
+
+pub mod checkpoint;
+pub mod conservation;
+pub mod judge;
+pub mod ledger;
+pub mod snapshot;
+pub mod view;
+
+/// Something that must hold does not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// What must hold.
+    pub invariant: &'static str,
+    /// What was found instead.
+    pub found: String,
+}
+
+/// Whether all is well.
+pub type Checked = Result<(), Violation>;
+
+/// Something that must hold does not.
+///
+/// # Errors
+/// Always.
+pub fn violated<T>(invariant: &'static str, found: impl Into<String>) -> Result<T, Violation> {
+    Err(Violation { invariant, found: found.into() })
+}

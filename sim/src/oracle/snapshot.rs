@@ -1,0 +1,204 @@
+//! What the server holds at one commit, read from its file by plain SQL, beside the server's code.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OpenFlags};
+use serde_json::Value as Json;
+use sync_protocol::schema::{Collection, FieldType, Schema, ScopeRule};
+use sync_protocol::wire::receipt::Receipt;
+use sync_protocol::wire::review::Conflict;
+use sync_protocol::{ReceiptId, RecordId, Scope, UserId, Value};
+use uuid::Uuid;
+
+/// A row's name.
+pub type Name = (String, RecordId);
+
+/// A row as the server has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// Its version.
+    pub version: i64,
+    /// Whether it is deleted; its fields are then those of the tombstone.
+    pub deleted: bool,
+    /// Its content, in canonical JSON.
+    pub fields: BTreeMap<String, Json>,
+    /// The scopes that its columns name.
+    pub scopes: BTreeSet<Scope>,
+    /// The server's bookkeeping about it, for what the oracle does not find out by itself.
+    pub meta: Json,
+}
+
+/// Everything at one commit.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// The commit's number.
+    pub commit: i64,
+    /// Live and deleted rows.
+    pub rows: BTreeMap<Name, Arc<Row>>,
+    /// What each person holds.
+    pub grants: BTreeMap<UserId, BTreeSet<Scope>>,
+    /// All receipts.
+    pub receipts: BTreeMap<ReceiptId, Arc<Receipt>>,
+    /// All conflicts, in the order of their ids.
+    pub conflicts: Vec<Arc<Conflict>>,
+}
+
+/// Reads snapshots, each from the one before it and what changed since.
+pub struct Reader {
+    db: Connection,
+    schema: Arc<Schema>,
+    last: Arc<Snapshot>,
+    fresh: bool,
+}
+
+impl Reader {
+    /// A reader of this file.
+    #[must_use]
+    pub fn open(file: &Path, schema: Arc<Schema>) -> Self {
+        let db = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)
+            .expect("the server's file opens");
+        db.pragma_update(None, "query_only", true).expect("a pragma");
+        Self { db, schema, last: Arc::default(), fresh: true }
+    }
+
+    /// The server's present content.
+    ///
+    /// # Panics
+    /// When the file does not hold what it should.
+    pub fn now(&mut self) -> Arc<Snapshot> {
+        let commit: i64 = self
+            .db
+            .query_row("SELECT max(commit_no) FROM sync_history", [], |row| row.get(0))
+            .expect("a history");
+        if commit != self.last.commit || self.fresh {
+            let next = self.read(commit).expect("the server's file can be read");
+            self.last = Arc::new(next);
+            self.fresh = false;
+        }
+        self.last.clone()
+    }
+
+    fn read(&self, commit: i64) -> rusqlite::Result<Snapshot> {
+        let since = if self.fresh { -1 } else { self.last.commit };
+        let mut next = Snapshot { commit, ..Snapshot::clone(&self.last) };
+        for collection in self.schema.collections.values() {
+            self.rows(collection, since, &mut next)?;
+        }
+        next.grants.clear();
+        let mut grants =
+            self.db.prepare_cached("SELECT user, scope FROM sync_grants WHERE held")?;
+        let mut found = grants.query([])?;
+        while let Some(row) = found.next()? {
+            let scope: String = row.get(1)?;
+            let scope = scope.parse().expect("a scope");
+            next.grants.entry(UserId(id(row)?)).or_default().insert(scope);
+        }
+        let mut receipts =
+            self.db.prepare_cached("SELECT id, body FROM sync_receipts WHERE stamp > ?1")?;
+        let mut found = receipts.query([since])?;
+        while let Some(row) = found.next()? {
+            let body: String = row.get(1)?;
+            let body: Json = serde_json::from_str(&body).expect("a receipt");
+            let receipt = serde_json::from_value(body["receipt"].clone()).expect("a receipt");
+            next.receipts.insert(ReceiptId(id(row)?), Arc::new(receipt));
+        }
+        let mut conflicts =
+            self.db.prepare_cached("SELECT body FROM sync_conflicts ORDER BY id")?;
+        next.conflicts = conflicts
+            .query_map([], |row| row.get::<_, String>(0))?
+            .map(|body| Ok(Arc::new(serde_json::from_str(&body?).expect("a conflict"))))
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(next)
+    }
+
+    fn rows(
+        &self,
+        collection: &Collection,
+        since: i64,
+        next: &mut Snapshot,
+    ) -> rusqlite::Result<()> {
+        let columns: String =
+            collection.fields.iter().map(|f| format!(", t.\"{}\"", f.name)).collect();
+        let sql = format!(
+            "SELECT r.record, r.version, r.tombstone, r.meta{columns} FROM sync_rows r
+             JOIN sync_collections c ON c.id = r.collection AND c.name = ?1
+             LEFT JOIN \"{}\" t ON t.id = r.record WHERE r.stamp > ?2",
+            collection.name
+        );
+        let mut statement = self.db.prepare_cached(&sql)?;
+        let mut found = statement.query((&collection.name, since))?;
+        while let Some(row) = found.next()? {
+            let record = RecordId(id(row)?);
+            let tombstone: Option<String> = row.get(2)?;
+            let kept: Option<serde_json::Map<String, Json>> =
+                tombstone.map(|text| serde_json::from_str(&text).expect("a tombstone"));
+            let mut fields = BTreeMap::new();
+            for (index, field) in collection.fields.iter().enumerate() {
+                let value = match &kept {
+                    // A field that is newer than the deletion gets its default when the row comes back.
+                    Some(kept) => match kept.get(&field.name) {
+                        Some(value) => value.clone(),
+                        None => field.default_value().to_json(&field.kind),
+                    },
+                    None => json_of(&field.kind, row.get_ref(4 + index)?),
+                };
+                fields.insert(field.name.clone(), value);
+            }
+            let scopes = scopes_of(collection, record, &fields);
+            let meta: String = row.get(3)?;
+            let meta = serde_json::from_str(&meta).expect("bookkeeping");
+            let row = Row { version: row.get(1)?, deleted: kept.is_some(), fields, scopes, meta };
+            next.rows.insert((collection.name.clone(), record), Arc::new(row));
+        }
+        Ok(())
+    }
+}
+
+/// The id in the first column.
+fn id(row: &rusqlite::Row<'_>) -> rusqlite::Result<Uuid> {
+    Ok(Uuid::from_slice(&row.get::<_, Vec<u8>>(0)?).expect("an id"))
+}
+
+/// The scopes that a row's columns name.
+fn scopes_of(
+    collection: &Collection,
+    record: RecordId,
+    fields: &BTreeMap<String, Json>,
+) -> BTreeSet<Scope> {
+    let entity = |kind: &str, id: Uuid| Scope::entity(kind, id);
+    let scope = |rule: &ScopeRule| match rule {
+        ScopeRule::Tenant => Some(Scope::tenant()),
+        ScopeRule::Entity { kind, field } if field == "id" => Some(entity(kind, record.0)),
+        ScopeRule::Entity { kind, field } => {
+            Some(entity(kind, fields.get(field)?.as_str()?.parse().ok()?))
+        }
+    };
+    collection.scopes.iter().filter_map(scope).collect()
+}
+
+/// A column as the server's SQLite store has it, in canonical JSON.
+fn json_of(kind: &FieldType, value: ValueRef<'_>) -> Json {
+    let int = || value.as_i64().expect("a number");
+    let text = || value.as_str().expect("a text");
+    if matches!(value, ValueRef::Null) {
+        return Json::Null;
+    }
+    let read = match kind {
+        FieldType::Integer => Value::Integer(int()),
+        FieldType::Decimal { .. } => Value::Decimal(int()),
+        FieldType::Timestamp => Value::Timestamp(int()),
+        FieldType::Boolean => Value::Boolean(int() != 0),
+        FieldType::Date => Value::Date(i32::try_from(int()).expect("a date")),
+        FieldType::Real => Value::Real(value.as_f64().expect("a real")),
+        FieldType::Uuid => {
+            Value::Uuid(Uuid::from_slice(value.as_blob().expect("a uuid")).expect("a uuid"))
+        }
+        FieldType::Text | FieldType::Enum { .. } => Value::Text(text().to_owned()),
+        FieldType::Set => Value::Set(serde_json::from_str(text()).expect("a set")),
+        FieldType::Json => Value::Json(serde_json::from_str(text()).expect("JSON")),
+    };
+    read.to_json(kind)
+}

@@ -1,0 +1,65 @@
+//! A plan: what a run begins with, and its steps. Drawn from one seed; what is left of it when
+//! elements are taken out runs as before.
+
+use crate::registry::{Operation, operations};
+use crate::rng::Rng;
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The operation's name.
+    pub operation: &'static str,
+    /// Its own source of chance.
+    pub seed: u64,
+}
+
+/// What a run begins with.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// Where it all comes from.
+    pub seed: u64,
+    /// Phones.
+    pub devices: usize,
+    /// People.
+    pub people: usize,
+    /// Rows of a page; as many as the server likes where there is none. Small pages make long rounds.
+    pub page_rows: Option<usize>,
+    /// What happens, in order.
+    pub steps: Vec<Step>,
+}
+
+/// Most phones of an ordinary run.
+const DEVICES_MAX: usize = 8;
+/// Most phones of a large run, of which there is one in forty.
+const DEVICES_MAX_LARGE: usize = 20;
+
+/// Draws a plan.
+#[must_use]
+pub fn draw(seed: u64) -> Setup {
+    let mut rng = Rng::new(seed);
+    let large = rng.percent(2);
+    let most = if large { DEVICES_MAX_LARGE } else { DEVICES_MAX };
+    let few = rng.percent(60);
+    let devices = 2 + rng.below(if few { 3 } else { most - 1 });
+    let people = 1 + rng.below(devices.min(5));
+    let page_rows = rng.percent(75).then(|| 1 + rng.below(6));
+    let operations = operations();
+    // Each run has a taste of its own: some operations often, some never.
+    let taste: Vec<u32> = operations
+        .iter()
+        .map(|operation| match rng.below(6) {
+            0 => 0,
+            1 => operation.weight * 4,
+            _ => operation.weight,
+        })
+        .collect();
+    let length = if large { 500 } else { 60 + rng.below(240) };
+    let steps = (0..length)
+        .map(|_| {
+            let index = rng.weighted(taste.iter().copied());
+            let operation: &Operation = operations[index];
+            Step { operation: operation.name, seed: rng.draw() }
+        })
+        .collect();
+    Setup { seed: rng.draw(), devices, people, page_rows, steps }
+}

@@ -1,0 +1,381 @@
+//! The world of a run: a server, phones, people, the oracle, and the trace of what happened.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use mobile_core::CoreError;
+use mobile_core::transport::exchange::Request;
+use sha2::{Digest, Sha256};
+use sync_protocol::fault::{self, Side};
+use sync_protocol::schema::Schema;
+use sync_protocol::{RecordId, Scope, UserId};
+use uuid::Uuid;
+
+use crate::device::Device;
+use crate::oracle::judge::Judge;
+use crate::oracle::ledger::{Edit, Ledger, Page, Place};
+use crate::oracle::snapshot::{Reader, Snapshot};
+use crate::oracle::{Checked, Violation, checkpoint, conservation, view, violated};
+use crate::plan::Setup;
+use crate::rng::Rng;
+use crate::schema::{self, Schemas};
+use crate::server::{Response, Server};
+use crate::time::{DAY_US, SECOND_US, TrueTime};
+use crate::wire;
+
+/// Somebody.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// Their account.
+    pub id: UserId,
+    /// What they type.
+    pub login: String,
+    /// What they may do.
+    pub role: &'static str,
+}
+
+/// How much was done.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counts {
+    /// Rounds that phones began.
+    pub syncs: u64,
+    /// Requests that reached the server.
+    pub requests: u64,
+    /// Edits that phones accepted.
+    pub edits: u64,
+    /// Looks at a phone at a checkpoint.
+    pub looks: u64,
+}
+
+/// Everything there is.
+pub struct World {
+    /// The true time.
+    pub time: TrueTime,
+    /// The server.
+    pub server: Server,
+    reader: Reader,
+    /// The phones.
+    pub devices: Vec<Device>,
+    /// The people.
+    pub people: Vec<Person>,
+    /// The schema in both versions.
+    pub schemas: Schemas,
+    /// Entities with a scope of their own that the office made.
+    pub projects: Vec<RecordId>,
+    /// Requests that arrive late: whose, and what.
+    pub late: Vec<(usize, Request)>,
+    /// What the oracle remembers.
+    pub ledger: Ledger,
+    judge: Judge,
+    page_rows: Option<usize>,
+    /// How often somebody died at the armed fault point.
+    pub fired: u32,
+    /// What happened: names of operations, faults, and merges.
+    pub seen: BTreeSet<String>,
+    /// How much was done.
+    pub counts: Counts,
+    hash: Sha256,
+    telling: bool,
+    _directory: tempfile::TempDir,
+}
+
+impl World {
+    /// The beginning of a run: people with phones, and an office with some projects.
+    pub async fn begin(setup: &Setup, telling: bool) -> Self {
+        let mut rng = Rng::new(setup.seed);
+        let shm = std::path::Path::new("/dev/shm");
+        let directory = match shm.is_dir() {
+            true => tempfile::tempdir_in(shm),
+            false => tempfile::tempdir(),
+        }
+        .expect("a directory");
+        let time = TrueTime::begin();
+        let schemas = schema::draw(&mut Rng::new(rng.draw()));
+        let path = directory.path().join("server");
+        let server = Server::begin(&path, time.clone(), schemas.first.clone(), rng.draw()).await;
+        let mut people = Vec::new();
+        for number in 0..setup.people {
+            let id = UserId(Uuid::from_u128(0x00aa_0000 + number as u128));
+            let role = if number % 3 == 0 { "jefe" } else { "obrero" };
+            let login = format!("user{number}");
+            server.person(id, &login, role).await;
+            people.push(Person { id, login, role });
+        }
+        let reader = Reader::open(&server.file(), schemas.first.clone());
+        let mut world = Self {
+            time,
+            server,
+            reader,
+            devices: Vec::new(),
+            people,
+            schemas,
+            projects: Vec::new(),
+            late: Vec::new(),
+            ledger: Ledger::default(),
+            judge: Judge::default(),
+            page_rows: setup.page_rows,
+            fired: 0,
+            seen: BTreeSet::new(),
+            counts: Counts::default(),
+            hash: Sha256::new(),
+            telling,
+            _directory: directory,
+        };
+        for number in 0..setup.devices {
+            let off_us = match rng.below(4) {
+                0 => rng.between(-365, 365) * DAY_US,
+                1 => rng.between(-300, 300) * SECOND_US,
+                _ => 0,
+            };
+            // Two minutes a day is a bad clock; it is what it takes to be ahead of the server.
+            let drift_ppm = if rng.percent(35) { 1_500 } else { rng.between(-100, 100) };
+            let path = world._directory.path().to_owned();
+            let seed = rng.draw();
+            world.devices.push(Device::begin(number, &path, &world.time, seed, off_us, drift_ppm));
+        }
+        world.tell(format!(
+            "seed {:x}: {} phones, {} people, {} steps",
+            setup.seed,
+            setup.devices,
+            setup.people,
+            setup.steps.len()
+        ));
+        world
+    }
+
+    /// Writes a line of the trace. Only what repeats exactly belongs into it.
+    pub fn tell(&mut self, line: String) {
+        self.hash.update(line.as_bytes());
+        self.hash.update([0]);
+        if self.telling {
+            let at_us = self.time.since_begin_us();
+            println!("{:>10}.{:03}s  {line}", at_us / SECOND_US, at_us % SECOND_US / 1_000);
+        }
+    }
+
+    /// The hash of the trace so far.
+    #[must_use]
+    pub fn trace_hash(&self) -> String {
+        self.hash.clone().finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Notes that something occurred.
+    pub fn note(&mut self, what: &str) {
+        if !self.seen.contains(what) {
+            self.seen.insert(what.to_owned());
+        }
+    }
+
+    /// The schema that the server runs with.
+    #[must_use]
+    pub fn schema(&self) -> Arc<Schema> {
+        self.server.schema.clone()
+    }
+
+    /// The server's content now.
+    pub fn snapshot(&mut self) -> Arc<Snapshot> {
+        self.reader.now()
+    }
+
+    /// The server starts again.
+    pub async fn restart_server(&mut self, schema: Arc<Schema>) {
+        self.server.restart(schema.clone()).await;
+        self.reader = Reader::open(&self.server.file(), schema);
+    }
+
+    /// The scope of a project.
+    #[must_use]
+    pub fn scope(project: RecordId) -> Scope {
+        Scope::entity("project", project.0)
+    }
+
+    /// Who uses a phone.
+    #[must_use]
+    pub fn user_of(&self, device: usize) -> Option<usize> {
+        let person = self.devices[device].core().status().ok()?.person?;
+        self.people.iter().position(|known| known.id == person.user)
+    }
+
+    /// The number of a phone that somebody uses.
+    pub fn used_phone(&self, rng: &mut Rng) -> Option<Place> {
+        let number = rng.below(self.devices.len());
+        Some((number, self.user_of(number)?))
+    }
+
+    /// A request reaches the server.
+    ///
+    /// # Errors
+    /// What the oracle finds.
+    pub async fn deliver(
+        &mut self,
+        device: usize,
+        request: &Request,
+    ) -> Result<Option<Response>, Violation> {
+        self.counts.requests += 1;
+        let before = self.snapshot();
+        let now_us = self.time.now_us();
+        let paged = self.page_rows.filter(|_| request.path == "sync/pull");
+        let paged = paged.map(|rows| wire::with_page_rows(request, rows));
+        let request = paged.as_ref().unwrap_or(request);
+        let response = self.server.answer(request).await;
+        let died = self.bury_server().await;
+        let after = self.snapshot();
+        if response.status >= 500 && !died {
+            let text = wire::text(&response);
+            return violated("the server does not fail", format!("{}: {text}", request.path));
+        }
+        let asks = wire::bearer(request);
+        let person = asks.and_then(|user| self.people.iter().position(|p| p.id == user));
+        if (response.status == 200 || died)
+            && let Some(person) = person
+        {
+            if request.path == "sync/push" {
+                let asked = wire::push(request);
+                let answer = match died {
+                    true => wire::answer_that_never_came(&asked, &after),
+                    false => wire::push_answer(&response),
+                };
+                let found = self.judge.pushed(
+                    &self.server.schema,
+                    &asked,
+                    &answer,
+                    (&before, &after),
+                    now_us,
+                )?;
+                self.seen.extend(found);
+            } else if request.path == "sync/pull" && !died {
+                self.pulled((device, person), request, &response, &after);
+            }
+        }
+        if request.path != "sync/push" && before.rows != after.rows {
+            return violated("only pushes change rows", request.path.clone());
+        }
+        conservation::on_server(&self.ledger, &after)?;
+        Ok((!died).then_some(response))
+    }
+
+    /// Starts the server again if it died at a fault point. Answers whether it did.
+    pub async fn bury_server(&mut self) -> bool {
+        let Some(point) = fault::died(Side::Server) else { return false };
+        fault::revive();
+        self.tell(format!("the server dies: {point:?}"));
+        let schema = self.schema();
+        self.restart_server(schema).await;
+        true
+    }
+
+    /// Starts whoever died amid an operation that began at `before`. What phones have of it counts.
+    ///
+    /// # Errors
+    /// What the oracle finds.
+    pub async fn recover(&mut self, before: &Snapshot) -> Checked {
+        self.bury_server().await;
+        self.wrote_beside(before);
+        if let Some(point) = fault::died(Side::Device) {
+            self.tell(format!("all phones die: {point:?}"));
+        }
+        for device in 0..self.devices.len() {
+            self.devices[device].crash(false).await;
+            let Some(person) = self.user_of(device) else { continue };
+            let receipts = self.devices[device].core().receipts().map_err(|e| broken(&e))?;
+            for receipt in receipts {
+                let discarded = receipt.state == mobile_core::outbox::entry::State::Discarded;
+                let place = (device, person);
+                let taken_back = view::is_withdrawn(&receipt);
+                let mutations = receipt.mutations;
+                let edit = Edit { place, mutations, discarded, withdrawn: false };
+                let known = self.ledger.edits.entry(receipt.id).or_insert(edit);
+                known.discarded = discarded;
+                known.withdrawn |= taken_back;
+            }
+            self.look_at(device)?;
+        }
+        Ok(())
+    }
+
+    /// Remembers the pages that left, by their cursors.
+    fn pulled(
+        &mut self,
+        place: Place,
+        request: &Request,
+        response: &Response,
+        now: &Arc<Snapshot>,
+    ) {
+        let asked = wire::pull(request);
+        let known = self.ledger.known.entry(place).or_default();
+        let mut quiet = asked
+            .cursor
+            .as_ref()
+            .and_then(|cursor| known.pages.get(cursor))
+            .is_some_and(|page| page.quiet || page.checkpoint);
+        for page in wire::pages(&response.body) {
+            let backfill = page.part == sync_protocol::wire::pull::PagePart::Backfill;
+            quiet &= !backfill && page.drops.is_empty() && page.schema.is_none();
+            let checkpoint = page.checkpoint;
+            let left = Page { snapshot: now.clone(), checkpoint, quiet };
+            known.pages.insert(page.cursor, left);
+            // What is visible after a checkpoint is a new beginning.
+            quiet |= checkpoint;
+        }
+    }
+
+    /// Something was written beside pushes since `before`; the judge takes it over as it is.
+    pub fn wrote_beside(&mut self, before: &Snapshot) {
+        let now = self.snapshot();
+        self.judge.wrote(before, &now);
+    }
+
+    /// Looks at a phone, where somebody uses it.
+    ///
+    /// # Errors
+    /// What the oracle finds.
+    pub fn look_at(&mut self, device: usize) -> Checked {
+        let Some(person) = self.user_of(device) else { return Ok(()) };
+        let place = (device, person);
+        let user = self.people[person].id;
+        let core = self.devices[device].core().clone();
+        let receipts = core.receipts().map_err(|error| broken(&error))?;
+        conservation::on_phone(&self.ledger, place, &receipts)?;
+        let visible = core.schema().map_err(|error| broken(&error))?;
+        let engine = core.engine().map_err(|error| broken(&error))?;
+        let known = self.ledger.known.entry(place).or_default();
+        self.counts.looks += 1;
+        engine
+            .store()
+            .read(|db| {
+                let mut all = || {
+                    checkpoint::check(db, &visible, user, known)?;
+                    view::counters(db, &visible, &receipts)?;
+                    match known.base.clone() {
+                        Some(base) => view::check(db, &visible, user, &base, &receipts),
+                        None => Ok(()),
+                    }
+                };
+                Ok(all())
+            })
+            .map_err(|error| broken(&error))?
+            .map_err(|violation| Violation {
+                found: format!("phone {device} of user{person}: {}", violation.found),
+                ..violation
+            })
+    }
+
+    /// How many edits there are of each state on a phone, for the trace.
+    #[must_use]
+    pub fn states(&self, device: usize) -> BTreeMap<String, i64> {
+        self.devices[device].core().status().map(|status| status.receipts).unwrap_or_default()
+    }
+}
+
+/// An error of a phone that no fault of the run explains.
+#[must_use]
+pub fn broken(error: &CoreError) -> Violation {
+    Violation { invariant: "a phone's library does not fail", found: error.to_string() }
+}
+
+/// The last digits of an id, for the trace.
+#[must_use]
+pub fn short(id: impl std::fmt::Display) -> String {
+    let text = id.to_string();
+    text[text.len().saturating_sub(6)..].to_owned()
+}

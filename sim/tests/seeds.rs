@@ -1,0 +1,55 @@
+//! Fixed seeds, fresh ones, and that a run can be repeated.
+#![allow(missing_docs, reason = "tests are named by what they show")]
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use sim::coverage::Coverage;
+use sim::search::{Found, Wanted, search};
+use sim::{plan, run};
+
+/// How many fixed seeds there are: enough that everything that can happen happens.
+const FIXED: u64 = 60;
+/// How long fresh seeds are searched.
+const FRESH: Duration = Duration::from_secs(20);
+
+fn failures(found: &Found) -> Vec<String> {
+    let told = |(seed, step, violation): &(u64, usize, sim::oracle::Violation)| {
+        format!(
+            "seed {seed}, step {step}: {}: {}\n  replay: cargo xtask sim --seed {seed}",
+            violation.invariant, violation.found
+        )
+    };
+    found.failed.iter().map(told).collect()
+}
+
+fn wanted(first: u64, runs: u64, time_max: Duration) -> Wanted {
+    Wanted { first, runs, time_max, jobs: 2, stop_at_first: false }
+}
+
+#[test]
+fn the_fixed_seeds_hold_and_show_everything() {
+    let found = search(wanted(1, FIXED, Duration::MAX));
+    assert_eq!(failures(&found), [""; 0]);
+    assert_eq!(
+        found.coverage.missing(),
+        [""; 0],
+        "operations, faults and merges that never occurred"
+    );
+    let pairs = found.coverage.missing_pairs();
+    assert!(pairs.len() * 20 < Coverage::pairs_max(), "never together in a run: {pairs:?}");
+}
+
+#[test]
+fn fresh_seeds_hold() {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock");
+    let found = search(wanted(since.as_secs() * 1_000, 1_000, FRESH));
+    assert_eq!(failures(&found), [""; 0]);
+}
+
+#[test]
+fn a_run_can_be_repeated_exactly() {
+    for seed in [3, 7, 11] {
+        let twice = [(); 2].map(|()| run::run(&plan::draw(seed), false).trace_hash);
+        assert_eq!(twice[0], twice[1], "seed {seed}");
+    }
+}

@@ -1,0 +1,118 @@
+//! Deliberately planted bugs, by which the simulator is tested: one that it does not find within a
+//! stated number of seeds means that the simulator looks away (`docs/simulation.md`).
+//!
+//! The places where they are planted ask [`is`]. Without the feature `planted-bugs` that is the
+//! constant `false`; with it, one bug at a time can be switched on in the whole process. The feature
+//! does not compile without debug assertions, so no build that is shipped can have it.
+
+#[cfg(all(feature = "planted-bugs", not(debug_assertions)))]
+compile_error!("planted bugs are for the simulator: build without the feature `planted-bugs`");
+
+macro_rules! bugs {
+    ($($(#[doc = $what:literal])+ $name:ident,)+) => {
+        /// A bug that can be planted.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Bug {
+            $($(#[doc = $what])+ $name,)+
+        }
+
+        impl Bug {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// What is wrong with it on.
+            #[must_use]
+            pub fn what(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($what),+).trim_ascii(),)+
+                }
+            }
+        }
+    };
+}
+
+bugs! {
+    /// merge: a device's own earlier edit counts as somebody else's
+    OwnStreamIsForeign,
+    /// merge: what others wrote before the last writer's edit is forgotten
+    OtherWriterForgotten,
+    /// merge: a removal from a set takes elements that the remover had not seen
+    SetRemoveUnseen,
+    /// merge: a counter is set to the difference
+    CounterAbsolute,
+    /// merge: an uncertain time is as good as a certain one
+    UncertainTimeCounts,
+    /// push: a time ahead of the server is not clamped
+    ClampRemoved,
+    /// push: a transaction that was settled is settled again when it comes again
+    LostAnswerAppliedTwice,
+    /// push: an edit that joins a conflict replaces the candidates before it
+    ConflictCandidateLost,
+    /// review: undoing a decision leaves the decided value in the row
+    UndoForgetsRow,
+    /// pull: a round that was cut and resumed ends with the newest snapshot, as a checkpoint
+    ResumedRoundEndsNewest,
+    /// pull: rows that left are not told
+    TombstoneNotSent,
+    /// pull: receipts are not told to a device that begins anew
+    ReceiptDroppedOnResync,
+    /// pull: a scope that was lost and regained in between is not fetched again
+    RegainedScopeKept,
+    /// pull: what changes behind a running backfill is not told
+    BackfilledPartForgotten,
+    /// device: pages of a delta are visible before their checkpoint
+    PageVisibleEarly,
+    /// device: a second edit of a field is based on the row's newest version
+    BaseNotInherited,
+    /// device: staged rows survive beginning anew
+    StagedRowsKept,
+    /// device: an answered edit leaves the view before its rows are here
+    SettledBeforeRows,
+    /// device: the outbox is sent in the order of ids
+    OutboxOrderById,
+    /// device: rows of a lost scope stay
+    DropIgnored,
+    /// device: a backfill shows what was decided besides the edit itself
+    BackfillShowsTwice,
+    /// device: an edit that was sent counts as not sent
+    SentNotNoted,
+    /// device: records merged into others keep their old ids
+    AliasIgnored,
+    /// device: rows that did not come again after beginning anew stay
+    StaleRowsKept,
+    /// device: a refused edit keeps everything behind it from being sent
+    RefusalBlocks,
+    /// device: setting a counter adds the whole value instead of the difference
+    CounterSetAddsAll,
+}
+
+#[cfg(feature = "planted-bugs")]
+mod switch {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::Bug;
+
+    /// 0: none.
+    static PLANTED: AtomicUsize = AtomicUsize::new(0);
+
+    /// Switches a bug on in this process, and every other one off.
+    pub fn plant(bug: Option<Bug>) {
+        PLANTED.store(bug.map_or(0, |bug| bug as usize + 1), Ordering::SeqCst);
+    }
+
+    /// Whether a bug is on.
+    #[must_use]
+    pub fn is(bug: Bug) -> bool {
+        PLANTED.load(Ordering::Relaxed) == bug as usize + 1
+    }
+}
+#[cfg(feature = "planted-bugs")]
+pub use switch::{is, plant};
+
+/// Whether a bug is on: never.
+#[cfg(not(feature = "planted-bugs"))]
+#[must_use]
+#[inline(always)]
+pub const fn is(_: Bug) -> bool {
+    false
+}
