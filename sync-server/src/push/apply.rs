@@ -1,6 +1,6 @@
 //! One chunk, one database transaction: from known receipts to the commit.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use sync_protocol::wire::review::{Authorship, ConflictStatus};
 use sync_protocol::{DeviceId, EditTime, PushId, ReceiptId, RecordId, RowVersion, StreamId};
 
 use super::check::{CheckedMutation, check};
+use super::claims::{Claims, any_collide};
 use super::decide::{Author, Plan, decide};
 use super::load::load;
 use super::outcome::{
@@ -214,6 +215,12 @@ impl Pusher<'_> {
         let user = self.sender.context.caller.user;
         if !mutations.is_empty() {
             let loaded = load(tx, schema, user, self.sender.stream, &mutations).await?;
+            let rows = entries.iter().zip(&renamed).filter_map(|(entry, transaction)| {
+                Some(Claims::of_rows(transaction, entry.checked.as_ref()?, &loaded))
+            });
+            if entries.len() > 1 && any_collide(rows) {
+                return Ok(None);
+            }
             for (entry, transaction) in entries.iter_mut().zip(&renamed) {
                 let Some(checked) = &entry.checked else { continue };
                 let author = self.author(transaction);
@@ -228,9 +235,6 @@ impl Pusher<'_> {
                     }
                 }
             }
-        }
-        if entries.len() > 1 && share_a_row(&entries, &renamed) {
-            return Ok(None);
         }
         let plans: Vec<&Plan> = entries.iter().filter_map(|entry| entry.plan.as_ref()).collect();
         let versions = write(tx, schema, &plans).await?;
@@ -405,22 +409,6 @@ impl Pusher<'_> {
             replaces: transaction.replaces,
         }
     }
-}
-
-/// Whether two transactions are about one row, by the names that it has after aliases and adoption.
-fn share_a_row(entries: &[Entry<'_>], renamed: &[Transaction]) -> bool {
-    let mut taken: HashSet<(&str, RecordId)> = HashSet::new();
-    entries.iter().zip(renamed).filter(|(entry, _)| entry.checked.is_some()).any(
-        |(entry, transaction)| {
-            let named = transaction.mutations.iter().map(|m| (m.collection.as_str(), m.record));
-            let outcomes = entry.plan.iter().flat_map(|plan| &plan.outcomes);
-            let merged = outcomes.filter_map(|o| Some((o.collection.as_str(), o.alias?)));
-            let rows: HashSet<(&str, RecordId)> = named.chain(merged).collect();
-            let shares = !taken.is_disjoint(&rows);
-            taken.extend(rows);
-            shares
-        },
-    )
 }
 
 /// A transaction on its way through a group.

@@ -2,42 +2,34 @@
 
 use std::collections::HashSet;
 
-use sync_protocol::RecordId;
 use sync_protocol::schema::Schema;
-use sync_protocol::wire::push::{Mutation, MutationKind, Transaction};
+use sync_protocol::wire::push::Transaction;
+
+use super::claims::Claims;
 
 /// Most mutations in a chunk: bounds how long its rows stay locked.
 const CHUNK_MUTATIONS_MAX: usize = 1_000;
 
-/// What two transactions of one chunk may not share.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Claim {
-    /// A row, be it changed or the parent of a changed one.
-    Row(String, RecordId),
-    /// A natural key, as its values in JSON.
-    NaturalKey(String, String),
-}
-
-/// Cuts the transactions, in order, into runs that share no row, parent or natural key, and that
-/// do not build on one another.
+/// Cuts the transactions, in order, into runs in which none changes a row or natural key that
+/// another touches, and none builds on another.
 pub(super) fn split<'a>(
     schema: &Schema,
     transactions: &'a [Transaction],
 ) -> impl Iterator<Item = &'a [Transaction]> {
     let mut bounds = vec![0];
-    let mut taken = HashSet::new();
+    let mut taken = Claims::default();
     let mut ids = HashSet::new();
     let mut mutations = 0;
     for (index, transaction) in transactions.iter().enumerate() {
-        let claims: HashSet<Claim> = claims(schema, transaction).collect();
-        let depends = !taken.is_disjoint(&claims)
+        let claims = Claims::of(schema, transaction);
+        let depends = taken.collide(&claims)
             || ids.contains(&transaction.id)
             || transaction.builds_on.iter().any(|id| ids.contains(id));
         if depends || mutations + transaction.mutations.len() > CHUNK_MUTATIONS_MAX {
             if index > 0 {
                 bounds.push(index);
             }
-            taken.clear();
+            taken = Claims::default();
             ids.clear();
             mutations = 0;
         }
@@ -51,35 +43,12 @@ pub(super) fn split<'a>(
         .filter(|c| !c.is_empty())
 }
 
-/// The rows, parents and natural keys of a transaction.
-pub(super) fn claims(schema: &Schema, transaction: &Transaction) -> impl Iterator<Item = Claim> {
-    transaction.mutations.iter().flat_map(|mutation| claims_of(schema, mutation))
-}
-
-fn claims_of(schema: &Schema, mutation: &Mutation) -> Vec<Claim> {
-    let name = &mutation.collection;
-    let mut claims = vec![Claim::Row(name.clone(), mutation.record)];
-    let Some(collection) = schema.collection(name) else { return claims };
-    if let Some(parent) = &collection.parent
-        && let Some(id) = mutation.set.get(&parent.field).and_then(|id| id.as_str()?.parse().ok())
-    {
-        claims.push(Claim::Row(parent.collection.clone(), id));
-    }
-    if let Some(key) = &collection.natural_key
-        && mutation.kind != MutationKind::Delete
-        && key.fields.iter().any(|field| mutation.set.contains_key(field))
-    {
-        let values: Vec<_> = key.fields.iter().map(|f| mutation.set.get(f)).collect();
-        let text = serde_json::to_string(&values).unwrap_or_default();
-        claims.push(Claim::NaturalKey(name.clone(), text));
-    }
-    claims
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sync_protocol::{EditTime, ReceiptId};
+    use sync_protocol::schema::parse::{SourceFile, parse};
+    use sync_protocol::wire::push::{Mutation, MutationKind};
+    use sync_protocol::{EditTime, ReceiptId, RecordId};
     use uuid::Uuid;
 
     fn transaction(id: u128, records: &[u128]) -> Transaction {
@@ -123,6 +92,23 @@ mod tests {
         let second = all[1].id;
         all[2].builds_on.push(second);
         assert_eq!(lengths(&all), [1, 1, 1]);
+    }
+
+    #[test]
+    fn children_of_one_parent_share_a_chunk_and_follow_the_parent_itself() {
+        let file = SourceFile {
+            name: "partes.toml".to_owned(),
+            text: include_str!("../../../schemas/construccion.toml").to_owned(),
+        };
+        let schema = parse(&[file]).expect("a schema");
+        let mut all: Vec<_> = (1..=5).map(|n| transaction(n, &[n])).collect();
+        for child in &mut all[1..] {
+            let mutation = &mut child.mutations[0];
+            mutation.collection = "avance_items".to_owned();
+            mutation.set.insert("avance_id".to_owned(), Uuid::from_u128(1).to_string().into());
+        }
+        let lengths: Vec<_> = split(&schema, &all).map(<[Transaction]>::len).collect();
+        assert_eq!(lengths, [1, 4]);
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! How far a push has come: what its chunks so far mean for the next ones.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use sync_protocol::ReceiptId;
 use sync_protocol::schema::Schema;
 use sync_protocol::wire::push::Transaction;
 use sync_protocol::wire::receipt::Receipt;
 
-use super::chunk::{Claim, claims};
+use super::claims::Claims;
 use super::outcome::is_put_off;
 use super::patience::Patience;
 
@@ -17,7 +17,7 @@ pub(super) struct Progress {
     /// Receipts of earlier chunks.
     pub receipts: HashMap<ReceiptId, Receipt>,
     /// What the transactions touch that were put off because another session holds a row.
-    put_off: HashSet<Claim>,
+    put_off: Claims,
     /// How long locks are still waited for.
     pub patience: Patience,
 }
@@ -28,7 +28,7 @@ impl Progress {
         for (transaction, receipt) in chunk.iter().zip(receipts) {
             self.receipts.insert(receipt.id, receipt.clone());
             if is_put_off(receipt) {
-                self.put_off.extend(claims(schema, transaction));
+                self.put_off.extend(Claims::of(schema, transaction));
             }
         }
     }
@@ -36,7 +36,6 @@ impl Progress {
     /// Whether a transaction touches what an earlier one of this push, which was put off, touches
     /// too. It may not overtake it.
     pub fn follows_one_put_off(&self, schema: &Schema, transaction: &Transaction) -> bool {
-        !self.put_off.is_empty()
-            && claims(schema, transaction).any(|claim| self.put_off.contains(&claim))
+        !self.put_off.is_empty() && self.put_off.collide(&Claims::of(schema, transaction))
     }
 }

@@ -53,6 +53,24 @@ pub fn shipped_schema() -> Arc<Schema> {
     Arc::new(parse(without_roles).expect("the shipped schemas have no mistakes"))
 }
 
+/// The shipped collections, and one that none of them is like: adopted by its natural key, with a
+/// field under review, waiting as a whole.
+fn tested_schema() -> Arc<Schema> {
+    let file = SourceFile {
+        name: "fichas.toml".to_owned(),
+        text: "vertical = \"pruebas\"\n\n[collections.fichas]\nscopes = [\"tenant\"]\n\
+               read = \"sale:read\"\nwrite = \"sale:write\"\natomic_review = true\n\
+               natural_key = { fields = [\"clave\"], on_duplicate = \"adopt\" }\n\n\
+               [collections.fichas.fields]\n\
+               clave = { type = \"text\", required = true, max_length = 20 }\n\
+               medida = { type = \"integer\", merge = \"review\" }\n"
+            .to_owned(),
+    };
+    let mut schema = Schema::clone(&shipped_schema());
+    schema.collections.extend(parse(&[file]).expect("a schema without mistakes").collections);
+    Arc::new(schema)
+}
+
 /// A company on one store.
 pub struct Company {
     pub store: Arc<dyn Store>,
@@ -430,13 +448,13 @@ macro_rules! on_every_store {
 
 /// A fresh SQLite store.
 pub async fn sqlite(folder: &std::path::Path) -> Arc<dyn Store> {
-    let store = sync_server::store::sqlite::SqliteStore::open(folder, shipped_schema()).await;
+    let store = sync_server::store::sqlite::SqliteStore::open(folder, tested_schema()).await;
     Arc::new(store.expect("a store"))
 }
 
 /// A store on the private PostgreSQL, with connections of its own: a test's runtime ends with it.
 pub async fn postgres() -> Arc<dyn Store> {
-    let schema = shipped_schema();
+    let schema = tested_schema();
     let url = crate::fresh::postgres_url(&schema).await;
     let store = sync_server::store::postgres::PostgresStore::connect(&url, schema).await;
     Arc::new(store.expect("a store"))

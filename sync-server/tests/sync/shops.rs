@@ -151,3 +151,41 @@ async fn what_was_refused_at_its_release_stays_refused_when_the_decision_is_undo
     undo(till.review(), id, back).await.expect("undone");
     assert_eq!(state().await, ReceiptState::Refused, "not applied by undoing");
 }
+
+on_every_store!(a_product_is_made_again_in_the_push_that_deletes_it);
+async fn a_product_is_made_again_in_the_push_that_deletes_it(company: Company) {
+    let (till, _, product) = shop(&company).await;
+    let [renamed, again, taken] = [company.id(), company.id(), company.id()];
+    let made = |sku: &str| json!({ "sku": sku, "nombre": "Broca" });
+    till.edit(insert("productos", renamed, made("P2")), ReceiptState::Applied).await;
+    let receipts = till
+        .push(vec![
+            till.transaction(vec![delete("productos", product, 1)]),
+            till.transaction(vec![insert("productos", again, made("P1"))]),
+            till.transaction(vec![update("productos", renamed, json!({ "sku": "P3" }), 1)]),
+            till.transaction(vec![insert("productos", taken, made("P2"))]),
+        ])
+        .await;
+    assert!(receipts.iter().all(|r| r.state == ReceiptState::Applied), "{receipts:?}");
+}
+
+on_every_store!(two_edits_of_one_push_wait_in_one_conflict_by_two_ids_of_its_row);
+async fn two_edits_of_one_push_wait_in_one_conflict_by_two_ids_of_its_row(company: Company) {
+    let (till, _, _) = shop(&company).await;
+    let other = company.phone("other", &TILL).await;
+    let [card, double] = [company.id(), company.id()];
+    let made = |medida: i64| json!({ "clave": "C1", "medida": medida });
+    till.edit(insert("fichas", card, made(1)), ReceiptState::Applied).await;
+    till.edit(update("fichas", card, json!({ "medida": 2 }), 1), ReceiptState::Applied).await;
+    company.advance(1_000);
+    let edits = vec![
+        other.transaction(vec![update("fichas", card, json!({ "medida": 3 }), 1)]),
+        other.transaction(vec![insert("fichas", double, made(4))]),
+    ];
+    let ids: Vec<_> = edits.iter().map(|edit| edit.id).collect();
+    let receipts = other.push(edits).await;
+    assert!(receipts.iter().all(|r| r.state == ReceiptState::InReview), "{receipts:?}");
+    let conflicts = list(till.review(), ListQuery::default()).await.expect("listed").conflicts;
+    let waiting: Vec<_> = conflicts[0].candidates.iter().map(|known| known.receipt).collect();
+    assert_eq!((conflicts.len(), waiting), (1, ids));
+}
