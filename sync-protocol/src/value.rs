@@ -196,7 +196,10 @@ impl Value {
     }
 
     /// Reads JSON by type alone, without limits.
-    pub(crate) fn read(field: &Field, json: &Json) -> Result<Self, ValueError> {
+    ///
+    /// # Errors
+    /// [`ValueError`] for a value of another type.
+    pub fn read(field: &Field, json: &Json) -> Result<Self, ValueError> {
         if json.is_null() {
             return Ok(Self::Null);
         }

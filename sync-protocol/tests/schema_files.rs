@@ -197,6 +197,28 @@ fields = { a = { type = "uuid", required = true, references = "x" } }
 }
 
 #[test]
+fn a_circle_of_references() {
+    let a = r##"vertical = "a"
+[collections.x]
+read = "a:read"
+write = "a:write"
+scopes = ["tenant"]
+fields = { a = { type = "uuid", references = "y" }, self = { type = "uuid", references = "x" } }
+[collections.y]
+read = "a:read"
+write = "a:write"
+scopes = ["tenant"]
+fields = { a = { type = "uuid", references = "x" } }
+"##;
+    let files = [("a.toml", a)];
+    let expected: &[&str] = &[
+        "a.toml:6:33: `x` and `y` refer to each other; break the circle: leave out one of the references",
+        "a.toml:11:33: `y` and `x` refer to each other; break the circle: leave out one of the references",
+    ];
+    assert_eq!(told(&files), expected);
+}
+
+#[test]
 fn a_child_that_keeps_its_own_scope_column() {
     let a = r##"vertical = "a"
 [collections.x]

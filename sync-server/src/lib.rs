@@ -14,6 +14,7 @@ pub mod review;
 pub mod schema_files;
 pub mod server;
 pub mod store;
+mod stream;
 
 pub use config::{Config, Database};
 pub use server::{RunningServer, ServeError, serve};

@@ -106,6 +106,7 @@ impl<'a> Check<'a> {
                 self.wrong(&[at[0], at[1], "fields", &field.name], what, remedy);
             }
         }
+        self.circles(collection);
         if !self.places.is_broken(&[at[0], at[1], "scopes"]) {
             self.scopes(collection);
         }
@@ -239,6 +240,34 @@ impl<'a> Check<'a> {
             self.wrong(at, what, format!("write `{home_kind}:{name}`"));
         }
         field.required || field.from_parent
+    }
+
+    /// Collections that refer to each other in a circle have no order in which rows could be written
+    /// and deleted one by one. One that refers to itself has.
+    fn circles(&mut self, collection: &'a Collection) {
+        for field in &collection.fields {
+            let Some(target) = field.references.as_deref() else { continue };
+            let links = collection.parent.as_ref().is_some_and(|parent| parent.field == field.name);
+            if target != collection.name && !links && self.reaches(target, &collection.name) {
+                let at = ["collections", &collection.name, "fields", &field.name, "references"];
+                let what = format!("`{}` and `{target}` refer to each other", collection.name);
+                self.wrong(&at, what, "break the circle: leave out one of the references");
+            }
+        }
+    }
+
+    /// Whether a collection refers, over however many others, to another one.
+    fn reaches(&self, from: &'a str, to: &str) -> bool {
+        let mut seen = BTreeSet::from([from]);
+        let mut open = vec![from];
+        while let Some(name) = open.pop() {
+            if name == to {
+                return true;
+            }
+            let fields = self.schema.collection(name).into_iter().flat_map(|c| &c.fields);
+            open.extend(fields.filter_map(|f| f.references.as_deref()).filter(|r| seen.insert(r)));
+        }
+        false
     }
 
     fn parent(&mut self, child: &'a Collection) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::wire::push::{Position, Transaction};
+use crate::wire::push::Position;
 use crate::wire::unique;
 use crate::{ConflictId, DeviceId, ReceiptId, RecordId, RowVersion, UserId};
 
@@ -116,10 +116,6 @@ pub struct Candidate {
     pub base_version: Option<RowVersion>,
     /// Who, when and where.
     pub by: Authorship,
-    /// The whole transaction, where it waits for the decision (`atomic_review`). Kept by the
-    /// server; not shown.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub held: Option<Box<Transaction>>,
 }
 
 /// A question or an answer.

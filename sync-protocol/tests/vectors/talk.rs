@@ -106,7 +106,6 @@ fn conflict(status: ConflictStatus) -> Conflict {
             value: json!("120.50"),
             base_version: Some(2),
             by,
-            held: None,
         }],
         row: json!({"nombre": "Jardín del Norte", "superficie_m2": "119.00"})
             .as_object()

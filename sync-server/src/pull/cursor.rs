@@ -77,6 +77,14 @@ pub(super) struct Backfill {
 }
 
 impl Cursor {
+    /// The places in history that it names. All have to be in the history that there is: what was
+    /// restored may have forgotten the end of a delta that was cut, and not its beginning.
+    pub fn positions(&self) -> impl Iterator<Item = &Position> {
+        let told = self.told.iter().chain(self.telling.iter().map(|telling| &telling.end));
+        let cut = self.round.iter().map(|cut| &cut.end);
+        std::iter::once(&self.since).chain(told).chain(cut)
+    }
+
     /// The text that goes to the device.
     pub fn write(&self) -> String {
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())

@@ -31,6 +31,7 @@ use crate::auth::caller::Caller;
 use crate::clock::Clock;
 use crate::push::failed;
 use crate::store::Store;
+use crate::stream;
 
 /// Where pages go.
 #[async_trait]
@@ -43,7 +44,8 @@ pub trait PageSink: Send {
 ///
 /// # Errors
 /// Before the first page: `page_size_out_of_range`, the cursor's problems
-/// (`cursor_malformed`, `cursor_foreign`, `cursor_visibility_changed`, `cursor_history_ended`), and
+/// (`cursor_malformed`, `cursor_foreign`, `cursor_visibility_changed`, `cursor_history_ended`),
+/// `stream_foreign`, and
 /// `busy`. After the first page an error ends the stream; the device resumes from its last page.
 pub async fn pull(
     store: &dyn Store,
@@ -65,10 +67,13 @@ pub async fn pull(
         .map(|text| cursor::Cursor::read(text, caller, &hash))
         .transpose()?;
     let mut tx = store.read(caller.tenant).await.map_err(|error| failed(&error))?;
-    if let Some(cursor) = &cursor
-        && !tx.knows(&cursor.since).await.map_err(|error| failed(&error))?
-    {
-        return Err(cursor::history_ended());
+    if stream::is_foreign(tx.as_mut(), caller, request.stream).await.map_err(|e| failed(&e))? {
+        return Err(stream::foreign());
+    }
+    for position in cursor.iter().flat_map(cursor::Cursor::positions) {
+        if !tx.knows(position).await.map_err(|error| failed(&error))? {
+            return Err(cursor::history_ended());
+        }
     }
     let schema = (request.schema_hash.as_deref() != Some(&hash)).then(|| visible.clone());
     let mut round = round::Round {
@@ -78,7 +83,7 @@ pub async fn pull(
         visible: &visible,
         visibility: hash,
         stream: request.stream,
-        rows_max,
+        size: round::PageSize::new(rows_max),
         sink,
         opening: PullPage { schema, ..PullPage::default() },
     };

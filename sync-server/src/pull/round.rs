@@ -20,6 +20,37 @@ use crate::store::{
 /// and a frame has a longest length. One row may be larger.
 const PAGE_TEXT_BYTES_AIM: usize = 4 * 1024 * 1024;
 
+/// Rows in the first page of a request: how large they are is not known yet.
+const FIRST_ROWS_MAX: usize = 1_000;
+
+/// How many rows the next page reads: as many as fitted the last ones, and a little more each time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PageSize {
+    rows_max: usize,
+    next: usize,
+}
+
+impl PageSize {
+    /// At most so many, whatever they hold.
+    pub fn new(rows_max: usize) -> Self {
+        Self { rows_max, next: rows_max.min(FIRST_ROWS_MAX) }
+    }
+
+    /// Where the rows hold too many bytes for one page, how many to read instead.
+    fn fewer(&mut self, rows: &PageRows) -> Option<usize> {
+        let bytes: usize = rows.tables.iter().map(PageTable::text_bytes).sum();
+        let fit = rows.count * PAGE_TEXT_BYTES_AIM / bytes.max(1);
+        if bytes > PAGE_TEXT_BYTES_AIM && rows.count > 1 {
+            self.next = fit.clamp(1, rows.count - 1);
+            return Some(self.next);
+        }
+        if bytes < PAGE_TEXT_BYTES_AIM / 2 {
+            self.next = self.next.saturating_mul(2).min(self.rows_max);
+        }
+        None
+    }
+}
+
 /// One request's reading.
 pub(super) struct Round<'a> {
     pub tx: &'a mut dyn ReadTx,
@@ -28,7 +59,7 @@ pub(super) struct Round<'a> {
     pub visible: &'a Schema,
     pub visibility: String,
     pub stream: StreamId,
-    pub rows_max: usize,
+    pub size: PageSize,
     pub sink: &'a mut dyn PageSink,
     /// What goes with the first page that is sent: schema, drops, gains.
     pub opening: PullPage,
@@ -141,10 +172,10 @@ impl Round<'_> {
                     partial,
                     visible: self.visible,
                     after: after.as_ref(),
-                    limit: self.rows_max,
+                    limit: self.size.next,
                 };
                 let mut rows = self.tx.delta(query).await?;
-                while let Some(limit) = fewer_rows(&rows) {
+                while let Some(limit) = self.size.fewer(&rows) {
                     rows = self.tx.delta(DeltaQuery { limit, ..query }).await?;
                 }
                 let Some(key) = rows.next.clone() else {
@@ -238,9 +269,9 @@ impl Round<'_> {
     async fn backfill(&mut self, progress: &mut Progress) -> Result<(), StoreError> {
         progress.since = self.tx.position().clone();
         let Some(running) = &progress.backfill else { return Ok(()) };
-        let query = backfill_query(self.visible, self.rows_max, running, &progress.held);
+        let query = backfill_query(self.visible, self.size.next, running, &progress.held);
         let mut left = self.tx.backfill_remaining(query).await?;
-        let mut rows = read_backfill(self.tx, query).await?;
+        let mut rows = read_backfill(self.tx, query, &mut self.size).await?;
         while let Some(running) = progress.backfill.take() {
             left = left.saturating_sub(rows.count as u64);
             let next = rows.next.clone();
@@ -268,16 +299,16 @@ impl Round<'_> {
             }
             page.cursor = self.cursor(progress, None);
             let Some(running) = &progress.backfill else { return Ok(()) };
-            let query = backfill_query(self.visible, self.rows_max, running, &progress.held);
+            let query = backfill_query(self.visible, self.size.next, running, &progress.held);
             let begins = running.after.is_none();
             let page = self.opened(page);
-            let (tx, sink) = (&mut *self.tx, &mut *self.sink);
+            let (tx, sink, size) = (&mut *self.tx, &mut *self.sink, &mut self.size);
             let read = async {
                 let left = match begins {
                     true => tx.backfill_remaining(query).await?,
                     false => left,
                 };
-                Ok::<_, StoreError>((left, read_backfill(tx, query).await?))
+                Ok::<_, StoreError>((left, read_backfill(tx, query, size).await?))
             };
             let Some(read) = send_while(sink.page(page), read).await else { return Ok(()) };
             (left, rows) = read?;
@@ -338,13 +369,6 @@ fn how_many_fit(settled: &[(SettledKey, Receipt)]) -> usize {
     fit.count().max(1).min(settled.len())
 }
 
-/// How many rows to read instead, where these hold too many bytes for one page.
-fn fewer_rows(rows: &PageRows) -> Option<usize> {
-    let bytes: usize = rows.tables.iter().map(PageTable::text_bytes).sum();
-    let fit = rows.count * PAGE_TEXT_BYTES_AIM / bytes.max(1);
-    (bytes > PAGE_TEXT_BYTES_AIM && rows.count > 1).then(|| fit.clamp(1, rows.count - 1))
-}
-
 /// Sends a page, and reads on while it is on its way. None where the sink has enough: then nothing
 /// was read, unless the sink took its time to say so.
 async fn send_while<R>(
@@ -363,9 +387,10 @@ async fn send_while<R>(
 async fn read_backfill(
     tx: &mut dyn ReadTx,
     query: BackfillQuery<'_>,
+    size: &mut PageSize,
 ) -> Result<PageRows, StoreError> {
     let mut rows = tx.backfill(query).await?;
-    while let Some(limit) = fewer_rows(&rows) {
+    while let Some(limit) = size.fewer(&rows) {
         rows = tx.backfill(BackfillQuery { limit, ..query }).await?;
     }
     Ok(rows)

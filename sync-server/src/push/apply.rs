@@ -22,6 +22,7 @@ use super::outcome::{
 };
 use super::progress::Progress;
 use super::rows::RowName;
+use super::seen::kept;
 use super::{PushContext, alias};
 use crate::store::{AuditEntry, RowWrite, StoreError, StoredReceipt, WriteKind, WriteTx};
 
@@ -55,6 +56,7 @@ impl Sender<'_> {
     pub async fn begin(&self, wait: Duration) -> Result<Box<dyn WriteTx>, Failed> {
         let Self { context, stream, mark, .. } = *self;
         let mut tx = context.store.write(context.caller.tenant, stream).await?;
+        tx.received_at(context.clock.now_us());
         tx.lock_stream(stream).await?;
         if let Some(mark) = mark
             && let Some(last) = tx.follow(stream, mark).await?
@@ -407,6 +409,7 @@ impl Pusher<'_> {
             by: self.author(transaction).by,
             content_hash: content_hash(renamed),
             replaces: transaction.replaces,
+            held: receipt.held.then(|| Box::new(kept(self.schema(), renamed))),
         }
     }
 }

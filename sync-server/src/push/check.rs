@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value as Json;
 use sync_protocol::merge::FieldEdit;
 use sync_protocol::problem::{Location, Problem};
 use sync_protocol::schema::{Collection, Field, MergeRule, Schema};
 use sync_protocol::value::{Limit, ValueError, check_element};
 use sync_protocol::wire::push::{Mutation, MutationKind, Transaction};
 use sync_protocol::{RecordId, RowVersion, Value, limits};
+
+use super::seen::seen;
 
 /// A mutation whose names, types, limits and permissions are in order.
 #[derive(Debug, Clone)]
@@ -22,6 +25,8 @@ pub(super) struct CheckedMutation<'a> {
     pub kind: MutationKind,
     /// Edits by field, in the order of declaration.
     pub edits: Vec<(&'a Field, FieldEdit)>,
+    /// What the author saw of the fields under review among them.
+    pub seen: BTreeMap<String, Json>,
     /// The mutation as it came.
     pub wire: &'a Mutation,
 }
@@ -182,6 +187,7 @@ fn check_mutation<'a>(
         record: mutation.record,
         kind: mutation.kind,
         edits: edits.into_values().collect(),
+        seen: seen(collection, mutation),
         wire: mutation,
     })
 }

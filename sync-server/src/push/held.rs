@@ -24,12 +24,13 @@ pub(crate) async fn release(
     tx: &mut dyn WriteTx,
     schema: &Arc<Schema>,
     mut stored: StoredReceipt,
-    transaction: &Transaction,
     now_us: i64,
 ) -> Result<(), StoreError> {
+    let Some(transaction) = stored.held.take() else { return Ok(()) };
+    let transaction = *transaction;
     tx.write_as(stored.stream).await?;
     tx.savepoint().await?;
-    let settled = match settle(tx, schema, &stored, transaction, now_us).await {
+    let settled = match settle(tx, schema, &stored, &transaction, now_us).await {
         Ok(receipt) => tx.release_savepoint().await.map(|()| receipt),
         Err(error) => Err(error),
     };
@@ -38,13 +39,15 @@ pub(crate) async fn release(
         Err(error) => {
             let Some(problem) = constraint_problem(&error) else { return Err(error) };
             tx.rollback_to_savepoint().await?;
-            refused(transaction, problem, now_us)
+            refused(&transaction, problem, now_us)
         }
     };
     if receipt.state == ReceiptState::Refused {
         // What was decided stays decided; the refusal is about the rest.
         receipt.mutations.clone_from(&stored.receipt.mutations);
     }
+    // Held again: the whole, whose mutations the receipt goes by.
+    stored.held = receipt.held.then(|| Box::new(transaction));
     stored.receipt = receipt;
     tx.save_receipts(&[stored]).await
 }
@@ -57,7 +60,7 @@ async fn settle(
     now_us: i64,
 ) -> Result<Receipt, StoreError> {
     let rest = &undecided(transaction, &stored.receipt.mutations);
-    let mut plan = if rest.mutations.is_empty() {
+    let plan = if rest.mutations.is_empty() {
         Plan::default()
     } else {
         // The author had the permissions when the edit was made.
@@ -74,13 +77,6 @@ async fn settle(
             Err(problem) => return Ok(refused(rest, *problem, now_us)),
         }
     };
-    if plan.held {
-        // Held again: its conflicts keep the whole, whose mutations the receipt goes by.
-        let candidates = plan.conflicts.iter_mut().flat_map(|conflict| &mut conflict.candidates);
-        for candidate in candidates.filter(|candidate| candidate.receipt == transaction.id) {
-            candidate.held = Some(Box::new(transaction.clone()));
-        }
-    }
     let versions = write(tx, schema, &[&plan]).await?;
     for scope in &plan.grants {
         tx.grant(stored.user, scope).await?;

@@ -35,6 +35,7 @@ mod outcome;
 mod patience;
 mod progress;
 mod rows;
+mod seen;
 mod withdraw;
 
 use std::time::Duration;
@@ -48,6 +49,7 @@ use sync_protocol::{PushId, StreamId};
 use crate::auth::caller::Caller;
 use crate::clock::Clock;
 use crate::store::{Store, StoreError};
+use crate::stream;
 use progress::Progress;
 
 pub(crate) use conflict::row_in_json;
@@ -180,28 +182,25 @@ fn stream_moved(last: PushId) -> Problem {
     problem
 }
 
-/// A stream is one person's. Otherwise somebody's edits would pass for another's own, which are
-/// never concurrent.
-async fn refuse_foreign_stream(context: PushContext<'_>, stream: StreamId) -> Result<(), Problem> {
-    let caller = context.caller;
-    let author = async {
-        let mut tx = context.store.write(caller.tenant, stream).await?;
-        tx.author_of(stream).await
-    };
-    let author = author.await.map_err(|error: StoreError| failed(&error))?;
-    let foreign = author.is_some_and(|author| author.user.is_some_and(|user| user != caller.user));
-    // Plain SQL has the nil stream, decisions of reviews their deciders' ids.
-    if foreign || stream == StreamId::SQL || stream.0 == caller.user.0 {
-        return Err(Problem::new(403, "stream_foreign", "The stream is somebody else's")
-            .detail("each device database of each user draws a stream id of its own"));
+async fn refuse_foreign_stream(context: PushContext<'_>, given: StreamId) -> Result<(), Problem> {
+    if !stream::is_devices(given) {
+        return Err(stream::foreign());
     }
-    Ok(())
+    let foreign = async {
+        let mut tx = context.store.read(context.caller.tenant).await?;
+        stream::is_foreign(tx.as_mut(), context.caller, given).await
+    };
+    match foreign.await {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(stream::foreign()),
+        Err(error) => Err(failed(&error)),
+    }
 }
 
 async fn mark_seen(context: PushContext<'_>, request: &PushRequest) -> Result<(), Problem> {
     let seen = async {
         let mut tx = context.store.write(context.caller.tenant, request.stream).await?;
-        tx.mark_seen(request.stream, context.caller.user, &request.seen).await?;
+        tx.mark_seen(request.stream, &request.seen).await?;
         tx.commit().await
     };
     seen.await.map_err(|error: StoreError| failed(&error))

@@ -75,6 +75,7 @@ fn discarded(sender: Sender<'_>, id: ReceiptId, now_us: i64) -> StoredReceipt {
         },
         content_hash: String::new(),
         replaces: None,
+        held: None,
     }
 }
 

@@ -10,6 +10,7 @@ use super::settle::{self, Question};
 use super::{ReviewContext, check_text, may_resolve, not_found};
 use crate::push::failed;
 use crate::store::{AuditEntry, StoreError};
+use crate::stream::of_decisions;
 
 /// Takes an open conflict, or gives it back.
 ///
@@ -106,7 +107,7 @@ async fn change(
     // Whether the caller sees it at all.
     show(context, id).await?;
     let store_failed = |error: StoreError| failed(&error);
-    let stream = settle::stream_of(context.caller);
+    let stream = of_decisions(context.caller.user);
     let mut tx = context.store.write(context.caller.tenant, stream).await.map_err(store_failed)?;
     let stored = tx.lock_conflict(id).await.map_err(store_failed)?;
     let mut conflict = stored.ok_or_else(not_found)?;

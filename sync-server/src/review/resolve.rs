@@ -11,13 +11,14 @@ use sync_protocol::wire::review::{
 use sync_protocol::{ConflictId, EditTime, Fields, RecordId, RowVersion, Value};
 
 use super::list::show;
-use super::settle::{receipts, stream_of};
+use super::settle::receipts;
 use super::target::{in_force, write_back, write_for};
 use super::{ReviewContext, check_text, may_resolve, not_found, permit, stale};
 use crate::push::{constraint_problem, failed};
 use crate::store::{
     AuditEntry, RowWrite, StoreError, StoredReceipt, StoredRow, WriteKind, WriteTx,
 };
+use crate::stream::of_decisions;
 
 /// Decides a conflict.
 ///
@@ -55,7 +56,8 @@ pub async fn resolve(
 /// Takes a decision back: what was in force before it is in force again, and the conflict is open.
 ///
 /// # Errors
-/// As [`resolve`]; `changed_since` (409) where somebody has changed the decided value meanwhile.
+/// As [`resolve`]; `changed_since` (409) where somebody has changed the decided value meanwhile, and
+/// `conflict_open` (409) where another conflict about the same has come up.
 pub async fn undo(
     context: ReviewContext<'_>,
     id: ConflictId,
@@ -74,6 +76,14 @@ pub async fn undo(
         }
         None => work.row.meta.version > after,
     };
+    let (collection, record) = (&work.conflict.collection, work.conflict.record);
+    let open = work.tx.open_conflicts(collection, &[record]).await.map_err(store_failed)?;
+    if let Some(newer) = open.iter().find(|known| known.field == work.conflict.field) {
+        let mut problem = Problem::new(409, "conflict_open", "Another conflict about this is open")
+            .detail("decide that one: one conflict about a field is open at a time");
+        problem.more.insert("conflict".to_owned(), newer.id.to_string().into());
+        return Err(problem);
+    }
     if changed {
         return Err(Problem::new(409, "changed_since", "The value was changed after the decision")
             .detail("edit the record instead"));
@@ -111,8 +121,13 @@ impl<'a> Work<'a> {
         // conflicts, as in a push. Before the transaction, which would hold a connection meanwhile.
         let peek = show(context, id).await?;
         let caller = context.caller;
-        let mut tx =
-            context.store.write(caller.tenant, stream_of(caller)).await.map_err(store_failed)?;
+        let mut tx = context
+            .store
+            .write(caller.tenant, of_decisions(caller.user))
+            .await
+            .map_err(store_failed)?;
+        let now_us = context.clock.now_us();
+        tx.received_at(now_us);
         let collection = context.store.schema().collection(&peek.collection).cloned();
         let collection = collection.ok_or_else(not_found)?;
         if !caller.may(&collection.write) {
@@ -130,7 +145,6 @@ impl<'a> Work<'a> {
             return Err(Problem::new(409, "conflict_closed", "The conflict is in another state")
                 .detail("look at it again"));
         }
-        let now_us = context.clock.now_us();
         Ok(Self { context, tx, conflict, collection, row, now_us, version: None })
     }
 
@@ -204,23 +218,36 @@ impl<'a> Work<'a> {
         .map_err(store_failed)?;
         if keep.is_some() {
             self.release().await.map_err(store_failed)?;
+            self.note_version().await.map_err(store_failed)?;
         }
         self.tx.commit().await.map_err(refused)
     }
 
     /// Transactions that waited as a whole and have no open conflict left take effect.
     async fn release(&mut self) -> Result<(), StoreError> {
-        let held = self.conflict.candidates.iter().filter_map(|candidate| candidate.held.clone());
-        let held: Vec<_> = held.collect();
         let schema = self.context.store.schema().clone();
-        for transaction in &held {
-            let stored = self.tx.receipts(&[transaction.id]).await?;
+        for candidate in &self.conflict.candidates {
+            let stored = self.tx.lock_receipts(&[candidate.receipt]).await?;
             for stored in stored.into_iter().filter(waits_no_more) {
                 let tx = self.tx.as_mut();
-                crate::push::release(tx, &schema, stored, transaction, self.now_us).await?;
+                crate::push::release(tx, &schema, stored, self.now_us).await?;
             }
         }
-        self.tx.write_as(stream_of(self.context.caller)).await
+        self.tx.write_as(of_decisions(self.context.caller.user)).await
+    }
+
+    /// What was released is part of the decision: it is no change by somebody else since.
+    async fn note_version(&mut self) -> Result<(), StoreError> {
+        let record = self.conflict.record;
+        let mut rows = self.tx.lock_rows(&self.collection, &[record]).await?;
+        let Some(row) = rows.remove(&record) else { return Ok(()) };
+        if let Some(resolution) = &mut self.conflict.resolution
+            && resolution.version < row.meta.version
+        {
+            resolution.version = row.meta.version;
+            self.tx.save_conflict(&self.conflict).await?;
+        }
+        Ok(())
     }
 }
 

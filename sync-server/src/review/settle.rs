@@ -4,16 +4,10 @@ use std::collections::BTreeMap;
 
 use sync_protocol::wire::receipt::{FieldOutcome, Receipt, ReceiptState};
 use sync_protocol::wire::review::{Conflict, Keep};
-use sync_protocol::{ReceiptId, StreamId, UserId};
+use sync_protocol::{ReceiptId, UserId};
 
-use crate::auth::caller::Caller;
 use crate::push::state_of;
 use crate::store::{StoreError, StoredReceipt, WriteTx};
-
-/// The stream in which a person's decisions are recorded: no device's.
-pub(super) fn stream_of(caller: &Caller) -> StreamId {
-    StreamId(caller.user.0)
-}
 
 /// Writes the outcome of a decision into the receipts of all candidates, or, with `keep` none,
 /// that they are in review again.
@@ -25,7 +19,7 @@ pub(super) async fn receipts(
     now_us: i64,
 ) -> Result<(), StoreError> {
     let ids: Vec<ReceiptId> = conflict.candidates.iter().map(|c| c.receipt).collect();
-    let stored = tx.receipts(&ids).await?;
+    let stored = tx.lock_receipts(&ids).await?;
     let changed: Vec<StoredReceipt> = stored
         .into_iter()
         .filter_map(|mut stored| {
@@ -53,7 +47,7 @@ pub(super) async fn question(
 ) -> Result<(), StoreError> {
     let ids: Vec<ReceiptId> = conflict.candidates.iter().map(|c| c.receipt).collect();
     let mut changed = Vec::new();
-    for mut stored in tx.receipts(&ids).await? {
+    for mut stored in tx.lock_receipts(&ids).await? {
         let text = match question {
             Question::Asked(text) => Some(text),
             Question::AnsweredBy(author) if *author == stored.user => None,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value as Json;
 use sync_protocol::Scope;
 use sync_protocol::schema::{Collection, Schema};
-use sync_protocol::wire::review::{Conflict, ConflictStatus, Keep};
+use sync_protocol::wire::review::{Authorship, Conflict, ConflictStatus, Keep};
 
 use super::RESOLVE_PERMISSION;
 use crate::auth::caller::Caller;
@@ -29,8 +29,11 @@ impl Viewer<'_> {
         if !author && !self.caller.may(RESOLVE_PERMISSION) {
             return None;
         }
-        for candidate in &mut conflict.candidates {
-            candidate.held = None;
+        if !self.caller.may(RESOLVE_PERMISSION) {
+            let by = conflict.candidates.iter_mut().map(|candidate| &mut candidate.by);
+            for by in by.chain(&mut conflict.current_by) {
+                self.hide_whereabouts(by);
+            }
         }
         if let Some(name) = &conflict.field {
             let field = collection.field(name)?;
@@ -53,6 +56,16 @@ impl Viewer<'_> {
         }
         conflict.row = row_in_json(collection, &row.fields);
         Some(conflict)
+    }
+
+    /// Where somebody was, and with which device, is for who decides, and for themselves.
+    fn hide_whereabouts(&self, by: &mut Authorship) {
+        if by.user != Some(self.caller.user) {
+            by.position = None;
+            by.device = None;
+            by.device_name = None;
+            by.offline_us = None;
+        }
     }
 
     fn in_scope(&self, collection: &Collection, conflict: &Conflict, row: &StoredRow) -> bool {

@@ -70,6 +70,10 @@ pub trait Store: Accounts + Send + Sync + 'static {
 /// A transaction that may write rows of one tenant. Dropped without [`Self::commit`] it changes nothing.
 #[async_trait]
 pub trait WriteTx: Send {
+    /// The server's time of the changes from here on, in microseconds since 1970; the machine's clock
+    /// at the beginning, where nobody says. What is deleted is kept from then on.
+    fn received_at(&mut self, now_us: i64);
+
     /// From here on changes are recorded as made by this stream instead.
     async fn write_as(&mut self, writer: StreamId) -> Result<(), StoreError>;
 
@@ -94,6 +98,10 @@ pub trait WriteTx: Send {
 
     /// Those of the receipts that exist, of whichever device of the tenant.
     async fn receipts(&mut self, ids: &[ReceiptId]) -> Result<Vec<StoredReceipt>, StoreError>;
+
+    /// As [`Self::receipts`], locked until the end of the transaction: two decisions about one
+    /// transaction's conflicts must not overwrite what each writes into its receipt.
+    async fn lock_receipts(&mut self, ids: &[ReceiptId]) -> Result<Vec<StoredReceipt>, StoreError>;
 
     /// Reads rows, deleted ones included, and locks them in key order until the end of the
     /// transaction. Ids that never existed are missing from the result.
@@ -161,14 +169,9 @@ pub trait WriteTx: Send {
         ids: &[ReceiptId],
     ) -> Result<(), StoreError>;
 
-    /// Marks receipts of this stream and user, and those echoed to it, as seen by their device;
-    /// others stay as they are.
-    async fn mark_seen(
-        &mut self,
-        stream: StreamId,
-        user: UserId,
-        ids: &[ReceiptId],
-    ) -> Result<(), StoreError>;
+    /// Marks receipts of this stream, and those echoed to it, as seen by their device; others stay
+    /// as they are. A stream is one person's, which the caller has made sure of.
+    async fn mark_seen(&mut self, stream: StreamId, ids: &[ReceiptId]) -> Result<(), StoreError>;
 
     /// Open and claimed conflicts of these records, locked.
     async fn open_conflicts(
@@ -225,6 +228,9 @@ pub trait ReadTx: Send {
         after: Option<&SettledKey>,
         limit: usize,
     ) -> Result<Vec<(SettledKey, Receipt)>, StoreError>;
+
+    /// As [`WriteTx::author_of`].
+    async fn author_of(&mut self, stream: StreamId) -> Result<Option<Authorship>, StoreError>;
 
     /// One receipt.
     async fn receipt(&mut self, id: ReceiptId) -> Result<Option<StoredReceipt>, StoreError>;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sync_protocol::merge::RowMeta;
+use sync_protocol::wire::push::Transaction;
 use sync_protocol::wire::receipt::Receipt;
 use sync_protocol::wire::review::{Authorship, ConflictStatus, Severity};
 use sync_protocol::{
@@ -64,6 +65,9 @@ pub struct StoredReceipt {
     pub content_hash: String,
     /// The refused transaction that this one corrects.
     pub replaces: Option<ReceiptId>,
+    /// The transaction, while it waits as a whole for its conflicts to be decided (`atomic_review`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Box<Transaction>>,
 }
 
 /// One line of the audit trail.

@@ -3,8 +3,8 @@
 //! | what | when | what stays |
 //! |---|---|---|
 //! | refresh tokens | a day after they expired | nothing |
-//! | details of receipts | 90 days after they were settled, once the device has seen them | id, state and content hash, so that an old edit that comes again is known |
-//! | content of deleted rows | 90 days after the deletion, if no conflict is open about them | the id, which is never used again |
+//! | details of receipts | 90 days after they were settled, once the devices have seen them, if no conflict and no other id of a record is named | id, state and content hash, so that an old edit that comes again is known |
+//! | content of deleted rows | 90 days after the server learned of the deletion, if no conflict is open about them | the id, which is never used again |
 //! | lines of the scope log (PostgreSQL) | always | one for each scope and collection |
 //!
 //! Each call does a bounded part in short transactions, so that it never holds up people.
@@ -18,6 +18,9 @@ pub struct Retention {
     pub receipts_before_us: i64,
     /// Rows that were deleted before this lose their content.
     pub tombstones_before_us: i64,
+    /// Whether to look through all receipts, and, on SQLite, through companies that nobody uses: once
+    /// a day.
+    pub thorough: bool,
     /// Most rows of each kind in one transaction.
     pub rows_max: usize,
 }
@@ -32,6 +35,7 @@ impl Retention {
             tokens_before_us: now_us - DAY_US,
             receipts_before_us: now_us - 90 * DAY_US,
             tombstones_before_us: now_us - 90 * DAY_US,
+            thorough: true,
             rows_max: 1_000,
         }
     }

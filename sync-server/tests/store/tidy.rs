@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sync_protocol::wire::receipt::{MutationOutcome, ReceiptState};
-use sync_protocol::{DeviceId, EditTime, Fields, RecordId, Scope, Value};
+use sync_protocol::wire::receipt::{FieldOutcome, MutationOutcome, ReceiptState};
+use sync_protocol::{ConflictId, DeviceId, EditTime, Fields, RecordId, Scope, StreamId, Value};
 use sync_server::auth::refresh::{NewRefreshToken, Rotation};
 use sync_server::housekeeping::round;
 use sync_server::store::accounts::Device;
@@ -32,6 +32,7 @@ async fn tidy(b: &Bench) -> Tidied {
         tokens_before_us: BEFORE_US,
         receipts_before_us: BEFORE_US,
         tombstones_before_us: BEFORE_US,
+        thorough: true,
         rows_max: 3,
     };
     let mut all = Tidied::default();
@@ -97,13 +98,25 @@ pub async fn old_receipts_that_were_seen_lose_their_details_and_no_others(b: Ben
     let seen: Vec<StoredReceipt> = (0..7).map(|_| make(ReceiptState::Applied, OLD_US)).collect();
     let unseen = make(ReceiptState::Applied, OLD_US);
     let new = make(ReceiptState::Applied, NEW_US);
-    let in_review = make(ReceiptState::InReview, OLD_US);
-    let all = [&seen[..], &[unseen.clone(), new.clone(), in_review.clone()]].concat();
+    let of_conflict = |outcome| {
+        let mut stored = make(ReceiptState::Applied, OLD_US);
+        stored.receipt.mutations[0].fields.insert("medida".to_owned(), outcome);
+        stored
+    };
+    let conflict = ConflictId(uuid());
+    let in_review = of_conflict(FieldOutcome::InReview { conflict, question: None });
+    let decided = of_conflict(FieldOutcome::Decided { conflict, kept: true });
+    let mut adopted = make(ReceiptState::Applied, OLD_US);
+    adopted.receipt.mutations[0].alias = Some(record());
+    let echoed = make(ReceiptState::Applied, OLD_US);
+    let needed = [new.clone(), in_review, decided, adopted, echoed.clone()];
+    let all = [&seen[..], &[unseen.clone()], &needed[..]].concat();
     receipts::save(&b, &all).await;
     let ids = |of: &[StoredReceipt]| of.iter().map(|s| s.receipt.id).collect::<Vec<_>>();
     let mut tx = b.begin().await;
-    let told = ids(&[&seen[..], &[new.clone(), in_review.clone()]].concat());
-    tx.mark_seen(b.stream, b.user, &told).await.expect("seen");
+    let told = ids(&[&seen[..], &needed[..]].concat());
+    tx.echo_receipts(StreamId(uuid()), &[echoed.receipt.id]).await.expect("echoed");
+    tx.mark_seen(b.stream, &told).await.expect("seen");
     tx.commit().await.expect("a commit");
     let before = b.now().await;
 
@@ -133,10 +146,15 @@ pub async fn old_tombstones_lose_their_content_unless_somebody_decides_about_the
     for (id, at_us) in
         [(new, NEW_US), (disputed, OLD_US)].into_iter().chain(old.iter().map(|id| (id, OLD_US)))
     {
-        let time = EditTime::certain(at_us);
+        // Whenever it was made offline: what counts is when the server learned of it.
+        let time = EditTime::certain(2 * OLD_US);
         let set = Fields::new();
         let write = RowWrite { record: *id, kind: WriteKind::Delete, set, touched: vec![], time };
-        b.try_one("partes", write).await.expect("deleted");
+        let partes = b.store.schema().collection("partes").expect("declared").clone();
+        let mut tx = b.begin().await;
+        tx.received_at(at_us);
+        tx.write_rows(&partes, &[write]).await.expect("deleted");
+        tx.commit().await.expect("a commit");
     }
     review::save(&b, &review::conflict(*disputed, 1)).await;
     let position = b.now().await;
@@ -182,7 +200,8 @@ pub async fn a_folded_log_adds_up_as_before(b: Bench) {
         }
     }
     let stopping = CancellationToken::new();
-    let done = round(&*b.store, 0, Duration::ZERO, &stopping).await.expect("a round");
+    let done =
+        round(&*b.store, Retention::at(0), Duration::ZERO, &stopping).await.expect("a round");
     assert!(!done.more);
     // Another round finds nothing of this company; devices read what they read before.
     let scopes: Vec<Scope> = vec![project(obra)];

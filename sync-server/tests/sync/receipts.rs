@@ -72,7 +72,13 @@ async fn somebody_elses_stream_is_refused(company: Company) {
     let (pedro, stock) = warehouse(&company).await;
     let mut ana = company.phone("ana", &["stock:read", "stock:write"]).await;
     let take = ana.transaction(vec![add("existencias", stock, "cantidad", "-3")]);
-    for stream in [pedro.stream, sync_protocol::StreamId::SQL] {
+    ana.stream = pedro.stream;
+    let refused = ana.try_pull(100, usize::MAX).await.expect_err("his receipts");
+    assert_eq!(refused.code, "stream_foreign");
+    // The stream in which a supervisor's decisions are recorded is no device's either.
+    let decisions = uuid::Builder::from_custom_bytes(pedro.caller.user.0.into_bytes()).into_uuid();
+    let decisions = sync_protocol::StreamId(decisions);
+    for stream in [pedro.stream, sync_protocol::StreamId::SQL, decisions] {
         ana.stream = stream;
         let refused = ana.try_push(vec![take.clone()]).await.expect_err("foreign");
         assert_eq!(refused.code, "stream_foreign");

@@ -82,6 +82,33 @@ async fn a_phone_recovers_from_a_server_that_was_restored() {
 }
 
 #[tokio::test]
+async fn a_delta_that_was_cut_is_not_ended_where_the_restored_history_never_was() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    let store = open(&at("data")).await;
+    let company = Company::new(Arc::new(store.clone())).await;
+    let mut juan = company.phone("juan", &["stock:read", "stock:write", "catalog:write"]).await;
+    let article = |n: usize| {
+        insert("articulos", company.id(), json!({ "codigo": n.to_string(), "nombre": "Y" }))
+    };
+    juan.edit(article(0), ReceiptState::Applied).await;
+    juan.pull(100).await;
+    for n in 1..4 {
+        juan.edit(article(n), ReceiptState::Applied).await;
+    }
+    let copy = backup(&at("data"), folder.path(), "copy").await.expect("a backup");
+    juan.edit(article(4), ReceiptState::Applied).await;
+    juan.pull_some(2, 1).await;
+    store.close().await;
+
+    put_in_place(&copy.directory, &at("restored"));
+    let restored = company.moved_to(Arc::new(open(&at("restored")).await));
+    juan.company = &restored;
+    let problem = juan.try_pull(100, usize::MAX).await.expect_err("an end of the lost history");
+    assert_eq!(problem.code, "cursor_history_ended");
+}
+
+#[tokio::test]
 async fn backups_made_while_people_work_are_whole() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");

@@ -38,6 +38,12 @@ async fn site(company: &Company) -> (Phone<'_>, Phone<'_>, Phone<'_>, RecordId) 
     (juan, ana, laura, item)
 }
 
+/// One more foreman on Juan's project.
+async fn third_foreman<'a>(company: &'a Company, juan: &Phone<'_>) -> Phone<'a> {
+    let project = juan.rows.keys().find(|(name, _)| name == "proyectos").expect("a project").1;
+    company.foreman("pedro", project).await
+}
+
 fn decision(revision: i64, keep: Keep) -> ResolveRequest {
     ResolveRequest { revision, keep, reason: "medido de nuevo".to_owned() }
 }
@@ -264,4 +270,53 @@ async fn a_repeated_seen_does_not_hide_what_a_decision_changed(company: Company)
     ana.cursor = None;
     ana.pull(100).await;
     assert_eq!(ana.settled[&receipt].state, ReceiptState::Superseded);
+}
+
+on_every_store!(only_who_decides_sees_where_an_author_was);
+async fn only_who_decides_sees_where_an_author_was(company: Company) {
+    let (juan, ana, laura, item) = site(&company).await;
+    let pedro = third_foreman(&company, &juan).await;
+    juan.edit(update("avance_items", item, json!({ "medida": "6" }), 1), ReceiptState::Applied)
+        .await;
+    company.advance(1_000);
+    let here =
+        sync_protocol::wire::push::Position { latitude: 19.4, longitude: -99.1, accuracy_m: None };
+    let change = |medida: &str| vec![update("avance_items", item, json!({ "medida": medida }), 1)];
+    for phone in [&ana, &pedro] {
+        let mut edit =
+            phone.transaction(change(if phone.caller.user == ana.caller.user { "7" } else { "8" }));
+        edit.position = Some(here);
+        assert_eq!(phone.push(vec![edit]).await[0].state, ReceiptState::InReview);
+    }
+    let id = list(laura.review(), ListQuery::default()).await.expect("listed").conflicts[0].id;
+    let seen = async |phone: &Phone<'_>| {
+        let conflict = show(phone.review(), id).await.expect("shown");
+        let by = conflict.candidates.into_iter().map(|candidate| candidate.by);
+        by.map(|by| (by.user, by.position.is_some(), by.device.is_some())).collect::<Vec<_>>()
+    };
+    let [a, p] = [Some(ana.caller.user), Some(pedro.caller.user)];
+    assert_eq!(seen(&laura).await, [(a, true, true), (p, true, true)]);
+    assert_eq!(seen(&ana).await, [(a, true, true), (p, false, false)]);
+}
+
+on_every_store!(a_decision_is_not_taken_back_while_the_next_conflict_is_open);
+async fn a_decision_is_not_taken_back_while_the_next_conflict_is_open(company: Company) {
+    let (juan, ana, laura, item) = site(&company).await;
+    juan.edit(update("avance_items", item, json!({ "medida": "6" }), 1), ReceiptState::Applied)
+        .await;
+    company.advance(1_000);
+    let late = |medida: &str| update("avance_items", item, json!({ "medida": medida }), 1);
+    ana.edit(late("7"), ReceiptState::InReview).await;
+    let first = list(laura.review(), ListQuery::default()).await.expect("listed").conflicts[0].id;
+    let decided = resolve(laura.review(), first, decision(1, Keep::Server)).await.expect("decided");
+    let pedro = third_foreman(&company, &juan).await;
+    pedro.edit(late("8"), ReceiptState::InReview).await;
+    let back = || UndoRequest { revision: decided.revision, reason: "otra vez".to_owned() };
+    let refused = undo(laura.review(), first, back()).await.expect_err("another is open");
+    assert_eq!((refused.status, refused.code.as_str()), (409, "conflict_open"));
+    let open = ListQuery { status: vec![ConflictStatus::Open], ..ListQuery::default() };
+    let open = list(laura.review(), open).await.expect("listed").conflicts;
+    assert_eq!(refused.more["conflict"], json!(open[0].id.to_string()));
+    resolve(laura.review(), open[0].id, decision(1, Keep::Server)).await.expect("decided");
+    undo(laura.review(), first, back()).await.expect("undone");
 }

@@ -189,3 +189,107 @@ async fn two_edits_of_one_push_wait_in_one_conflict_by_two_ids_of_its_row(compan
     let waiting: Vec<_> = conflicts[0].candidates.iter().map(|known| known.receipt).collect();
     assert_eq!((conflicts.len(), waiting), (1, ids));
 }
+
+on_every_store!(a_key_that_a_transaction_gives_up_is_free_in_it);
+async fn a_key_that_a_transaction_gives_up_is_free_in_it(company: Company) {
+    let (mut till, _, product) = shop(&company).await;
+    let [second, third] = [company.id(), company.id()];
+    let made = |sku: &str| json!({ "sku": sku, "nombre": "Broca" });
+    let replaced = till.transaction(vec![
+        delete("productos", product, 1),
+        insert("productos", second, made("P1")),
+        update("productos", second, json!({ "sku": "P2" }), 0),
+        insert("productos", third, made("P1")),
+    ]);
+    let receipt = till.push(vec![replaced]).await.remove(0);
+    assert_eq!(receipt.state, ReceiptState::Applied, "{receipt:?}");
+    till.pull(100).await;
+    let sku = |id| till.value("productos", id, "sku");
+    assert_eq!((sku(second), sku(third)), (json!("P2"), json!("P1")));
+    let twice = till.transaction(vec![
+        insert("productos", company.id(), made("P9")),
+        insert("productos", company.id(), made("P9")),
+    ]);
+    let problem = till.push(vec![twice]).await.remove(0).problem.expect("refused");
+    assert_eq!(problem.code, "duplicate_key");
+}
+
+on_every_store!(an_adopting_row_that_moved_on_in_the_transaction_adopts_nothing);
+async fn an_adopting_row_that_moved_on_in_the_transaction_adopts_nothing(company: Company) {
+    let (mut till, _, _) = shop(&company).await;
+    let [monday, again] = [company.id(), company.id()];
+    let card = |clave: &str| json!({ "clave": clave, "medida": 1 });
+    till.edit(insert("fichas", monday, card("lunes")), ReceiptState::Applied).await;
+    let moved = till.transaction(vec![
+        update("fichas", monday, json!({ "clave": "martes" }), 1),
+        insert("fichas", again, card("lunes")),
+    ]);
+    let receipt = till.push(vec![moved]).await.remove(0);
+    assert_eq!(receipt.state, ReceiptState::Applied, "{receipt:?}");
+    assert_eq!(receipt.mutations[1].alias, None);
+    till.pull(100).await;
+    let clave = |id| till.value("fichas", id, "clave");
+    assert_eq!((clave(monday), clave(again)), (json!("martes"), json!("lunes")));
+}
+
+on_every_store!(two_supervisors_decide_about_one_held_sale_at_once);
+async fn two_supervisors_decide_about_one_held_sale_at_once(company: Company) {
+    let (till, branch, _) = shop(&company).await;
+    let other = second_till(&company, branch).await;
+    let boss = company.phone("boss", &TILL).await;
+    company.grant(&boss, Scope::entity("branch", branch.0)).await;
+    for round in 0..8 {
+        let sales = [company.id(), company.id()];
+        for (n, sale) in sales.into_iter().enumerate() {
+            let fields = json!({ "sucursal_id": branch, "folio": format!("F{round}-{n}"),
+                "total": "100", "momento": "2026-11-24T12:00:00Z" });
+            till.edit(insert("ventas", sale, fields), ReceiptState::Applied).await;
+            let change = update("ventas", sale, json!({ "total": "120" }), 1);
+            till.edit(change, ReceiptState::Applied).await;
+        }
+        company.advance(1_000);
+        let change = |sale| update("ventas", sale, json!({ "total": "110" }), 1);
+        let late = other.transaction(sales.map(change).to_vec());
+        assert!(other.push(vec![late.clone()]).await[0].held);
+        let status = vec![sync_protocol::wire::review::ConflictStatus::Open];
+        let query = || ListQuery { status: status.clone(), ..ListQuery::default() };
+        let open = list(till.review(), query()).await.expect("listed").conflicts;
+        assert_eq!(open.len(), 2);
+        let keep =
+            || ResolveRequest { revision: 1, keep: Keep::Candidate(late.id), reason: "ok".into() };
+        let (one, two) = tokio::join!(
+            resolve(till.review(), open[0].id, keep()),
+            resolve(boss.review(), open[1].id, keep()),
+        );
+        assert!(one.is_ok() && two.is_ok(), "{one:?} {two:?}");
+        let after = other.push(vec![late]).await.remove(0);
+        assert_eq!((after.state, after.held), (ReceiptState::Applied, false), "round {round}");
+    }
+}
+
+on_every_store!(a_held_transaction_is_kept_once_and_without_what_nobody_needs);
+async fn a_held_transaction_is_kept_once_and_without_what_nobody_needs(company: Company) {
+    let (till, branch, _) = shop(&company).await;
+    let other = second_till(&company, branch).await;
+    let sale = company.id();
+    let fields = json!({ "sucursal_id": branch, "folio": "F1", "total": "100",
+        "momento": "2026-11-24T12:00:00Z" });
+    till.edit(insert("ventas", sale, fields), ReceiptState::Applied).await;
+    till.edit(update("ventas", sale, json!({ "total": "120" }), 1), ReceiptState::Applied).await;
+    let mut change = update("ventas", sale, json!({ "total": "110" }), 1);
+    let long = json!("x".repeat(1_000_000));
+    change.seen = json!({ "total": "100", "folio": long, "nada": long })
+        .as_object()
+        .cloned()
+        .expect("an object");
+    change.base.insert("nada".to_owned(), 7);
+    let late = other.transaction(vec![change]);
+    assert!(other.push(vec![late.clone()]).await[0].held);
+    let mut tx = company.store.read(company.tenant).await.expect("a snapshot");
+    let stored = tx.receipt(late.id).await.expect("read").expect("stored");
+    let kept = &stored.held.expect("kept").mutations[0];
+    assert_eq!(serde_json::Value::Object(kept.seen.clone()), json!({ "total": "100.00" }));
+    assert_eq!(kept.base.keys().collect::<Vec<_>>(), ["total"]);
+    let conflict = &list(till.review(), ListQuery::default()).await.expect("listed").conflicts[0];
+    assert_eq!(conflict.base, Some(json!("100.00")));
+}

@@ -1,17 +1,45 @@
 //! Natural keys: an insertion whose key a live row has is refused, or adopted by that row.
 
-use sync_protocol::RecordId;
-use sync_protocol::Value;
 use sync_protocol::merge::FieldEdit;
 use sync_protocol::problem::Problem;
-use sync_protocol::schema::{Field, MergeRule, OnDuplicate};
+use sync_protocol::schema::{Collection, Field, MergeRule, OnDuplicate};
 use sync_protocol::wire::receipt::MutationOutcome;
+use sync_protocol::{Fields, RecordId, Value};
 
 use super::{Decided, Work};
 use crate::push::check::CheckedMutation;
 use crate::push::load::referenced_collection;
+use crate::push::rows::{RowName, key_text};
+use crate::store::StoredRow;
+
+/// Who has a natural key, as the mutations decided so far leave it.
+pub(super) enum Holder {
+    Nobody,
+    Row(RecordId),
+    /// A row of this transaction had it, and has it no more.
+    FreedHere,
+}
 
 impl Work<'_> {
+    /// Looks for the row that has a natural key, among those of this transaction first.
+    pub(super) fn holder(&self, collection: &Collection, key: &[String]) -> Holder {
+        let has =
+            |row: &StoredRow| row.meta.deleted.is_none() && key_of(collection, &row.fields) == key;
+        let of_collection = |(name, _): &RowName| *name == collection.name;
+        let changed = self.rows.iter().filter(|(name, _)| of_collection(name));
+        if let Some(((_, id), _)) = changed.clone().find(|(_, row)| has(row)) {
+            return Holder::Row(*id);
+        }
+        let name = (collection.name.clone(), key.to_vec());
+        match self.loaded.natural_keys.get(&name) {
+            Some(id) if !self.rows.contains_key(&(collection.name.clone(), *id)) => {
+                Holder::Row(*id)
+            }
+            Some(_) => Holder::FreedHere,
+            None => Holder::Nobody,
+        }
+    }
+
     /// The mutation with the ids that records of this transaction go by since their insertion.
     pub(super) fn renamed<'m>(&self, mutation: &CheckedMutation<'m>) -> CheckedMutation<'m> {
         let mut mutation = mutation.clone();
@@ -69,6 +97,14 @@ impl Work<'_> {
             }
         }
     }
+}
+
+/// The canonical text of a row's natural key.
+fn key_of(collection: &Collection, fields: &Fields) -> Vec<String> {
+    let names = collection.natural_key.iter().flat_map(|key| &key.fields);
+    let values: Vec<Value> =
+        names.map(|name| fields.get(name).cloned().unwrap_or(Value::Null)).collect();
+    key_text(collection, &values)
 }
 
 /// What an insertion says of a field, as an addition to a row that is there.

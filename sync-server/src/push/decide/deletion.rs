@@ -1,10 +1,10 @@
 //! Deletions and restorations, and what happens when a deletion meets an edit.
 
 use serde_json::Value as Json;
-use sync_protocol::Fields;
 use sync_protocol::problem::Problem;
-use sync_protocol::schema::DeleteConflict;
+use sync_protocol::schema::{Collection, DeleteConflict, Field};
 use sync_protocol::wire::receipt::{FieldOutcome, MutationOutcome};
+use sync_protocol::{Fields, Value};
 
 use super::{Decided, Work, edit_in_json, outcome};
 use crate::push::check::CheckedMutation;
@@ -63,6 +63,7 @@ impl Work<'_> {
                 outcome.row = Some(FieldOutcome::InReview { conflict, question: None });
             }
             DeleteConflict::Keep => {
+                refuse_emptied(collection, &row)?;
                 self.write(
                     mutation,
                     mutation.record,
@@ -132,10 +133,24 @@ impl Work<'_> {
         if row.meta.deleted.is_none() {
             return Ok(outcome);
         }
+        refuse_emptied(mutation.collection, &row)?;
         self.write(mutation, mutation.record, WriteKind::Restore, Fields::new(), Vec::new());
         let mut live = row;
         live.meta.record_restore(self.author.stream);
         self.rows.insert((mutation.collection.name.clone(), mutation.record), live);
         Ok(outcome)
     }
+}
+
+/// A row that was deleted so long ago that its content is gone cannot come back.
+fn refuse_emptied(collection: &Collection, row: &StoredRow) -> Decided<()> {
+    let missing =
+        |field: &&Field| field.required && row.fields.get(&field.name).is_none_or(Value::is_null);
+    if collection.fields.iter().find(missing).is_none() {
+        return Ok(());
+    }
+    Err(Box::new(
+        Problem::new(422, "content_gone", "The record was deleted too long ago")
+            .detail("its content is not kept any more; make a new record"),
+    ))
 }

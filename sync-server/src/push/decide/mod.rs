@@ -20,6 +20,7 @@ use crate::push::conflict::{self, Standing, Subject};
 use crate::push::load::natural_key;
 use crate::push::rows::{Loaded, RowName, key_text};
 use crate::store::{RowWrite, StoredRow, WriteKind};
+use adoption::Holder;
 
 /// Whose edits are decided about.
 #[derive(Debug, Clone)]
@@ -78,25 +79,18 @@ pub(super) fn decide(
             && loaded.schema.collection(&outcome.collection).is_some_and(|c| c.atomic_review)
     };
     if work.plan.outcomes.iter().any(asks) {
-        work.plan.hold(transaction);
+        work.plan.hold();
     }
     Ok(work.plan)
 }
 
 impl Plan {
-    /// Nothing of the transaction takes effect until its conflicts are decided; they keep it.
-    fn hold(&mut self, transaction: &Transaction) {
+    /// Nothing of the transaction takes effect until its conflicts are decided.
+    fn hold(&mut self) {
         self.held = true;
         self.phases.clear();
         self.grants.clear();
         self.conflicts.retain(|conflict| conflict.status != ConflictStatus::Informational);
-        for conflict in &mut self.conflicts {
-            for candidate in &mut conflict.candidates {
-                if candidate.receipt == transaction.id {
-                    candidate.held = Some(Box::new(transaction.clone()));
-                }
-            }
-        }
         for outcome in &mut self.outcomes {
             (outcome.version, outcome.alias) = (None, None);
             outcome.flags.clear();
@@ -175,12 +169,15 @@ impl<'a> Work<'a> {
 
     fn insert(&mut self, mutation: &CheckedMutation<'_>) -> Decided<MutationOutcome> {
         let collection = mutation.collection;
+        let mut freed = false;
         if let Some(values) = natural_key(mutation) {
-            let name = (collection.name.clone(), key_text(collection, &values));
-            if let Some(existing) = self.loaded.natural_keys.get(&name).copied()
-                && existing != mutation.record
-            {
-                return self.duplicate(mutation, existing);
+            let key = key_text(collection, &values);
+            match self.holder(collection, &key) {
+                Holder::Row(existing) if existing != mutation.record => {
+                    return self.duplicate(mutation, existing);
+                }
+                Holder::Row(_) | Holder::Nobody => {}
+                Holder::FreedHere => freed = true,
             }
         }
         if self.row(&collection.name, mutation.record).is_some() {
@@ -200,6 +197,10 @@ impl<'a> Work<'a> {
         self.follow_parent(collection, &mut fields);
         self.check_scopes(collection, mutation.record, &fields, true)?;
         let meta = RowMeta::inserted(self.author.stream, self.author.time);
+        if freed {
+            // The database must have let go of the key before it is taken.
+            self.plan.phases.push(BTreeMap::new());
+        }
         self.write(mutation, mutation.record, WriteKind::Insert, fields.clone(), Vec::new());
         self.rows.insert((collection.name.clone(), mutation.record), StoredRow { fields, meta });
         Ok(outcome(mutation))
@@ -299,7 +300,7 @@ impl<'a> Work<'a> {
         let name = subject.field.unwrap_or_default();
         let kind = subject.collection.field(name).map(|field| &field.kind);
         let standing = Standing {
-            base: mutation.wire.seen.get(name).cloned(),
+            base: mutation.seen.get(name).cloned(),
             current: kind.map_or(Json::Null, |kind| current.to_json(kind)),
             current_by: Some(self.standing_author(row.meta.last_change(name))),
         };
@@ -319,13 +320,7 @@ impl<'a> Work<'a> {
     }
 
     fn candidate(&self, value: Json, base_version: Option<i64>) -> Candidate {
-        Candidate {
-            receipt: self.transaction.id,
-            value,
-            base_version,
-            by: self.author.by.clone(),
-            held: None,
-        }
+        Candidate { receipt: self.transaction.id, value, base_version, by: self.author.by.clone() }
     }
 
     /// Lists a merge of different fields for information, where both sides set plain values.

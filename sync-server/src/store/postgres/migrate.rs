@@ -17,7 +17,7 @@ use super::{capture, ddl};
 use crate::store::StoreError;
 
 /// The numbered files: name, role that runs it, text.
-const FILES: [(&str, &str, &str); 7] = [
+const FILES: [(&str, &str, &str); 9] = [
     (
         "0001_bookkeeping",
         "campo_owner",
@@ -48,6 +48,16 @@ const FILES: [(&str, &str, &str); 7] = [
         "0007_housekeeping",
         "campo_capture",
         include_str!("../../../../migrations/postgres/0007_housekeeping.sql"),
+    ),
+    (
+        "0008_deletion_time",
+        "campo_owner",
+        include_str!("../../../../migrations/postgres/0008_deletion_time.sql"),
+    ),
+    (
+        "0009_retention",
+        "campo_capture",
+        include_str!("../../../../migrations/postgres/0009_retention.sql"),
     ),
 ];
 const ROLES: &str = include_str!("../../../../migrations/postgres/0000_roles.sql");

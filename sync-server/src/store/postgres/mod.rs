@@ -47,6 +47,7 @@ pub use migrate::migrate;
 pub use verify::verify;
 
 use super::{ReadTx, Retention, Store, StoreError, Tidied, WriteTx};
+use crate::clock::{Clock as _, SystemClock};
 use copy::CutCopies;
 use error::store_error;
 use witness::Witnesses;
@@ -141,7 +142,7 @@ impl Store for PostgresStore {
         writer: StreamId,
     ) -> Result<Box<dyn WriteTx>, StoreError> {
         let tx = self.begin(tenant, writer).await?;
-        Ok(Box::new(write::PgWrite { tx, tenant }))
+        Ok(Box::new(write::PgWrite { tx, tenant, received_us: SystemClock.now_us() }))
     }
 
     async fn read(&self, tenant: TenantId) -> Result<Box<dyn ReadTx>, StoreError> {

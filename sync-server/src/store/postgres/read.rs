@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use sqlx::{PgPool, Postgres, Row, Transaction};
 use sync_protocol::schema::Collection;
 use sync_protocol::wire::receipt::Receipt;
-use sync_protocol::wire::review::Conflict;
+use sync_protocol::wire::review::{Authorship, Conflict};
 use sync_protocol::{ConflictId, ReceiptId, RecordId, StreamId, TenantId, UserId};
 
 use super::copy::CutCopies;
@@ -154,8 +154,12 @@ impl ReadTx for PgRead {
         Ok(stored.into_iter().map(|(key, stored)| (key, stored.receipt)).collect())
     }
 
+    async fn author_of(&mut self, stream: StreamId) -> Result<Option<Authorship>, StoreError> {
+        records::author_of(&mut self.tx, self.tenant, stream).await
+    }
+
     async fn receipt(&mut self, id: ReceiptId) -> Result<Option<StoredReceipt>, StoreError> {
-        Ok(records::receipts(&mut self.tx, self.tenant, &[id]).await?.pop())
+        Ok(records::receipts(&mut self.tx, self.tenant, &[id], Lock::None).await?.pop())
     }
 
     async fn rows(

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::error::store_error;
 use super::query;
+use super::write::Lock;
 use crate::store::{AuditEntry, ConflictFilter, SettledKey, StoreError, StoredReceipt};
 
 type Tx = Transaction<'static, Postgres>;
@@ -20,8 +21,15 @@ pub(super) async fn receipts(
     tx: &mut Tx,
     tenant: TenantId,
     ids: &[ReceiptId],
+    lock: Lock,
 ) -> Result<Vec<StoredReceipt>, StoreError> {
-    let rows = query("SELECT body FROM sync.receipts WHERE tenant_id = $1 AND id = ANY($2)")
+    let lock = match lock {
+        Lock::None => "",
+        Lock::Write => "ORDER BY id FOR UPDATE",
+    };
+    let sql =
+        format!("SELECT body FROM sync.receipts WHERE tenant_id = $1 AND id = ANY($2) {lock}");
+    let rows = query(sql)
         .bind(tenant.0)
         .bind(ids.iter().map(|id| id.0).collect::<Vec<Uuid>>())
         .fetch_all(&mut **tx)
@@ -35,7 +43,9 @@ pub(super) async fn save_receipts(
     tenant: TenantId,
     receipts: &[StoredReceipt],
 ) -> Result<(), StoreError> {
-    let bodies = receipts.iter().map(text).collect::<Result<Vec<String>, _>>()?;
+    // A refused name may have a NUL in it, which PostgreSQL's JSON functions stumble over.
+    let body = |receipt| text(receipt).map(|text| text.replace("\\u0000", "\\ufffd"));
+    let bodies = receipts.iter().map(body).collect::<Result<Vec<String>, _>>()?;
     let saved = query(
         "INSERT INTO sync.receipts (tenant_id, id, stream, settled_at_us, body) \
          SELECT $1, u.id, u.stream, u.settled, u.body \
@@ -87,20 +97,17 @@ pub(super) async fn mark_seen(
     tx: &mut Tx,
     tenant: TenantId,
     stream: StreamId,
-    user: UserId,
     ids: &[ReceiptId],
 ) -> Result<(), StoreError> {
     query(
         "WITH echoes AS (UPDATE sync.receipt_echoes SET seen = true \
            WHERE tenant_id = $1 AND stream = $2 AND receipt = ANY($3) AND NOT seen) \
          UPDATE sync.receipts SET seen = true \
-         WHERE tenant_id = $1 AND stream = $2 AND id = ANY($3) AND NOT seen \
-         AND body::json ->> 'user' = $4",
+         WHERE tenant_id = $1 AND stream = $2 AND id = ANY($3) AND NOT seen",
     )
     .bind(tenant.0)
     .bind(stream.0)
     .bind(ids.iter().map(|id| id.0).collect::<Vec<Uuid>>())
-    .bind(user.to_string())
     .execute(&mut **tx)
     .await
     .map_err(store_error)?;

@@ -1,4 +1,4 @@
-//! Housekeeping by the functions of `migrations/postgres/0007_housekeeping.sql`.
+//! Housekeeping by the functions of `migrations/postgres/0007_housekeeping.sql` and `0009_retention.sql`.
 
 use sqlx::{PgPool, Row as _};
 use tokio::sync::Mutex;
@@ -27,7 +27,10 @@ pub(super) async fn tidy(
     let tombstones = tombstones.bind(retention.tombstones_before_us).bind(rows_max);
     let tombstones = count(pool, tombstones).await?;
     let log_lines = count(pool, query("SELECT sync.fold_scope_log($1)").bind(rows_max)).await?;
-    let (receipts, through) = receipts(pool, place, retention.receipts_before_us, rows_max).await?;
+    let (receipts, through) = match retention.thorough {
+        true => receipts(pool, place, retention.receipts_before_us, rows_max).await?,
+        false => (0, true),
+    };
     let full = |count: u64| count >= retention.rows_max as u64;
     // Of the lines that were taken up, at least every second one is gone.
     let many_lines = log_lines > 0 && log_lines.saturating_add(1) >= retention.rows_max as u64 / 2;

@@ -30,6 +30,8 @@ use crate::store::{AuditEntry, RowWrite, StoreError, StoredReceipt, StoredRow, W
 pub(super) struct PgWrite {
     pub tx: Transaction<'static, Postgres>,
     pub tenant: TenantId,
+    /// The server's time of the changes, in microseconds since 1970.
+    pub received_us: i64,
 }
 
 /// How rows are read.
@@ -43,6 +45,10 @@ pub(super) enum Lock {
 
 #[async_trait]
 impl WriteTx for PgWrite {
+    fn received_at(&mut self, now_us: i64) {
+        self.received_us = now_us;
+    }
+
     async fn write_as(&mut self, writer: StreamId) -> Result<(), StoreError> {
         query("SELECT set_config('campo.stream', $1, true)")
             .bind(super::stream_setting(writer))
@@ -96,7 +102,11 @@ impl WriteTx for PgWrite {
     }
 
     async fn receipts(&mut self, ids: &[ReceiptId]) -> Result<Vec<StoredReceipt>, StoreError> {
-        records::receipts(&mut self.tx, self.tenant, ids).await
+        records::receipts(&mut self.tx, self.tenant, ids, Lock::None).await
+    }
+
+    async fn lock_receipts(&mut self, ids: &[ReceiptId]) -> Result<Vec<StoredReceipt>, StoreError> {
+        records::receipts(&mut self.tx, self.tenant, ids, Lock::Write).await
     }
 
     async fn lock_rows(
@@ -136,7 +146,8 @@ impl WriteTx for PgWrite {
         collection: &Collection,
         writes: &[RowWrite],
     ) -> Result<Vec<RowVersion>, StoreError> {
-        write_rows::write_rows(&mut self.tx, self.tenant, collection, writes).await
+        write_rows::write_rows(&mut self.tx, self.tenant, self.received_us, collection, writes)
+            .await
     }
 
     async fn savepoint(&mut self) -> Result<(), StoreError> {
@@ -165,13 +176,8 @@ impl WriteTx for PgWrite {
         records::echo(&mut self.tx, self.tenant, stream, ids).await
     }
 
-    async fn mark_seen(
-        &mut self,
-        stream: StreamId,
-        user: UserId,
-        ids: &[ReceiptId],
-    ) -> Result<(), StoreError> {
-        records::mark_seen(&mut self.tx, self.tenant, stream, user, ids).await
+    async fn mark_seen(&mut self, stream: StreamId, ids: &[ReceiptId]) -> Result<(), StoreError> {
+        records::mark_seen(&mut self.tx, self.tenant, stream, ids).await
     }
 
     async fn open_conflicts(

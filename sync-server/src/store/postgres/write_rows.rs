@@ -26,10 +26,11 @@ type Tx = Transaction<'static, Postgres>;
 pub(super) async fn write_rows(
     tx: &mut Tx,
     tenant: TenantId,
+    received_us: i64,
     collection: &Collection,
     writes: &[RowWrite],
 ) -> Result<Vec<RowVersion>, StoreError> {
-    tell_times(tx, writes).await?;
+    tell_times(tx, writes, received_us).await?;
     let of = |kind| -> Vec<&RowWrite> { writes.iter().filter(|w| w.kind == kind).collect() };
     // Deletions and changes first: they may free a natural key that an insertion takes.
     delete(tx, tenant, collection, &of(WriteKind::Delete)).await?;
@@ -42,10 +43,13 @@ pub(super) async fn write_rows(
     versions(tx, tenant, collection, writes).await
 }
 
-async fn tell_times(tx: &mut Tx, writes: &[RowWrite]) -> Result<(), StoreError> {
+async fn tell_times(tx: &mut Tx, writes: &[RowWrite], received_us: i64) -> Result<(), StoreError> {
     let times: serde_json::Map<String, serde_json::Value> = writes
         .iter()
-        .map(|w| (w.record.to_string(), serde_json::json!([w.time.at_us, w.time.uncertain])))
+        .map(|w| {
+            let times = serde_json::json!([w.time.at_us, w.time.uncertain, received_us]);
+            (w.record.to_string(), times)
+        })
         .collect();
     set_local(tx, "campo.edit_times", &serde_json::Value::Object(times).to_string()).await
 }

@@ -27,6 +27,7 @@ const TENANT: &[&str] = &[
     include_str!("../../../../migrations/sqlite/tenant/0001_bookkeeping.sql"),
     include_str!("../../../../migrations/sqlite/tenant/0002_streams.sql"),
     include_str!("../../../../migrations/sqlite/tenant/0003_housekeeping.sql"),
+    include_str!("../../../../migrations/sqlite/tenant/0004_retention.sql"),
 ];
 
 /// Brings the catalogue up to date.
@@ -152,14 +153,14 @@ async fn collections(
     for collection in schema.collections.values() {
         match known_names.get(&collection.name) {
             None => {
-                run(connection, &create_table(schema, collection, &collection.name)).await?;
+                run(connection, &create_table(collection, &collection.name)).await?;
                 for index in create_indexes(collection) {
                     run(connection, &index.sql).await?;
                 }
             }
             Some(old) if old == collection => continue,
             Some(old) => {
-                evolve(connection, schema, old, collection).await?;
+                evolve(connection, old, collection).await?;
                 evolved = true;
             }
         }
@@ -180,7 +181,6 @@ async fn collections(
 /// Changes a table for a collection that was declared otherwise before.
 async fn evolve(
     connection: &mut SqliteConnection,
-    schema: &Schema,
     old: &Collection,
     new: &Collection,
 ) -> Result<(), StoreError> {
@@ -192,19 +192,19 @@ async fn evolve(
             differences.join("; ")
         )));
     }
-    let definition = |of: &Collection, f: &Field| column(schema, of, f);
-    let redefined = new.fields.iter().any(|field| {
-        old.field(&field.name).is_some_and(|was| definition(new, field) != definition(old, was))
-    });
+    let redefined = new
+        .fields
+        .iter()
+        .any(|field| old.field(&field.name).is_some_and(|was| column(field) != column(was)));
     for index in create_indexes(old) {
         run(connection, &format!("DROP INDEX {}", quote(&index.name))).await?;
     }
     if redefined {
-        rebuild(connection, schema, old, new).await?;
+        rebuild(connection, old, new).await?;
     } else {
         for field in new.fields.iter().filter(|field| old.field(&field.name).is_none()) {
             let table = quote(&new.name);
-            let (column, default) = (definition(new, field), default_sql(field));
+            let (column, default) = (column(field), default_sql(field));
             run(connection, &format!("ALTER TABLE {table} ADD COLUMN {column}{default}")).await?;
         }
     }
@@ -219,12 +219,11 @@ async fn evolve(
 /// meanwhile; [`tenant`] checks them all before it commits.
 async fn rebuild(
     connection: &mut SqliteConnection,
-    schema: &Schema,
     old: &Collection,
     new: &Collection,
 ) -> Result<(), StoreError> {
     const REBUILT: &str = "sync_rebuilt";
-    run(connection, &create_table(schema, new, REBUILT)).await?;
+    run(connection, &create_table(new, REBUILT)).await?;
     let names: Vec<String> = new.fields.iter().map(|field| quote(&field.name)).collect();
     let values: Vec<String> = new
         .fields

@@ -64,7 +64,7 @@ use tenants::Tenants;
 pub struct SqliteStore {
     schema: Arc<Schema>,
     tenants: Arc<Tenants>,
-    tidied: Arc<tidy::Places>,
+    tidied: Arc<tokio::sync::Mutex<tidy::Round>>,
 }
 
 impl SqliteStore {

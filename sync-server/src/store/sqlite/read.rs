@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sync_protocol::schema::Collection;
 use sync_protocol::wire::receipt::Receipt;
-use sync_protocol::wire::review::Conflict;
+use sync_protocol::wire::review::{Authorship, Conflict};
 use sync_protocol::{ConflictId, ReceiptId, RecordId, StreamId, UserId};
 
 use super::connection::Connection;
@@ -75,6 +75,10 @@ impl ReadTx for SqliteRead {
     ) -> Result<Vec<(SettledKey, Receipt)>, StoreError> {
         let since = since.map(position::since);
         receipts::settled(&mut self.connection, stream, since, after, limit).await
+    }
+
+    async fn author_of(&mut self, stream: StreamId) -> Result<Option<Authorship>, StoreError> {
+        receipts::author_of(&mut self.connection, stream).await
     }
 
     async fn receipt(&mut self, id: ReceiptId) -> Result<Option<StoredReceipt>, StoreError> {

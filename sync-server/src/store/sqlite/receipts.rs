@@ -5,7 +5,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sync_protocol::wire::push::PushMark;
 use sync_protocol::wire::receipt::Receipt;
 use sync_protocol::wire::review::Authorship;
-use sync_protocol::{PushId, ReceiptId, RecordId, StreamId, UserId};
+use sync_protocol::{PushId, ReceiptId, RecordId, StreamId};
 use uuid::Uuid;
 
 use super::columns::ids_json;
@@ -91,23 +91,18 @@ pub(super) async fn echo(
 pub(super) async fn mark_seen(
     connection: &mut SqliteConnection,
     stream: StreamId,
-    user: UserId,
     ids: &[ReceiptId],
 ) -> Result<(), StoreError> {
     let ids = json_of(ids);
     for sql in [
         "UPDATE sync_receipts SET seen = 1 \
-         WHERE stream = ?1 AND id IN (SELECT unhex(value) FROM json_each(?2)) \
-         AND json_extract(body, '$.user') = ?3",
-        // A stream is one user's, and so is what is echoed to it.
+         WHERE stream = ?1 AND id IN (SELECT unhex(value) FROM json_each(?2))",
         "UPDATE sync_receipt_echoes SET seen = 1 \
-         WHERE stream = ?1 AND receipt IN (SELECT unhex(value) FROM json_each(?2)) \
-         AND ?3 IS NOT NULL",
+         WHERE stream = ?1 AND receipt IN (SELECT unhex(value) FROM json_each(?2))",
     ] {
         sqlx::query(sql)
             .bind(stream.0)
             .bind(ids.as_str())
-            .bind(user.to_string())
             .execute(&mut *connection)
             .await
             .map_err(failed)?;

@@ -166,14 +166,15 @@ impl SqliteWrite {
 
     async fn save_meta(&mut self, table: &Table, changes: &[Change]) -> Result<(), StoreError> {
         let number = self.tenant.collection_numbers[table.rank];
-        let commit = self.commit_no;
+        let (commit, received_us) = (self.commit_no, self.received_us);
         for range in batches(changes.len()) {
             let sql = format!(
-                "INSERT INTO sync_rows (collection, record, version, stamp, deleted, meta, tombstone) \
-                 VALUES {} ON CONFLICT (collection, record) DO UPDATE SET \
+                "INSERT INTO sync_rows (collection, record, version, stamp, deleted, meta, tombstone, \
+                 deleted_at_us) VALUES {} ON CONFLICT (collection, record) DO UPDATE SET \
                  version = excluded.version, stamp = excluded.stamp, deleted = excluded.deleted, \
-                 meta = excluded.meta, tombstone = excluded.tombstone",
-                variables(range.len(), 7)
+                 meta = excluded.meta, tombstone = excluded.tombstone, \
+                 deleted_at_us = excluded.deleted_at_us",
+                variables(range.len(), 8)
             );
             let mut statement = sqlx::query(generated(sql));
             for change in &changes[range] {
@@ -188,8 +189,9 @@ impl SqliteWrite {
                     .bind(change.after.meta.version)
                     .bind(commit)
                     .bind(i64::from(tombstone.is_some()))
-                    .bind(meta)
-                    .bind(tombstone);
+                    .bind(meta);
+                let deleted_at_us = tombstone.is_some().then_some(received_us);
+                statement = statement.bind(tombstone).bind(deleted_at_us);
             }
             statement.execute(self.changing()).await.map_err(failed)?;
         }

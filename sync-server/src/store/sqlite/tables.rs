@@ -3,10 +3,9 @@
 //! Names are quoted here and nowhere else. Values are always bound.
 //!
 //! References are foreign keys without an action: a row that others refer to cannot be deleted.
-//! SQLite checks them at the end of each statement; only where collections refer to each other in
-//! a circle is the check deferred to the commit.
+//! SQLite checks them at the end of each statement.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sqlx::{AssertSqlSafe, SqlSafeStr};
@@ -197,14 +196,14 @@ fn upsert(collection: &Collection, rows: usize) -> String {
 
 /// The statements that make a collection's table under a name (its own, or a temporary one while
 /// it is rebuilt).
-pub(super) fn create_table(schema: &Schema, collection: &Collection, name: &str) -> String {
+pub(super) fn create_table(collection: &Collection, name: &str) -> String {
     let mut lines = vec!["\"id\" BLOB NOT NULL PRIMARY KEY CHECK (length(\"id\") = 16)".to_owned()];
-    lines.extend(collection.fields.iter().map(|f| column(schema, collection, f)));
+    lines.extend(collection.fields.iter().map(column));
     format!("CREATE TABLE {} (\n  {}\n) STRICT, WITHOUT ROWID", quote(name), lines.join(",\n  "))
 }
 
 /// A column's definition.
-pub(super) fn column(schema: &Schema, collection: &Collection, field: &Field) -> String {
+pub(super) fn column(field: &Field) -> String {
     let name = quote(&field.name);
     let mut sql = format!("{name} {}", column_type(&field.kind));
     if field.required {
@@ -221,9 +220,6 @@ pub(super) fn column(schema: &Schema, collection: &Collection, field: &Field) ->
     }
     if let Some(target) = &field.references {
         sql.push_str(&format!(" REFERENCES {} (\"id\")", quote(target)));
-        if target != &collection.name && reaches(schema, target, &collection.name) {
-            sql.push_str(" DEFERRABLE INITIALLY DEFERRED");
-        }
     }
     sql
 }
@@ -254,20 +250,6 @@ pub(super) fn create_indexes(collection: &Collection) -> Vec<Index> {
         indexes.push(Index { name, sql });
     }
     indexes
-}
-
-/// Whether a collection refers, over however many others, to another one.
-fn reaches(schema: &Schema, from: &str, to: &str) -> bool {
-    let mut seen = BTreeSet::from([from]);
-    let mut open = vec![from];
-    while let Some(name) = open.pop() {
-        if name == to {
-            return true;
-        }
-        let fields = schema.collection(name).into_iter().flat_map(|c| &c.fields);
-        open.extend(fields.filter_map(|f| f.references.as_deref()).filter(|r| seen.insert(r)));
-    }
-    false
 }
 
 #[cfg(test)]

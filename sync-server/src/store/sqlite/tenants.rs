@@ -146,6 +146,11 @@ impl Tenants {
         row.map(tenant).transpose()
     }
 
+    /// Tenants whose files are open.
+    pub async fn in_use(&self) -> Vec<TenantId> {
+        self.open.lock().await.files.keys().copied().collect()
+    }
+
     /// A tenant's file, opened if it is not.
     pub async fn get(&self, tenant: TenantId) -> Result<Arc<TenantFile>, StoreError> {
         let mut open = self.open.lock().await;

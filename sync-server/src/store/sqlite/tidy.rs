@@ -2,8 +2,6 @@
 //!
 //! Nothing of it is news to a device, so it leaves no commit in the history.
 
-use std::collections::HashMap;
-
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteConnection;
 use sync_protocol::TenantId;
@@ -13,40 +11,71 @@ use super::error::failed;
 use super::tenants::Tenants;
 use crate::store::{Retention, StoreError, Tidied};
 
-/// The last receipt of each tenant that was looked at.
-pub(super) type Places = Mutex<HashMap<TenantId, i64>>;
+/// How far a round is.
+#[derive(Debug, Default)]
+pub(super) struct Round {
+    /// Tenants that are still to be visited; none between two rounds.
+    left: Option<Vec<TenantId>>,
+    /// The last receipt of the first of them that was looked at.
+    receipt: Option<i64>,
+}
 
-/// See [`crate::store::Store::tidy`].
+/// See [`crate::store::Store::tidy`]. Each part is about one tenant.
 pub(super) async fn tidy(
     tenants: &Tenants,
-    places: &Places,
+    round: &Mutex<Round>,
     retention: Retention,
 ) -> Result<Tidied, StoreError> {
-    let mut places = places.lock().await;
-    let mut all = Tidied::default();
-    for tenant in tenants.list().await? {
-        let file = tenants.get(tenant).await?;
-        let mut connection = file.writer.acquire().await.map_err(failed)?;
-        // A connection that comes back in a transaction is rolled back.
-        run(&mut connection, "BEGIN IMMEDIATE").await?;
-        let limit = i64::try_from(retention.rows_max).unwrap_or(i64::MAX);
-        let tokens = tokens(&mut connection, retention.tokens_before_us, limit).await?;
-        let tombstones = tombstones(&mut connection, retention.tombstones_before_us, limit).await?;
-        let after = places.get(&tenant).copied().unwrap_or(-1);
-        let (receipts, last) =
-            receipts(&mut connection, after, retention.receipts_before_us, limit).await?;
-        run(&mut connection, "COMMIT").await?;
-        all.tokens += tokens;
-        all.tombstones += tombstones;
-        all.receipts += receipts;
-        let full = |count: u64| count >= retention.rows_max as u64;
-        all.more |= full(tokens) || full(tombstones) || last.is_some();
-        match last {
-            Some(last) => places.insert(tenant, last),
-            None => places.remove(&tenant),
-        };
+    let mut round = round.lock().await;
+    if round.left.is_none() {
+        let visited =
+            if retention.thorough { tenants.list().await? } else { tenants.in_use().await };
+        *round = Round { left: Some(visited), receipt: None };
     }
-    Ok(all)
+    let left = round.left.get_or_insert_default();
+    let Some(tenant) = left.last().copied() else {
+        *round = Round::default();
+        return Ok(Tidied::default());
+    };
+    let after = round.receipt.unwrap_or(-1);
+    let (done, receipt) = match part(tenants, tenant, after, retention).await {
+        Ok(done) => done,
+        Err(error) => {
+            tracing::warn!(%tenant, %error, "a company was not tidied; the others go on");
+            (Tidied::default(), None)
+        }
+    };
+    round.receipt = receipt;
+    if !done.more
+        && let Some(left) = &mut round.left
+    {
+        left.pop();
+    }
+    Ok(Tidied { more: true, ..done })
+}
+
+/// A part of one tenant; answers the last receipt that was looked at, if there are more.
+async fn part(
+    tenants: &Tenants,
+    tenant: TenantId,
+    after: i64,
+    retention: Retention,
+) -> Result<(Tidied, Option<i64>), StoreError> {
+    let file = tenants.get(tenant).await?;
+    let mut connection = file.writer.acquire().await.map_err(failed)?;
+    // A connection that comes back in a transaction is rolled back.
+    run(&mut connection, "BEGIN IMMEDIATE").await?;
+    let limit = i64::try_from(retention.rows_max).unwrap_or(i64::MAX);
+    let tokens = tokens(&mut connection, retention.tokens_before_us, limit).await?;
+    let tombstones = tombstones(&mut connection, retention.tombstones_before_us, limit).await?;
+    let (receipts, last) = match retention.thorough {
+        true => receipts(&mut connection, after, retention.receipts_before_us, limit).await?,
+        false => (0, None),
+    };
+    run(&mut connection, "COMMIT").await?;
+    let full = |count: u64| count >= retention.rows_max as u64;
+    let more = full(tokens) || full(tombstones) || last.is_some();
+    Ok((Tidied { tokens, tombstones, receipts, more, ..Tidied::default() }, last))
 }
 
 async fn run(connection: &mut SqliteConnection, sql: &'static str) -> Result<(), StoreError> {
@@ -87,7 +116,7 @@ async fn tombstones(
         "UPDATE sync_rows SET tombstone = '{}' WHERE (collection, record) IN ( \
            SELECT r.collection, r.record FROM sync_rows r INDEXED BY sync_rows_tombstones \
            JOIN sync_collections n ON n.id = r.collection \
-           WHERE r.deleted = 1 AND r.tombstone <> '{}' AND json_extract(r.meta, '$.deleted.t') < ?1 \
+           WHERE r.deleted = 1 AND r.tombstone <> '{}' AND r.deleted_at_us < ?1 \
            AND NOT EXISTS (SELECT 1 FROM sync_conflicts c WHERE c.collection = n.name \
              AND c.record = r.record AND c.status IN ('open', 'claimed')) LIMIT ?2)",
     )
@@ -125,7 +154,9 @@ async fn receipts(
          WHERE seq > ? AND seq <= ? AND seen = 1 \
          AND json_extract(body, '$.receipt.settled_at_us') < ? \
          AND json_type(body, '$.receipt.mutations') IS NOT NULL \
-         AND json_extract(body, '$.receipt.state') <> 'in_review'",
+         AND instr(body, '\"conflict\":') = 0 AND instr(body, '\"alias\":') = 0 \
+         AND NOT EXISTS (SELECT 1 FROM sync_receipt_echoes e \
+           WHERE e.receipt = sync_receipts.id AND e.seen = 0)",
     )
     .bind(after)
     .bind(last)

@@ -24,6 +24,7 @@ use super::memberships::HeadChanges;
 use super::tables::Table;
 use super::tenants::TenantFile;
 use super::{accounts, conflicts, load, position, receipts};
+use crate::clock::{Clock as _, SystemClock};
 use crate::store::{AuditEntry, RowWrite, StoreError, StoredReceipt, StoredRow, WriteTx};
 
 /// How many commits keep their witness: older positions count as unknown. About 30 bytes each.
@@ -36,6 +37,8 @@ pub(super) struct SqliteWrite {
     pub tenant: Arc<TenantFile>,
     pub connection: Connection,
     pub writer: StreamId,
+    /// The server's time of the changes, in microseconds since 1970.
+    pub received_us: i64,
     /// The number that this transaction's commit will have, and the stamp of all it writes.
     pub commit_no: i64,
     changed: bool,
@@ -55,6 +58,7 @@ impl SqliteWrite {
             tenant,
             connection,
             writer,
+            received_us: SystemClock.now_us(),
             commit_no: newest + 1,
             changed: false,
             failed: false,
@@ -157,6 +161,10 @@ impl SqliteWrite {
 
 #[async_trait]
 impl WriteTx for SqliteWrite {
+    fn received_at(&mut self, now_us: i64) {
+        self.received_us = now_us;
+    }
+
     async fn write_as(&mut self, writer: StreamId) -> Result<(), StoreError> {
         self.usable()?;
         self.writer = writer;
@@ -193,6 +201,11 @@ impl WriteTx for SqliteWrite {
         self.usable()?;
         let result = receipts::by_ids(&mut self.connection, ids).await;
         self.noted(result)
+    }
+
+    async fn lock_receipts(&mut self, ids: &[ReceiptId]) -> Result<Vec<StoredReceipt>, StoreError> {
+        // Nobody else writes meanwhile.
+        self.receipts(ids).await
     }
 
     async fn lock_rows(
@@ -291,14 +304,9 @@ impl WriteTx for SqliteWrite {
         self.noted(result)
     }
 
-    async fn mark_seen(
-        &mut self,
-        stream: StreamId,
-        user: UserId,
-        ids: &[ReceiptId],
-    ) -> Result<(), StoreError> {
+    async fn mark_seen(&mut self, stream: StreamId, ids: &[ReceiptId]) -> Result<(), StoreError> {
         self.usable()?;
-        let result = receipts::mark_seen(self.changing(), stream, user, ids).await;
+        let result = receipts::mark_seen(self.changing(), stream, ids).await;
         self.noted(result)
     }
 
