@@ -104,7 +104,7 @@ pub struct App {
 /// Memory for bodies on their way, in bytes: of one tenant or address, and of all.
 const BODIES_BYTES_MAX: (usize, usize) = (64 * 1024 * 1024, 256 * 1024 * 1024);
 /// Memory for answers that were not read yet, in bytes: of one tenant or address, and of all.
-const ANSWERS_BYTES_MAX: (usize, usize) = (32 * 1024 * 1024, 128 * 1024 * 1024);
+const ANSWERS_BYTES_MAX: (usize, usize) = (16 * 1024 * 1024, 128 * 1024 * 1024);
 
 impl App {
     /// With nothing at work.

@@ -136,6 +136,8 @@ fn start(database: &[String], settings: &[&str], folder: &Path) -> (Child, Socke
         .args(database)
         .args(settings)
         .env("CAMPO_LOG", "warn")
+        // As docs/hostile.md advises for a server that must not grow.
+        .env("MALLOC_ARENA_MAX", "2")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log)

@@ -56,9 +56,8 @@ pub(super) async fn one_as_json(
     let page = sink.0.ok_or_else(no_page)?;
     let schema = app.store.schema().clone();
     // Beside the threads that serve the others: a page is long.
-    let json = move || serde_json::to_vec(&columnar::page_to_json(&page, &schema));
-    let body = tokio::task::spawn_blocking(json).await.ok().and_then(Result::ok);
-    let body = body.ok_or_else(no_page)?;
+    let json = move || columnar::page_to_json_bytes(&page, &schema);
+    let body = tokio::task::spawn_blocking(json).await.map_err(|_| no_page())?;
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 

@@ -9,8 +9,8 @@ use crate::stage::{Attack, Stage};
 pub const ATTACK: Attack = Attack { name: "bombs", run: |stage| Box::pin(run(stage)) };
 
 /// What they unfold to, in bytes.
-const UNFOLDED: usize = 256 * 1024 * 1024;
-const AT_ONCE: usize = 24;
+const UNFOLDED: usize = 64 * 1024 * 1024;
+const AT_ONCE: usize = 18;
 /// What a server may have in memory besides what it had before, in bytes: some bodies of the longest
 /// length that is allowed, and what its allocator keeps.
 const GROWTH_MAX: u64 = 300 * 1024 * 1024;
@@ -49,5 +49,5 @@ fn gzip_bomb() -> Vec<u8> {
 /// Members without content, one after the other: long to read, and nothing in it.
 fn many_members() -> Vec<u8> {
     let member = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    member.finish().expect("packed").repeat(500_000)
+    member.finish().expect("packed").repeat(100_000)
 }
