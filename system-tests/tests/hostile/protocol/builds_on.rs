@@ -10,7 +10,7 @@ pub const ATTACK: Attack =
     Attack { name: "transactions that build on themselves", run: |stage| Box::pin(run(stage)) };
 
 /// Each builds on the one before.
-const CHAIN: usize = 300;
+const CHAIN: usize = 60;
 
 async fn run(stage: &Stage) {
     let edit = |builds_on: Json| {

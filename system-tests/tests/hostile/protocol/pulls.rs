@@ -11,9 +11,9 @@ use crate::stage::{Attack, Stage};
 pub const ATTACK: Attack =
     Attack { name: "pulls that are dropped", run: |stage| Box::pin(run(stage)) };
 
-const DROPPED: usize = 200;
-const SINGLE_ROWS: usize = 40;
-const PULLERS: usize = 8;
+const DROPPED: usize = 100;
+const SINGLE_ROWS: usize = 20;
+const PULLERS: usize = 4;
 const FRAMES: &str = "application/vnd.campo.pull-pages";
 
 async fn run(stage: &Stage) {

@@ -11,7 +11,7 @@ pub const ATTACK: Attack =
     Attack { name: "the same push two hundred times", run: |stage| Box::pin(run(stage)) };
 
 const TIMES: usize = 200;
-const ADDED: usize = 5;
+const ADDED: usize = 2;
 
 async fn run(stage: &Stage) {
     let (article, stock) = (Uuid::now_v7(), Uuid::now_v7());
