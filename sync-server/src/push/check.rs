@@ -69,8 +69,9 @@ pub(super) fn check<'a>(
             && position.accuracy_m.is_none_or(|radius| radius >= 0.0))
     {
         return Err(Box::new(
-            Problem::new(422, "bad_position", "The position is not on earth")
-                .detail("latitude is within ±90, longitude within ±180 degrees, accuracy not below 0 m"),
+            Problem::new(422, "bad_position", "The position is not on earth").detail(
+                "latitude is within ±90, longitude within ±180 degrees, accuracy not below 0 m",
+            ),
         ));
     }
     transaction

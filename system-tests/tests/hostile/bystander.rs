@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::site::{PASSWORD, QUIET, Site};
 
 /// Pause between two rounds of a phone.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A company at work.
 pub struct Bystander {
@@ -94,7 +94,8 @@ impl Bystander {
                         let id = put(&core, "movimientos", movement);
                         worked.movements.insert(id.to_string());
                         let seen = count(&core, counter);
-                        let stock = json!({ "id": counter, "cantidad": format!("{}.000", seen + 1) });
+                        let stock =
+                            json!({ "id": counter, "cantidad": format!("{}.000", seen + 1) });
                         put(&core, "existencias", stock);
                         while let Err(problem) = sync(&core).await {
                             worked.failures.push(problem);
@@ -126,7 +127,11 @@ impl Bystander {
                 rows.iter().map(|row| row[0].as_str().expect("an id").to_owned()).collect();
             assert_eq!(found.len(), rows.len(), "{name} has a movement twice");
             assert_eq!(found, worked.movements, "{name} has other movements");
-            assert_eq!(count(core, self.counter), worked.movements.len(), "{name} counts otherwise");
+            assert_eq!(
+                count(core, self.counter),
+                worked.movements.len(),
+                "{name} counts otherwise"
+            );
         }
     }
 }

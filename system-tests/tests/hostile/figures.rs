@@ -9,13 +9,15 @@ use crate::stage::{Attack, Stage};
 use crate::{IMPATIENT, http, protocol};
 
 /// How long the others are watched at rest, and at least under each attack.
-const WATCHED: Duration = Duration::from_secs(4);
+const WATCHED: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes, and prints figures instead of judging them"]
 async fn figures() {
     for engine in [Engine::Sqlite, Engine::Postgres] {
-        println!("\n| attack ({engine:?}) | rounds | p50 at rest, ms | p95 | p50 under attack | p95 | ratio p50 | ratio p95 | sent away |");
+        println!(
+            "\n| attack ({engine:?}) | rounds | p50 at rest, ms | p95 | p50 under attack | p95 | ratio p50 | ratio p95 | sent away |"
+        );
         println!("|---|---|---|---|---|---|---|---|---|");
         let site = Site::open(engine, &IMPATIENT);
         let bystander = Bystander::settle_in(&site).await;

@@ -134,7 +134,8 @@ async fn crowd(stage: &Stage) -> Vec<Session> {
 async fn fill(stage: &Stage) {
     for _ in 0..ROWS / 500 {
         let row = |_| {
-            let note: String = (0..NOTE_CHARS / 32).map(|_| Uuid::new_v4().simple().to_string()).collect();
+            let note: String =
+                (0..NOTE_CHARS / 32).map(|_| Uuid::new_v4().simple().to_string()).collect();
             let set = json!({ "almacen_id": stage.warehouse, "articulo_id": stage.article,
                 "tipo": "salida", "cantidad": "1.000", "notas": note });
             insert("movimientos", Uuid::now_v7(), set)

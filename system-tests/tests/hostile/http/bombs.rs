@@ -9,8 +9,8 @@ use crate::stage::{Attack, Stage};
 pub const ATTACK: Attack = Attack { name: "bombs", run: |stage| Box::pin(run(stage)) };
 
 /// What they unfold to, in bytes.
-const UNFOLDED: usize = 64 * 1024 * 1024;
-const AT_ONCE: usize = 18;
+const UNFOLDED: usize = 24 * 1024 * 1024;
+const AT_ONCE: usize = 9;
 /// What a server may have in memory besides what it had before, in bytes: some bodies of the longest
 /// length that is allowed, and what its allocator keeps.
 const GROWTH_MAX: u64 = 300 * 1024 * 1024;
@@ -21,8 +21,7 @@ async fn run(stage: &Stage) {
     let explosions = (0..AT_ONCE).map(|number| {
         let (encoding, bomb) = &bombs[number % bombs.len()];
         async move {
-            let headers =
-                [("content-type", "application/json"), ("content-encoding", *encoding)];
+            let headers = [("content-type", "application/json"), ("content-encoding", *encoding)];
             let token = Some(stage.wolf.token.as_str());
             stage.attacker.post_bytes("sync/push", token, bomb.clone(), &headers).await
         }

@@ -43,7 +43,9 @@ async fn run(stage: &Stage) {
         ("GET", format!("/{}", "x".repeat(1_000_000))),
         ("POST", "*".to_owned()),
     ] {
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: c\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: c\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        );
         is_refused(stage, &head).await;
     }
     for lines in [
@@ -55,7 +57,11 @@ async fn run(stage: &Stage) {
         "Authorization: Bearer \u{e9}\r\n".to_owned(),
         "X-Forwarded-For: 127.0.0.1\r\nX-Request-Id: \u{1b}[31m\r\n".to_owned(),
     ] {
-        is_refused(stage, &format!("GET {PREFIX}/schema HTTP/1.1\r\nHost: c\r\nConnection: close\r\n{lines}\r\n")).await;
+        is_refused(
+            stage,
+            &format!("GET {PREFIX}/schema HTTP/1.1\r\nHost: c\r\nConnection: close\r\n{lines}\r\n"),
+        )
+        .await;
     }
 }
 

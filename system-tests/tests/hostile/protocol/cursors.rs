@@ -64,7 +64,10 @@ async fn run(stage: &Stage) {
         ("backfill", json!({ "scopes": [], "after": after, "queued": [scope] })),
         ("backfill", json!({ "scopes": [], "after": { "collection": "'; --", "record": secret } })),
         ("backfill", json!({ "scopes": vec![scope.clone(); 500] })),
-        ("round", json!({ "end": position, "after": { "collection": "nothing", "record": secret } })),
+        (
+            "round",
+            json!({ "end": position, "after": { "collection": "nothing", "record": secret } }),
+        ),
         ("telling", json!({ "end": position, "after": [i64::MIN, "not a key"] })),
         ("telling", json!({ "end": position, "after": [i64::MAX, "\u{0}"] })),
         ("grants", json!([{ "scope": scope, "stamp": "1", "held": true }])),
@@ -74,10 +77,7 @@ async fn run(stage: &Stage) {
         let mut forged = cursor.clone();
         forged[member] = value.clone();
         let answer = pull_json(stage, &forged).await;
-        assert!(
-            [200, 400, 403, 410].contains(&answer.status),
-            "{member} = {value}: {answer:?}"
-        );
+        assert!([200, 400, 403, 410].contains(&answer.status), "{member} = {value}: {answer:?}");
         shows_nothing(&answer, secret);
     }
     for text in ["", "AAAA", "%%%", "bnVsbA", "W10", &"A".repeat(50_000), &good[1..]] {

@@ -9,7 +9,7 @@ use crate::stage::{Attack, Stage};
 
 pub const ATTACK: Attack = Attack { name: "login storms", run: |stage| Box::pin(run(stage)) };
 
-const AT_ONCE: usize = 24;
+const AT_ONCE: usize = 12;
 
 async fn run(stage: &Stage) {
     // With the right password: each one is served, and each one is work.

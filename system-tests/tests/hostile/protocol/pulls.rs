@@ -11,8 +11,8 @@ use crate::stage::{Attack, Stage};
 pub const ATTACK: Attack =
     Attack { name: "pulls that are dropped", run: |stage| Box::pin(run(stage)) };
 
-const DROPPED: usize = 100;
-const SINGLE_ROWS: usize = 20;
+const DROPPED: usize = 40;
+const SINGLE_ROWS: usize = 10;
 const PULLERS: usize = 4;
 const FRAMES: &str = "application/vnd.campo.pull-pages";
 

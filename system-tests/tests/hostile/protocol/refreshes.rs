@@ -10,7 +10,7 @@ use crate::stage::{Attack, Stage};
 
 pub const ATTACK: Attack = Attack { name: "refresh storms", run: |stage| Box::pin(run(stage)) };
 
-const AT_ONCE: usize = 60;
+const AT_ONCE: usize = 30;
 
 async fn run(stage: &Stage) {
     let session = stage.attacker.logs_in(HOSTILE, "pup").await;

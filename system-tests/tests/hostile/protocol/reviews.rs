@@ -10,7 +10,7 @@ use crate::stage::{Attack, Stage};
 pub const ATTACK: Attack =
     Attack { name: "storms of decisions", run: |stage| Box::pin(run(stage)) };
 
-const AT_ONCE: usize = 60;
+const AT_ONCE: usize = 24;
 
 async fn run(stage: &Stage) {
     let conflict = dispute(stage).await;
@@ -42,7 +42,8 @@ async fn run(stage: &Stage) {
             stage.attacker.post(&path("/resolve"), Some(&stage.wolf.token), &resolve(stale)).await;
         assert_eq!(answer.code(), "conflict_changed", "{stale}: {answer:?}");
     }
-    for keep in [json!({ "candidate": Uuid::now_v7() }), json!({ "value": "no number" }), json!(7)] {
+    for keep in [json!({ "candidate": Uuid::now_v7() }), json!({ "value": "no number" }), json!(7)]
+    {
         let body = json!({ "revision": revision, "keep": keep, "reason": "sí" });
         let answer = stage.attacker.post(&path("/resolve"), Some(&stage.wolf.token), &body).await;
         assert!([400, 404, 409, 422].contains(&answer.status), "{keep}: {answer:?}");

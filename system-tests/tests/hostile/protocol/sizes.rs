@@ -25,7 +25,8 @@ async fn run(stage: &Stage) {
             "set": { "notas": number.to_string() }, "base": { "notas": 0 } })
     };
     let many = std::iter::once(stage.movement(record)).chain((1..1_000).map(note));
-    let receipts = stage.attacker.pushes(&stage.wolf, &[transaction(&many.collect::<Vec<_>>())]).await;
+    let receipts =
+        stage.attacker.pushes(&stage.wolf, &[transaction(&many.collect::<Vec<_>>())]).await;
     assert_eq!(receipts[0]["state"], "applied", "{:.300}", receipts[0]);
     let row = stage.row("movimientos", record).await;
     assert_eq!(row["notas"], "999");
@@ -50,7 +51,6 @@ async fn run(stage: &Stage) {
     assert_eq!(answer.code(), "too_many_attempts", "{answer:?}");
     let padded = format!("{}{}", after(1), " ".repeat(16 * 1024 * 1024));
     let headers = [("content-type", "application/json")];
-    let answer =
-        stage.attacker.post_bytes("sync/push", token, padded.into_bytes(), &headers).await;
+    let answer = stage.attacker.post_bytes("sync/push", token, padded.into_bytes(), &headers).await;
     assert_eq!(answer.code(), "body_too_large", "{answer:?}");
 }
