@@ -19,6 +19,8 @@ const ADDRESSES: usize = 4;
 /// Rows of the company, and characters in each: together more than the machine keeps for a connection.
 const ROWS: usize = 4_000;
 const NOTE_CHARS: usize = 960;
+/// How often each reader asks, without waiting for an answer.
+const ASKED: usize = 8;
 /// A pull from the beginning is answered by several pages, or one large document.
 const FRAME_ROWS_MAX: usize = 1_000;
 /// What the server may have in memory besides what it had before, in bytes.
@@ -107,7 +109,8 @@ async fn stall(stage: &Stage, sessions: &[Session], readers: &mut Vec<TcpStream>
         let length = format!("Content-Length: {}", body.len());
         let lines = ["Content-Type: application/json", accept, &length];
         let head = head("POST", "sync/pull", Some(&session.token), &lines);
-        send(&mut connection, format!("{head}{body}").as_bytes()).await;
+        // One document might fit into what the machine keeps for the connection; all of them do not.
+        send(&mut connection, format!("{head}{body}").repeat(ASKED).as_bytes()).await;
         readers.push(connection);
     }
     let mut most = 0;
