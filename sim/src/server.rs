@@ -23,8 +23,6 @@ use sync_server::random::SharedRandom;
 use sync_server::store::accounts::Account;
 use sync_server::store::sqlite::SqliteStore;
 use sync_server::store::{Accounts as _, Store};
-use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use crate::rng::ServerRandom;
@@ -178,23 +176,14 @@ async fn serve(store: &SqliteStore, time: &TrueTime, random: &SharedRandom) -> R
     let key = store.signing_key().await.expect("a key");
     let own = AccessTokens::new(&key);
     let authenticator = Arc::new(Authenticator::new(shared.clone(), own, Vec::new()));
-    let settings = HttpSettings::default();
-    let app = App {
+    let sessions = Sessions {
         store: shared.clone(),
         clock: clock.clone(),
+        random: random.clone(),
         authenticator: authenticator.clone(),
-        sessions: Sessions {
-            store: shared,
-            clock,
-            random: random.clone(),
-            authenticator,
-            passwords: passwords(),
-            throttle: Arc::new(Throttle::default()),
-        },
-        requests: Arc::new(Semaphore::new(settings.requests_max)),
-        pulls: Arc::new(Semaphore::new(settings.pulls_max)),
-        settings,
-        stopping: CancellationToken::new(),
+        passwords: passwords(),
+        throttle: Arc::new(Throttle::default()),
     };
+    let app = App::new(shared, clock, authenticator, sessions, HttpSettings::default());
     router(&Arc::new(app))
 }

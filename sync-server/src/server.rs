@@ -8,12 +8,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::ListenerExt as _;
 use sync_protocol::problem::Problem;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use crate::auth::access_token::AccessTokens;
 use crate::auth::authenticate::Authenticator;
@@ -23,7 +20,7 @@ use crate::auth::session::Sessions;
 use crate::auth::throttle::Throttle;
 use crate::config::{Config, Database};
 use crate::database::{DirectoryHold, OpenStore};
-use crate::http::{App, router};
+use crate::http::{App, connections, router};
 use crate::random::SystemRandom;
 use crate::schema_files::{self, SchemaError};
 use crate::store::StoreError;
@@ -62,7 +59,7 @@ pub struct RunningServer {
     pub address: SocketAddr,
     app: Arc<App>,
     store: OpenStore,
-    task: JoinHandle<std::io::Result<()>>,
+    task: JoinHandle<()>,
     _hold: Option<DirectoryHold>,
 }
 
@@ -84,14 +81,9 @@ pub async fn serve(config: Config) -> Result<RunningServer, ServeError> {
     let listening = |source| ServeError::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).await.map_err(listening)?;
     let address = listener.local_addr().map_err(listening)?;
-    // Small answers and the ends of pages go out at once: held back, they would meet the phone's
-    // delayed acknowledgement, 40 ms for each request. Without the option it is only slower.
-    let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
-    let service = router(&app).into_make_service_with_connect_info::<SocketAddr>();
-    let stopping = app.stopping.clone();
-    let task = tokio::spawn(async move {
-        axum::serve(listener, service).with_graceful_shutdown(stopping.cancelled_owned()).await
-    });
+    let settings = app.settings.clone();
+    let task = connections::serve(listener, router(&app), settings, app.stopping.clone());
+    let task = tokio::spawn(task);
     let housekeeping =
         crate::housekeeping::run(app.store.clone(), config.clock.clone(), app.stopping.clone());
     tokio::spawn(housekeeping);
@@ -115,16 +107,7 @@ async fn app(config: &Config, store: &OpenStore) -> Result<App, ServeError> {
         passwords: Passwords::new().map_err(ServeError::Machine)?,
         throttle: Arc::new(Throttle::default()),
     };
-    Ok(App {
-        store: shared,
-        clock: config.clock.clone(),
-        authenticator,
-        sessions,
-        requests: Arc::new(Semaphore::new(config.http.requests_max)),
-        pulls: Arc::new(Semaphore::new(config.http.pulls_max)),
-        settings: config.http.clone(),
-        stopping: CancellationToken::new(),
-    })
+    Ok(App::new(shared, config.clock.clone(), authenticator, sessions, config.http.clone()))
 }
 
 impl RunningServer {

@@ -68,11 +68,22 @@ struct JsonRow {
 /// neither declares is written as its column holds it: a decimal in units, a date in days.
 #[must_use]
 pub fn page_to_json(page: &PullPage, schema: &Schema) -> Json {
+    // Only maps with texts as keys: always written.
+    serde_json::to_value(json_page(page, schema)).unwrap_or_default()
+}
+
+/// As [`page_to_json`], in bytes: for long pages, whose document would take several times their memory.
+#[must_use]
+pub fn page_to_json_bytes(page: &PullPage, schema: &Schema) -> Vec<u8> {
+    serde_json::to_vec(&json_page(page, schema)).unwrap_or_default()
+}
+
+fn json_page(page: &PullPage, schema: &Schema) -> JsonPage {
     let tables = page.tables.iter().map(|table| {
         let collection = declared(page.schema.as_ref(), schema, &table.collection);
         table_to_json(page, table, collection)
     });
-    let page = JsonPage {
+    JsonPage {
         schema: page.schema.clone(),
         drops: page.drops.clone(),
         gains: page.gains.clone(),
@@ -83,9 +94,7 @@ pub fn page_to_json(page: &PullPage, schema: &Schema) -> Json {
         checkpoint: page.checkpoint,
         remaining: page.remaining,
         server_time_us: page.server_time_us,
-    };
-    // Only maps with texts as keys: always written.
-    serde_json::to_value(page).unwrap_or_default()
+    }
 }
 
 /// A page's own schema comes before the reader's, which it replaces.

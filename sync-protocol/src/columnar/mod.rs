@@ -89,7 +89,7 @@ mod json;
 
 pub use binary::{decode_page, encode_page};
 pub use frame::{FrameReader, decode_frame, encode_frame};
-pub use json::{page_from_json, page_to_json};
+pub use json::{page_from_json, page_to_json, page_to_json_bytes};
 
 #[cfg(doc)]
 use crate::wire::pull::PullPage;

@@ -21,6 +21,21 @@ use crate::store::{Store, StoreError};
 /// password fits it.
 const NO_PASSWORD: &str = "!";
 
+/// What a good token says.
+pub struct Proof {
+    claims: Claims,
+    /// Whether this server issued it.
+    own: bool,
+}
+
+impl Proof {
+    /// The tenant whose token it is.
+    #[must_use]
+    pub fn tenant(&self) -> TenantId {
+        self.claims.tid
+    }
+}
+
 /// Turns tokens into callers.
 pub struct Authenticator {
     store: Arc<dyn Store>,
@@ -41,16 +56,24 @@ impl Authenticator {
         &self.own
     }
 
-    /// Who is asking with this token.
+    /// What this token proves, without a look at the database.
     ///
     /// # Errors
-    /// 401 with `token_invalid`, `token_expired`, `account_disabled` or `device_revoked`; the
-    /// store's passing failures.
-    pub async fn caller(&self, token: &str, now_us: i64) -> Result<Caller, Problem> {
+    /// 401 with `token_invalid` or `token_expired`.
+    pub async fn proof(&self, token: &str, now_us: i64) -> Result<Proof, Problem> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(invalid(&"it is too long"));
         }
         let (claims, own) = self.claims(token, now_us).await?;
+        Ok(Proof { claims, own })
+    }
+
+    /// Who is asking with a token that proved this.
+    ///
+    /// # Errors
+    /// 401 with `token_invalid`, `account_disabled` or `device_revoked`; the store's passing failures.
+    pub async fn caller(&self, proof: Proof, now_us: i64) -> Result<Caller, Problem> {
+        let Proof { claims, own } = proof;
         let tenant = claims.tid;
         let account = match self.store.user(tenant, claims.sub).await {
             Ok(Some(account)) => account,

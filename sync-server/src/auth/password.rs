@@ -1,8 +1,8 @@
 //! Passwords: argon2id, off the async threads, few at once.
 //!
-//! Hashing is made to cost memory and time. [`Passwords`] therefore lets only as many run together
-//! as there are cores, and who would wait longer than [`WAIT_MAX`] is told that the server is busy:
-//! a flood of logins slows down logins, never pushes and pulls.
+//! Hashing is made to cost memory and time. [`Passwords`] therefore lets it run on half of the cores
+//! only, and who would wait longer than [`WAIT_MAX`] is told that the server is busy: a flood of logins
+//! slows down logins, never pushes and pulls.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,14 +34,14 @@ pub struct Passwords {
 }
 
 impl Passwords {
-    /// With one turn per core.
+    /// With a turn for every second core.
     ///
     /// # Errors
     /// When the hash function does not work on this machine.
     pub fn new() -> Result<Self, Problem> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let nobody = hash_now("nobody has this password").map_err(|e| hashing_failed(&e))?;
-        Ok(Self { turns: Arc::new(Semaphore::new(cores)), nobody: nobody.into() })
+        Ok(Self { turns: Arc::new(Semaphore::new((cores / 2).max(1))), nobody: nobody.into() })
     }
 
     /// A PHC string for a new password.

@@ -5,6 +5,9 @@
 //! nobody is locked out for good by somebody else's guessing. An attempt counts as failed from its
 //! beginning, or a thousand at the same moment would all be free; success takes it back.
 //!
+//! Logins that succeed are counted as well, by account: each costs as much work as one that fails, and
+//! nobody needs dozens.
+//!
 //! Counts are kept in memory, per server process: they slow down, they are no record.
 
 use std::collections::HashMap;
@@ -17,6 +20,8 @@ use sync_protocol::problem::Problem;
 const ACCOUNT_FREE: u32 = 5;
 /// Longest wait for an account, in microseconds. Short, because others can cause it.
 const ACCOUNT_WAIT_US_MAX: i64 = 60 * 1_000_000;
+/// Logins of one account that are free, whether they succeed or not.
+const LOGINS_FREE: u32 = 30;
 /// Attempts from one address that are free. A whole site may sit behind one.
 const ADDRESS_FREE: u32 = 30;
 /// Longest wait for an address, in microseconds.
@@ -31,6 +36,7 @@ const COUNTS_MAX: usize = 50_000;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Key {
     Account(String, String),
+    Logins(String, String),
     Address(IpAddr),
 }
 
@@ -38,13 +44,14 @@ impl Key {
     fn free(&self) -> u32 {
         match self {
             Self::Account(..) => ACCOUNT_FREE,
+            Self::Logins(..) => LOGINS_FREE,
             Self::Address(_) => ADDRESS_FREE,
         }
     }
 
     fn wait_us_max(&self) -> i64 {
         match self {
-            Self::Account(..) => ACCOUNT_WAIT_US_MAX,
+            Self::Account(..) | Self::Logins(..) => ACCOUNT_WAIT_US_MAX,
             Self::Address(_) => ADDRESS_WAIT_US_MAX,
         }
     }
@@ -65,7 +72,7 @@ impl Count {
     }
 }
 
-/// Counts of failed logins.
+/// Counts of logins.
 #[derive(Debug, Default)]
 pub struct Throttle {
     counts: Mutex<HashMap<Key, Count>>,
@@ -76,7 +83,7 @@ pub struct Throttle {
 #[must_use]
 pub struct Attempt<'a> {
     throttle: &'a Throttle,
-    keys: [Key; 2],
+    keys: [Key; 3],
 }
 
 impl Throttle {
@@ -91,8 +98,11 @@ impl Throttle {
         address: IpAddr,
         now_us: i64,
     ) -> Result<Attempt<'_>, Problem> {
-        let keys =
-            [Key::Account(tenant.to_owned(), login.to_owned()), Key::Address(network(address))];
+        let keys = [
+            Key::Account(tenant.to_owned(), login.to_owned()),
+            Key::Address(network(address)),
+            Key::Logins(tenant.to_owned(), login.to_owned()),
+        ];
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let wait_us = keys
             .iter()
@@ -128,7 +138,7 @@ impl Attempt<'_> {
 }
 
 /// What counts as one address: all of IPv4's, and the network part of IPv6's, which one person has.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
         v4 @ IpAddr::V4(_) => v4,
@@ -136,12 +146,12 @@ fn network(address: IpAddr) -> IpAddr {
 }
 
 fn make_room(counts: &mut HashMap<Key, Count>, now_us: i64) {
-    if counts.len() + 2 <= COUNTS_MAX {
+    if counts.len() + 3 <= COUNTS_MAX {
         return;
     }
     counts.retain(|_, count| now_us - count.last_us <= FORGET_US);
     // A tenth at once, so that a flood does not look through all of them at every attempt.
-    if counts.len() + 2 > COUNTS_MAX {
+    if counts.len() + 3 > COUNTS_MAX {
         let mut ages: Vec<i64> = counts.values().map(|count| count.last_us).collect();
         ages.sort_unstable();
         let oldest_kept = ages[COUNTS_MAX / 10];
@@ -204,6 +214,17 @@ mod tests {
             assert_eq!(fail(&throttle, &format!("name {n}"), 0), None);
         }
         assert!(fail(&throttle, "somebody else", 0).is_some());
+    }
+
+    #[test]
+    fn dozens_of_good_logins_have_to_wait_as_well() {
+        let throttle = Throttle::default();
+        for _ in 0..LOGINS_FREE {
+            throttle.attempt("obra", "juan", ADDRESS, 0).unwrap().succeeded();
+        }
+        assert!(throttle.attempt("obra", "juan", ADDRESS, 0).is_err());
+        assert!(throttle.attempt("obra", "ana", ADDRESS, 0).is_ok(), "only that account");
+        throttle.attempt("obra", "juan", ADDRESS, 2 * SECOND).unwrap().succeeded();
     }
 
     #[test]

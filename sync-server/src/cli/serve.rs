@@ -14,6 +14,7 @@ use crate::auth::issuer::IssuerConfig;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::http::HttpSettings;
+use crate::http::connections::descriptors;
 use crate::server;
 
 /// Run the server.
@@ -34,9 +35,45 @@ pub(super) struct Serve {
     /// Most requests at work at once.
     #[arg(long, env = "CAMPO_REQUESTS_MAX", default_value_t = HttpSettings::default().requests_max)]
     requests_max: usize,
+    /// Most requests of one tenant at work at once.
+    #[arg(long, env = "CAMPO_REQUESTS_PER_TENANT_MAX",
+        default_value_t = HttpSettings::default().requests_per_tenant_max)]
+    requests_per_tenant_max: usize,
+    /// Most requests of one user at work at once.
+    #[arg(long, env = "CAMPO_REQUESTS_PER_USER_MAX",
+        default_value_t = HttpSettings::default().requests_per_user_max)]
+    requests_per_user_max: usize,
     /// Most pulls at work at once.
     #[arg(long, env = "CAMPO_PULLS_MAX", default_value_t = HttpSettings::default().pulls_max)]
     pulls_max: usize,
+    /// Most pulls of one tenant at work at once.
+    #[arg(long, env = "CAMPO_PULLS_PER_TENANT_MAX",
+        default_value_t = HttpSettings::default().pulls_per_tenant_max)]
+    pulls_per_tenant_max: usize,
+    /// Most pulls of one user at work at once.
+    #[arg(long, env = "CAMPO_PULLS_PER_USER_MAX",
+        default_value_t = HttpSettings::default().pulls_per_user_max)]
+    pulls_per_user_max: usize,
+    /// Most connections open at once; never more than half of the files that the system allows.
+    #[arg(long, env = "CAMPO_CONNECTIONS_MAX",
+        default_value_t = HttpSettings::default().connections_max)]
+    connections_max: usize,
+    /// Most connections of one address; not looked at with --trust-forwarded-for.
+    #[arg(long, env = "CAMPO_CONNECTIONS_PER_ADDRESS_MAX",
+        default_value_t = HttpSettings::default().connections_per_address_max)]
+    connections_per_address_max: usize,
+    /// How long the head of a request may take to come, and a connection may be idle, in seconds.
+    #[arg(long, env = "CAMPO_HEADER_TIME_S_MAX",
+        default_value_t = HttpSettings::default().header_time_max.as_secs())]
+    header_time_s_max: u64,
+    /// How long a body may take to come, besides a second for each KiB, in seconds.
+    #[arg(long, env = "CAMPO_BODY_PATIENCE_S",
+        default_value_t = HttpSettings::default().body_patience.as_secs())]
+    body_patience_s: u64,
+    /// How long a client may take nothing of its answer, in seconds.
+    #[arg(long, env = "CAMPO_ANSWER_STALL_S_MAX",
+        default_value_t = HttpSettings::default().answer_stall_max.as_secs())]
+    answer_stall_s_max: u64,
     /// How long a request may take, in seconds.
     #[arg(long, env = "CAMPO_REQUEST_TIME_S_MAX",
         default_value_t = HttpSettings::default().request_time_max.as_secs())]
@@ -56,10 +93,20 @@ impl Serve {
             issuers: self.issuers,
             http: HttpSettings {
                 requests_max: self.requests_max,
+                requests_per_tenant_max: self.requests_per_tenant_max,
+                requests_per_user_max: self.requests_per_user_max,
                 pulls_max: self.pulls_max,
+                pulls_per_tenant_max: self.pulls_per_tenant_max,
+                pulls_per_user_max: self.pulls_per_user_max,
+                connections_max: self.connections_max.min(descriptors::raise_limit() / 2).max(1),
+                connections_per_address_max: self.connections_per_address_max,
+                header_time_max: Duration::from_secs(self.header_time_s_max),
+                body_patience: Duration::from_secs(self.body_patience_s),
+                answer_stall_max: Duration::from_secs(self.answer_stall_s_max),
                 request_time_max: Duration::from_secs(self.request_time_s_max),
                 stream_time_max: Duration::from_secs(self.stream_time_s_max),
                 trust_forwarded_for: self.trust_forwarded_for,
+                ..HttpSettings::default()
             },
             clock: Arc::new(SystemClock),
         };

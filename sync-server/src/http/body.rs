@@ -1,14 +1,19 @@
 //! Request bodies: from compressed bytes to a checked type, within limits at every step.
 //!
 //! ```text
-//!  content type ─► encoding ─► bytes (limit) ─► decompressed (limit) ─► depth ─► JSON ─► type
+//!  content type ─► encoding ─► bytes (limit) ─► turn ─► decompressed (limit) ─► depth ─► JSON ─► type
 //! ```
+//!
+//! A body comes in time ([`BYTES_PER_S_MIN`]) or not at all, and takes its request's turn only when it is
+//! here ([`Ticket`]). One that may be large is unpacked and read beside the threads that serve the others.
 //!
 //! The limit holds before and after decompression, so that neither a long body nor a short one that
 //! unfolds takes more memory. Decompression is done here and not by a layer because zstd lets a
 //! frame ask for a window of any size; [`WINDOW_LOG_MAX`] bounds it.
 
 use std::io::Read as _;
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
@@ -20,6 +25,8 @@ use sync_protocol::problem::Problem;
 use sync_protocol::wire::unique::DUPLICATE_KEY;
 
 use super::json_depth::is_deeper_than;
+use super::limits::Ticket;
+use super::limits::budget::UNCOUNTED_BYTES_MAX;
 use super::problem::Refusal;
 
 /// Longest body where an endpoint does not say otherwise, in bytes.
@@ -31,13 +38,18 @@ const BODY_DEPTH_MAX: usize = JSON_DEPTH_MAX + 16;
 /// under by default.
 const WINDOW_LOG_MAX: u32 = 23;
 
+/// How many bytes of a body earn it a second more to come. A phone at the edge of a cell has more.
+const BYTES_PER_S_MIN: u64 = 1024;
+/// How long a body may take besides that, where no request's ticket says it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// A JSON body of at most `BYTES_MAX` bytes, before and after decompression.
 #[derive(Debug)]
 pub struct JsonBody<T, const BYTES_MAX: usize = SMALL_BODY_BYTES_MAX>(pub T);
 
 impl<T, S, const BYTES_MAX: usize> FromRequest<S> for JsonBody<T, BYTES_MAX>
 where
-    T: DeserializeOwned,
+    T: DeserializeOwned + Send + 'static,
     S: Send + Sync,
 {
     type Rejection = Refusal;
@@ -45,9 +57,20 @@ where
     async fn from_request(request: Request, _state: &S) -> Result<Self, Refusal> {
         check_content_type(request.headers())?;
         let encoding = Encoding::of(request.headers())?;
-        let raw = read(request, BYTES_MAX).await?;
-        let json = encoding.decode(raw, BYTES_MAX)?;
-        Ok(Self(parse(&json)?))
+        let ticket = request.extensions().get::<Arc<Ticket>>().cloned();
+        let raw = read(request, BYTES_MAX, ticket.as_deref()).await?;
+        if let Some(ticket) = ticket {
+            ticket.begin().await?;
+        }
+        let understand = move || parse(&encoding.decode(raw, BYTES_MAX)?);
+        if BYTES_MAX <= SMALL_BODY_BYTES_MAX {
+            return Ok(Self(understand()?));
+        }
+        let body = tokio::task::spawn_blocking(understand).await;
+        Ok(Self(body.map_err(|error| {
+            tracing::error!(%error, "reading a body panicked");
+            Problem::new(500, "internal", "The server failed")
+        })??))
     }
 }
 
@@ -147,7 +170,11 @@ impl Encoding {
     }
 }
 
-async fn read(request: Request, bytes_max: usize) -> Result<Bytes, Problem> {
+async fn read(
+    request: Request,
+    bytes_max: usize,
+    ticket: Option<&Ticket>,
+) -> Result<Bytes, Problem> {
     let announced = request
         .headers()
         .get(header::CONTENT_LENGTH)
@@ -155,9 +182,16 @@ async fn read(request: Request, bytes_max: usize) -> Result<Bytes, Problem> {
     if announced.is_some_and(|length| length > bytes_max) {
         return Err(too_long(bytes_max));
     }
-    let mut body = Vec::with_capacity(announced.unwrap_or(0));
+    // What is announced is not believed: memory is taken for what comes.
+    let mut body = Vec::with_capacity(announced.unwrap_or(0).min(UNCOUNTED_BYTES_MAX));
     let mut chunks = request.into_body().into_data_stream();
-    while let Some(chunk) = chunks.next().await {
+    let began = tokio::time::Instant::now();
+    let patience = ticket.map_or(PATIENCE, Ticket::body_patience);
+    let mut counted = 0;
+    loop {
+        let earned = Duration::from_secs(body.len() as u64 / BYTES_PER_S_MIN);
+        let next = tokio::time::timeout_at(began + patience + earned, chunks.next()).await;
+        let Some(chunk) = next.map_err(|_| too_slow())? else { break };
         let chunk = chunk.map_err(|error| {
             Problem::new(400, "body_unreadable", "The body did not arrive whole")
                 .detail(error.to_string())
@@ -166,8 +200,20 @@ async fn read(request: Request, bytes_max: usize) -> Result<Bytes, Problem> {
             return Err(too_long(bytes_max));
         }
         body.extend_from_slice(&chunk);
+        if let Some(ticket) = ticket
+            && body.len() > UNCOUNTED_BYTES_MAX
+        {
+            ticket.count(body.len() - counted)?;
+            counted = body.len();
+        }
     }
     Ok(body.into())
+}
+
+fn too_slow() -> Problem {
+    Problem::new(408, "body_too_slow", "The body comes too slowly")
+        .detail(format!("send at least {BYTES_PER_S_MIN} bytes in a second, or less at once"))
+        .retryable()
 }
 
 fn too_long(bytes_max: usize) -> Problem {

@@ -1,4 +1,4 @@
-//! What holds for every request: an id and a span, a turn, a time limit, and no panic that gets out.
+//! What holds for every request: an id and a span, a time limit, and no panic that gets out.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -60,21 +60,6 @@ fn request_id(request: &Request) -> HeaderValue {
     }
     HeaderValue::try_from(uuid::Uuid::new_v4().to_string())
         .unwrap_or(HeaderValue::from_static("unnamed"))
-}
-
-/// Lets only so many requests work at once. More are told to come back at once, because a queue
-/// would only make all of them late.
-pub async fn turn(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let Ok(_turn) = app.requests.clone().try_acquire_owned() else {
-        return Refusal(busy()).into_response();
-    };
-    next.run(request).await
-}
-
-/// The answer when all turns are taken.
-#[must_use]
-pub fn busy() -> Problem {
-    Problem::new(503, "busy", "The server is busy").detail("send the same again").retryable()
 }
 
 /// Ends a request whose answer does not begin in time. What it had begun changes nothing.

@@ -4,8 +4,8 @@
 //! entry in the OpenAPI document, the handler, tests. A request's way:
 //!
 //! ```text
-//!  id and span ─ panic guard ─ turn ─ time limit ─► route's Access ─► body, ids ─► domain ─► answer
-//!  guard.rs ───────────────────────────────────►   route.rs      body.rs, extract.rs
+//!  connection ─► id and span ─ panic guard ─ time limit ─► route's Access ─► body, turn ─► domain ─► answer
+//!  connections/  guard.rs ────────────────────────────►   route.rs      body.rs, limits/
 //! ```
 //!
 //! [`routes`] is the one list: router, OpenAPI document and the tests that try every endpoint with
@@ -16,10 +16,12 @@ pub mod app;
 pub mod auth;
 pub mod body;
 pub mod conflicts;
+pub mod connections;
 pub mod extract;
 pub mod guard;
 pub mod health;
 pub mod json_depth;
+pub mod limits;
 pub mod openapi;
 pub mod problem;
 pub mod receipts;
@@ -80,7 +82,6 @@ pub fn router(app: &Arc<App>) -> Router {
         .fallback(not_found)
         .with_state(app.clone())
         .layer(from_fn_with_state(app.clone(), guard::time_limit))
-        .layer(from_fn_with_state(app.clone(), guard::turn))
         .layer(guard::panics())
         .layer(CompressionLayer::new().compress_when(worth_compressing()))
         .layer(from_fn_with_state(app.clone(), guard::span))

@@ -95,10 +95,6 @@ impl Cursor {
     /// # Errors
     /// `cursor_malformed`, `cursor_foreign`, `cursor_visibility_changed`.
     pub fn read(text: &str, caller: &Caller, visibility: &str) -> Result<Self, Problem> {
-        let malformed = || {
-            Problem::new(400, "cursor_malformed", "The cursor is damaged")
-                .detail("send the cursor of the last page unchanged, or none to begin anew")
-        };
         if text.len() > CURSOR_CHARS_MAX {
             return Err(malformed());
         }
@@ -107,6 +103,10 @@ impl Cursor {
         if cursor.tenant != caller.tenant || cursor.user != caller.user {
             return Err(Problem::new(403, "cursor_foreign", "The cursor is somebody else's")
                 .detail("each user of each company has a cursor of their own; begin without one"));
+        }
+        // It goes into a query: only what this kind of store makes.
+        if cursor.telling.as_ref().is_some_and(|telling| !telling.after.is_of(&cursor.since)) {
+            return Err(malformed());
         }
         if cursor.visibility != visibility {
             return Err(Problem::new(
@@ -118,6 +118,11 @@ impl Cursor {
         }
         Ok(cursor)
     }
+}
+
+fn malformed() -> Problem {
+    Problem::new(400, "cursor_malformed", "The cursor is damaged")
+        .detail("send the cursor of the last page unchanged, or none to begin anew")
 }
 
 /// The problem of a cursor that this database's history does not hold.

@@ -386,7 +386,7 @@ impl Pusher<'_> {
             device_name: caller.device_name.clone(),
             edited_at_us: time.at_us,
             uncertain: time.uncertain,
-            offline_us: Some((self.now_us - time.at_us).max(0)),
+            offline_us: Some(self.now_us.saturating_sub(time.at_us).max(0)),
             position: transaction.position,
         }
     }

@@ -64,11 +64,14 @@ pub(super) fn check<'a>(
         ));
     }
     if let Some(position) = transaction.position
-        && !(position.latitude.abs() <= 90.0 && position.longitude.abs() <= 180.0)
+        && !(position.latitude.abs() <= 90.0
+            && position.longitude.abs() <= 180.0
+            && position.accuracy_m.is_none_or(|radius| radius >= 0.0))
     {
         return Err(Box::new(
-            Problem::new(422, "bad_position", "The position is not on earth")
-                .detail("latitude is within ±90, longitude within ±180 degrees"),
+            Problem::new(422, "bad_position", "The position is not on earth").detail(
+                "latitude is within ±90, longitude within ±180 degrees, accuracy not below 0 m",
+            ),
         ));
     }
     transaction

@@ -41,6 +41,20 @@ pub struct RowKey {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SettledKey(pub i64, pub String);
 
+impl SettledKey {
+    /// Whether the store of this position can have made it.
+    #[must_use]
+    pub fn is_of(&self, position: &Position) -> bool {
+        match position {
+            Position::Postgres { .. } => uuid::Uuid::parse_str(&self.1).is_ok(),
+            Position::Sqlite { .. } => self
+                .1
+                .split_once('/')
+                .is_some_and(|(place, id)| place.parse::<i64>().is_ok() && !id.contains('\0')),
+        }
+    }
+}
+
 /// A user's grants against a position.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants {

@@ -111,7 +111,12 @@ async fn fill(world: &World, phone: &Phone) {
 }
 
 pub async fn a_broken_off_stream_gives_back_its_turn_and_connection(world: World) {
-    let world = world.restarted(|config| config.http.pulls_max = 1).await;
+    let world = world
+        .restarted(|config| {
+            config.http.pulls_max = 1;
+            config.http.turn_wait_max = Duration::ZERO;
+        })
+        .await;
     let company = Company::new(&world, &["foreman"]).await;
     let phone = company.phone(&world).await;
     fill(&world, &phone).await;

@@ -55,6 +55,7 @@ const BODY_PROBLEMS: &[(u16, &str)] = &[
     (400, "malformed_json"),
     (400, "json_too_deep"),
     (400, "body_unreadable"),
+    (408, "body_too_slow"),
     (413, "body_too_large"),
     (415, "unsupported_media_type"),
     (415, "unsupported_encoding"),

@@ -27,13 +27,12 @@ use bytes::Bytes;
 use sync_protocol::columnar;
 use sync_protocol::problem::Problem;
 use sync_protocol::wire::pull::{COLUMNAR_MEDIA_TYPE, PullPage, PullRequest};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use crate::auth::caller::Caller;
 use crate::http::app::App;
-use crate::http::guard::busy;
 use crate::http::problem::Refusal;
 use crate::pull::{PageSink, pull};
 
@@ -51,12 +50,15 @@ pub(super) async fn one_as_json(
     caller: &Caller,
     request: PullRequest,
 ) -> Result<Response, Refusal> {
-    let _turn = turn(app)?;
+    let _turn = app.turns.pull(caller.tenant, caller.user).await?;
     let mut sink = FirstPage(None);
     pull(&*app.store, &*app.clock, caller, request, &mut sink).await?;
     let page = sink.0.ok_or_else(no_page)?;
-    let schema = app.store.schema();
-    Ok(axum::Json(columnar::page_to_json(&page, schema)).into_response())
+    let schema = app.store.schema().clone();
+    // Beside the threads that serve the others: a page is long.
+    let json = move || columnar::page_to_json_bytes(&page, &schema);
+    let body = tokio::task::spawn_blocking(json).await.map_err(|_| no_page())?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
 /// Answers a stream of frames up to the checkpoint.
@@ -68,7 +70,7 @@ pub(super) async fn stream(
     caller: Caller,
     request: PullRequest,
 ) -> Result<Response, Refusal> {
-    let turn = turn(&app)?;
+    let turn = app.turns.pull(caller.tenant, caller.user).await?;
     let (frames, mut ready) = mpsc::channel::<Result<Bytes, Problem>>(FRAMES_AHEAD);
     let task = async move {
         let _turn = turn;
@@ -125,10 +127,6 @@ impl PageSink for Frames<'_> {
             && Instant::now() < self.ends
             && !self.app.stopping.is_cancelled()
     }
-}
-
-fn turn(app: &App) -> Result<OwnedSemaphorePermit, Problem> {
-    app.pulls.clone().try_acquire_owned().map_err(|_| busy())
 }
 
 fn no_page() -> Problem {

@@ -26,7 +26,7 @@ use crate::store::error::ConstraintKind;
 /// these up to three files.
 const OPEN_TENANTS_MAX: usize = 64;
 /// Most transactions that read one tenant at the same time.
-const READERS_MAX: u32 = 4;
+const READERS_MAX: u32 = 6;
 
 /// One tenant's open file.
 #[derive(Debug)]
