@@ -76,10 +76,6 @@ fn search(program: &Path, target: &str, corpus: &Path, minutes: u32) -> Result {
     fuzzer.arg(format!("-max_total_time={}", minutes.saturating_mul(60)));
     fuzzer.arg(format!("-artifact_prefix={}/", work.display()));
     fuzzer.args(["-print_final_stats=1", "-use_value_profile=1"]);
-    let dictionary = root().join("fuzz/dictionaries").join(format!("{target}.dict"));
-    if dictionary.is_file() {
-        fuzzer.arg(format!("-dict={}", dictionary.display()));
-    }
     // What is new goes into the first folder.
     run(fuzzer.arg(&found).arg(corpus))
 }
