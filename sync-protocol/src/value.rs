@@ -31,6 +31,10 @@ use crate::schema::{Field, FieldType, MergeRule};
 pub type Fields = BTreeMap<String, Value>;
 
 const INTEGER_AS_NUMBER_MAX: i64 = (1 << 53) - 1;
+/// The days that have a canonical form, the years 1 to 9999.
+const DATES: std::ops::RangeInclusive<i32> = -719_162..=2_932_896;
+/// The microseconds that have a canonical form, the same years in UTC.
+const TIMESTAMPS: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
 /// Days from 0001-01-01 to 1970-01-01, for [`Value::Date`].
 const UNIX_EPOCH_JULIAN_DAY: i32 = 2_440_588;
 
@@ -503,21 +507,24 @@ pub fn parse_date(text: &str) -> Option<i32> {
 /// Writes days since 1970-01-01 as `YYYY-MM-DD`. Days outside the years 1–9999 are clamped.
 #[must_use]
 pub fn format_date(days: i32) -> String {
-    let date =
-        Date::from_julian_day(days.saturating_add(UNIX_EPOCH_JULIAN_DAY)).unwrap_or(Date::MAX);
+    let days = days.clamp(*DATES.start(), *DATES.end());
+    let date = Date::from_julian_day(days + UNIX_EPOCH_JULIAN_DAY).unwrap_or(Date::MAX);
     format!("{:04}-{:02}-{:02}", date.year(), u8::from(date.month()), date.day())
 }
 
-/// Reads an RFC 3339 timestamp into microseconds since 1970; finer digits are cut off.
+/// Reads an RFC 3339 timestamp into microseconds since 1970; finer digits are cut off. `None` also
+/// where its offset takes it out of the years 1–9999 in UTC: it would have no canonical form.
 #[must_use]
 pub fn parse_timestamp(text: &str) -> Option<i64> {
     let instant = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-    i64::try_from(instant.unix_timestamp_nanos().div_euclid(1_000)).ok()
+    let us = i64::try_from(instant.unix_timestamp_nanos().div_euclid(1_000)).ok()?;
+    TIMESTAMPS.contains(&us).then_some(us)
 }
 
-/// Writes microseconds since 1970 as UTC with six digits. Years outside 0–9999 are clamped.
+/// Writes microseconds since 1970 as UTC with six digits. Times outside the years 1–9999 are clamped.
 #[must_use]
 pub fn format_timestamp(us: i64) -> String {
+    let us = us.clamp(*TIMESTAMPS.start(), *TIMESTAMPS.end());
     let instant = OffsetDateTime::from_unix_timestamp_nanos(i128::from(us) * 1_000)
         .unwrap_or(OffsetDateTime::UNIX_EPOCH)
         .to_offset(UtcOffset::UTC);
@@ -571,5 +578,23 @@ mod tests {
         let us = parse_timestamp("2026-11-24T10:05:09.1234567-06:00").expect("offset");
         assert_eq!(format_timestamp(us), "2026-11-24T16:05:09.123456Z");
         assert_eq!(format_timestamp(-1), "1969-12-31T23:59:59.999999Z");
+    }
+
+    #[test]
+    fn what_lies_beyond_the_canonical_years_is_refused_and_clamped() {
+        for beyond in ["9999-12-31T23:59:59-06:00", "0001-01-01T00:00:00+06:00"] {
+            assert_eq!(parse_timestamp(beyond), None, "{beyond}");
+        }
+        for edge in ["0001-01-01T00:00:00.000000Z", "9999-12-31T23:59:59.999999Z"] {
+            assert_eq!(format_timestamp(parse_timestamp(edge).expect("has a form")), edge);
+        }
+        assert_eq!(format_timestamp(i64::MIN), "0001-01-01T00:00:00.000000Z");
+        assert_eq!(format_timestamp(i64::MAX), "9999-12-31T23:59:59.999999Z");
+        assert_eq!(
+            (format_date(i32::MIN), format_date(i32::MAX)),
+            ("0001-01-01".into(), "9999-12-31".into())
+        );
+        assert_eq!(parse_date("0001-01-01"), Some(*DATES.start()));
+        assert_eq!(parse_date("9999-12-31"), Some(*DATES.end()));
     }
 }

@@ -490,3 +490,14 @@ parent = { collection = "c", field = "a" }"#,
         assert_told(&collection(keys, fields), expected);
     }
 }
+
+#[test]
+fn a_file_does_not_reach_into_the_terminal_that_shows_its_mistakes() {
+    for text in
+        ["\u{1b}[2Jroles]", "[\"\\u001b[2J\"]", "vertical = \"a\u{7f}b\"", "a = \"\\u0007\"\n"]
+    {
+        let told = told(&[("x.toml", text)]);
+        assert!(!told.is_empty(), "{text:?} has a mistake");
+        assert!(!told.iter().any(|line| line.contains(char::is_control)), "{told:?}");
+    }
+}

@@ -4,7 +4,7 @@
 //! come out. Its data is in `.demo/<process>/` and goes with the demo.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
@@ -43,10 +43,10 @@ pub fn run_story(args: &Args) -> Result {
     };
     let folder = Folder::new()?;
     let database = match &cluster {
-        None => Database::sqlite(folder.0.join("server")),
+        None => Database::sqlite(folder.path().join("server")),
         Some(cluster) => Database::postgres(&postgres::superuser_url(cluster), "demo")?,
     };
-    let stage = Stage { programs: programs()?, folder: folder.0.clone(), database };
+    let stage = Stage { programs: programs()?, folder: folder.path().to_owned(), database };
     let mut running = story::play(&stage)?;
     if args.exit {
         return Ok(());
@@ -61,10 +61,14 @@ pub fn run_story(args: &Args) -> Result {
 }
 
 /// The demo's data, removed at the end.
-struct Folder(PathBuf);
+pub struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Result<Self> {
+    /// An empty one.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn new() -> Result<Self> {
         let all = root().canonicalize()?.join(".demo");
         fs::create_dir_all(&all)?;
         // Left by demos that were killed.
@@ -77,6 +81,11 @@ impl Folder {
         let folder = all.join(std::process::id().to_string());
         fs::create_dir(&folder)?;
         Ok(Self(folder))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 }
 

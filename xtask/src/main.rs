@@ -1,9 +1,12 @@
-//! The project's own commands, the one entrance for tasks: `cargo xtask demo | test | lint | bench | sim`.
+//! The project's own commands, the one entrance for tasks: `cargo xtask demo | test | lint | bench | sim | fuzz |
+//! api-check`.
 //!
 //! Each prints what it runs, so that every step can be run by hand.
 
+mod api_check;
 mod bench;
 mod demo;
+mod fuzz;
 mod interrupt;
 mod lint;
 mod postgres;
@@ -40,6 +43,10 @@ enum Task {
     Bench(bench::Args),
     /// Simulate phones, server and network from a seed, and search for seeds that fail.
     Sim(sim::Args),
+    /// Throw changed inputs at everything that reads what comes from outside.
+    Fuzz(fuzz::Args),
+    /// Check a running server against its OpenAPI document with schemathesis, on both databases.
+    ApiCheck(api_check::Args),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +57,8 @@ fn main() -> ExitCode {
         Task::Lint => lint::run_all(),
         Task::Bench(args) => bench::run_all(&args),
         Task::Sim(args) => sim::run_it(&args),
+        Task::Fuzz(args) => fuzz::run_targets(&args),
+        Task::ApiCheck(args) => api_check::run_checks(&args),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

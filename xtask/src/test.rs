@@ -35,6 +35,8 @@ enum Group {
     System,
     /// `sim`: the simulator's fixed and fresh seeds, and the planted bugs.
     Sim,
+    /// `fuzz`: the corpus of inputs from outside, and seeded changes of it.
+    Fuzz,
     /// `xtask` itself.
     Xtask,
 }
@@ -48,6 +50,7 @@ impl Group {
             Self::Server => "sync-server",
             Self::System => "system-tests",
             Self::Sim => "sim",
+            Self::Fuzz => "fuzz",
             Self::Xtask => "xtask",
         }
     }

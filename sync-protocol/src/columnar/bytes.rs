@@ -91,10 +91,13 @@ impl<'a> Bytes<'a> {
         Err(DecodeError::damaged(format!("a number of more than 64 bits in {what}")))
     }
 
-    /// A count of things that take at least one byte each, unless `limit` is smaller.
+    /// A count of things that follow and take at least one byte each, so that no more of them is
+    /// believed, and reserved for, than there are bytes.
     pub(super) fn count(&mut self, limit: usize, what: &'static str) -> Result<usize, DecodeError> {
         let n = self.varint(what)?;
-        usize::try_from(n).ok().filter(|n| *n <= limit).ok_or(DecodeError::TooLarge { what, limit })
+        let n = usize::try_from(n).ok().filter(|n| *n <= limit);
+        let n = n.ok_or(DecodeError::TooLarge { what, limit })?;
+        if n > self.left.len() { Err(DecodeError::Truncated(what)) } else { Ok(n) }
     }
 
     pub(super) fn text(&mut self, what: &'static str) -> Result<&'a str, DecodeError> {
@@ -122,6 +125,14 @@ mod tests {
                 assert_eq!(zigzag(unzigzag(n)), n);
             }
         }
+    }
+
+    #[test]
+    fn a_count_is_believed_as_far_as_there_are_bytes() {
+        let bytes = [3, 0, 0, 0];
+        assert_eq!(Bytes::new(&bytes).count(3, "n").unwrap(), 3);
+        assert_eq!(Bytes::new(&bytes).count(2, "n").unwrap_err().code(), "page_too_large");
+        assert_eq!(Bytes::new(&bytes[..3]).count(3, "n").unwrap_err().code(), "page_truncated");
     }
 
     #[test]

@@ -42,8 +42,8 @@ impl Place {
             file: self.file.clone(),
             line: self.line,
             column: self.column,
-            what: what.into(),
-            remedy: remedy.into(),
+            what: printable(&what.into()),
+            remedy: printable(&remedy.into()),
         }
     }
 }
@@ -127,6 +127,19 @@ pub(super) fn shown(word: &str) -> String {
         text.push('…');
     }
     format!("`{text}`")
+}
+
+/// With control characters escaped: a file must not reach into the terminal that shows its mistakes.
+fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            printable.extend(c.escape_default());
+        } else {
+            printable.push(c);
+        }
+    }
+    printable
 }
 
 #[cfg(test)]

@@ -21,10 +21,10 @@ use crate::random::SharedRandom;
 use crate::store::accounts::{Account, Device};
 use crate::store::{Store, StoreError};
 
-/// Longest tenant or user name at login, in bytes; longer ones do not exist.
-const NAME_BYTES_MAX: usize = 200;
+/// Longest tenant or user name at login, in characters; longer ones do not exist.
+pub const NAME_CHARS_MAX: usize = 200;
 /// Longest name of a device, in characters.
-const DEVICE_NAME_CHARS_MAX: usize = 100;
+pub const DEVICE_NAME_CHARS_MAX: usize = 100;
 
 /// What sessions are made with.
 #[derive(Clone)]
@@ -220,12 +220,12 @@ fn new_token(
 fn check(request: &LoginRequest) -> Result<(), Problem> {
     let names = [&request.tenant, &request.user];
     let device_name = request.device_name.as_deref().unwrap_or_default();
-    let fits = names.iter().all(|name| name.len() <= NAME_BYTES_MAX)
+    let fits = names.iter().all(|name| name.chars().count() <= NAME_CHARS_MAX)
         && request.password.len() <= PASSWORD_BYTES_MAX
         && device_name.chars().count() <= DEVICE_NAME_CHARS_MAX;
     if !fits {
         return Err(Problem::new(422, "too_long", "A text is too long").detail(format!(
-            "`tenant` and `user` have at most {NAME_BYTES_MAX} bytes, `password` \
+            "`tenant` and `user` have at most {NAME_CHARS_MAX} characters, `password` \
              {PASSWORD_BYTES_MAX} bytes, `device_name` {DEVICE_NAME_CHARS_MAX} characters"
         )));
     }

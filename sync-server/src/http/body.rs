@@ -24,7 +24,7 @@ use sync_protocol::limits::JSON_DEPTH_MAX;
 use sync_protocol::problem::Problem;
 use sync_protocol::wire::unique::DUPLICATE_KEY;
 
-use super::json_depth::is_deeper_than;
+use super::json_depth::deeper_than;
 use super::limits::Ticket;
 use super::limits::budget::UNCOUNTED_BYTES_MAX;
 use super::problem::Refusal;
@@ -79,16 +79,30 @@ where
 /// # Errors
 /// `json_too_deep`, `malformed_json`, `duplicate_json_key`, `unknown_field`, `invalid_body`.
 pub fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, Problem> {
-    if is_deeper_than(json, BODY_DEPTH_MAX) {
-        return Err(Problem::new(400, "json_too_deep", "The document is nested too deeply")
-            .detail(format!("at most {BODY_DEPTH_MAX} brackets within one another")));
+    if let Some(position) = deeper_than(json, BODY_DEPTH_MAX) {
+        let problem = Problem::new(400, "json_too_deep", "The document is nested too deeply")
+            .detail(format!("at most {BODY_DEPTH_MAX} brackets within one another"));
+        return Err(at(problem, json, position));
     }
     let body = serde_json::from_slice(json).map_err(|error| not_understood(&error))?;
     // Serde would also take a list of the members in order, which nothing documents.
-    if json.trim_ascii_start().first() != Some(&b'{') {
-        return Err(Problem::new(422, "invalid_body", "The body is not a JSON object"));
+    let start = json.len() - json.trim_ascii_start().len();
+    if json.get(start) != Some(&b'{') {
+        let problem = Problem::new(422, "invalid_body", "The body is not a JSON object")
+            .detail("send the members by their names, in curly brackets");
+        return Err(at(problem, json, start));
     }
     Ok(body)
+}
+
+/// Says where a problem is, as the parser does: lines from 1, columns in bytes from 1.
+fn at(mut problem: Problem, json: &[u8], position: usize) -> Problem {
+    let before = &json[..position];
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+    problem.more.insert("line".to_owned(), line.into());
+    problem.more.insert("column".to_owned(), column.into());
+    problem
 }
 
 fn not_understood(error: &serde_json::Error) -> Problem {
@@ -318,6 +332,12 @@ mod tests {
         assert_eq!(code(json(), "[".repeat(81).into()).await.1, "json_too_deep");
         let problem = parse::<LogoutRequest>(b"{\n \"refresh_token\": nul }").unwrap_err();
         assert_eq!(problem.more["line"], 2);
+        let place = |body: String| {
+            let problem = parse::<LogoutRequest>(body.as_bytes()).unwrap_err();
+            (problem.more["line"].clone(), problem.more["column"].clone())
+        };
+        assert_eq!(place(format!("\n {}", "[".repeat(81))), (2.into(), 82.into()));
+        assert_eq!(place("\n\n  [\"x\"]".to_owned()), (3.into(), 3.into()));
     }
 
     #[tokio::test]

@@ -19,8 +19,10 @@ pub(super) const CURSOR_CHARS_MAX: usize = 2 * 1024 * 1024;
 /// Where a page ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Cursor {
+pub struct Cursor {
+    /// Whose it is.
     pub tenant: TenantId,
+    /// Whose it is.
     pub user: UserId,
     /// Hash of the collections and fields that the user could see.
     pub visibility: String,
@@ -46,7 +48,7 @@ pub(super) struct Cursor {
 /// Receipts of which some pages were sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Telling {
+pub struct Telling {
     /// Position of the snapshot in which it began. What was settled later comes after.
     pub end: Position,
     /// The last receipt that was told.
@@ -56,7 +58,7 @@ pub(super) struct Telling {
 /// A delta of which some pages were sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct CutDelta {
+pub struct CutDelta {
     /// Position of the first page's snapshot, where the delta will end.
     pub end: Position,
     /// The last key that was sent.
@@ -66,7 +68,8 @@ pub(super) struct CutDelta {
 /// Scopes that are being brought, and those that wait.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Backfill {
+pub struct Backfill {
+    /// Those that are being brought.
     pub scopes: Vec<Scope>,
     /// The last key that was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,6 +89,7 @@ impl Cursor {
     }
 
     /// The text that goes to the device.
+    #[must_use]
     pub fn write(&self) -> String {
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
     }

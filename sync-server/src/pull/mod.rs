@@ -19,7 +19,7 @@
 //!   that they changed are there as well, as of the same snapshot.
 //! * **A grant that changed** is dropped first, also where it is held again now, and gained anew.
 
-mod cursor;
+pub mod cursor;
 mod round;
 
 use async_trait::async_trait;

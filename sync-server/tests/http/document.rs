@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use sync_server::http::routes;
 
 use crate::World;
-use crate::company::{Company, conflict, id, report};
+use crate::company::{Company, conflict, id, report, update};
 use crate::samples;
 use crate::world::Answer;
 
@@ -37,6 +37,7 @@ fn departures(document: &Json, schema: &Json, value: &Json, at: &str, found: &mu
         Some("integer") => value.is_i64() || value.is_u64(),
         Some("number") => value.is_number(),
         Some("boolean") => value.is_boolean(),
+        Some("null") => value.is_null(),
         _ => true,
     };
     let listed = schema["enum"].as_array().is_none_or(|words| words.contains(value));
@@ -145,4 +146,56 @@ pub async fn every_documented_operation_exists_and_answers_as_documented(world: 
     {
         assert!(succeeded.contains(needed), "{needed} never succeeded: {succeeded:?}");
     }
+}
+
+/// What the document's samples do not lead to: a decision's result, and its refusals.
+pub async fn a_decisions_results_and_refusals_are_documented(world: World) {
+    let document = world.get("openapi.json", None).await.ok().json();
+    let company = Company::new(&world, &["admin"]).await;
+    let (conflict, _) = conflict(&world, &company).await;
+    let phone = company.phone(&world).await;
+    let shown = world.get(&format!("conflicts/{conflict}"), Some(&phone.token)).await.ok().json();
+    let decision = |revision: i64, keep: Json| json!({ "revision": revision, "keep": keep, "reason": "visto en obra" });
+    let undo = |revision: i64| json!({ "revision": revision, "reason": "era la otra" });
+    let revision = shown["revision"].as_i64().expect("a revision");
+    let decided = revision + 1;
+    let measured = update(
+        "avance_items",
+        shown["record"].as_str().expect("a record"),
+        json!({ "medida": "9.00" }),
+        json!({ "medida": 3 }),
+    );
+    for (verb, body, expected) in [
+        ("resolve", decision(revision, json!({ "value": { "no": "decimal" } })), "wrong_type"),
+        ("resolve", decision(revision, json!({ "candidate": id() })), "unknown_candidate"),
+        ("undo", undo(revision), "conflict_closed"),
+        ("resolve", decision(revision, json!({ "value": "2.60" })), ""),
+        ("resolve", decision(decided, json!("server")), "conflict_closed"),
+        ("undo", undo(revision), "conflict_changed"),
+        ("", Json::Null, ""),
+        ("undo", undo(decided), "changed_since"),
+    ] {
+        if verb.is_empty() {
+            phone.apply(&world, json!([measured])).await;
+            continue;
+        }
+        let path = format!("conflicts/{conflict}/{verb}");
+        let answer = world.post(&path, Some(&phone.token), &body).await;
+        let operation =
+            &document["paths"][format!("/mobile/api/v1/conflicts/{{id}}/{verb}")]["post"];
+        assert_documented(&document, operation, &answer);
+        let code = if answer.status < 300 { String::new() } else { answer.code() };
+        assert_eq!(code, expected, "{verb} {body}");
+    }
+}
+
+pub async fn a_foreign_streams_refusal_is_documented(world: World) {
+    let document = world.get("openapi.json", None).await.ok().json();
+    let company = Company::new(&world, &["admin"]).await;
+    let phone = company.phone(&world).await;
+    let body = json!({ "stream": uuid::Uuid::nil(), "transactions": [] });
+    let answer = world.post("sync/push", Some(&phone.token), &body).await;
+    assert_eq!(answer.code(), "stream_foreign");
+    let operation = &document["paths"]["/mobile/api/v1/sync/push"]["post"];
+    assert_documented(&document, operation, &answer);
 }

@@ -64,7 +64,9 @@ suite! {
         foreign_and_damaged_cursors_are_refused,
         a_key_that_comes_twice_is_refused_and_not_guessed,
         what_is_hidden_looks_like_what_does_not_exist;
-    document: every_documented_operation_exists_and_answers_as_documented;
+    document: every_documented_operation_exists_and_answers_as_documented,
+        a_decisions_results_and_refusals_are_documented,
+        a_foreign_streams_refusal_is_documented;
     pulls: a_stream_of_pages_ends_at_the_checkpoint;
     issuers: an_issuers_tokens_are_accepted_by_its_algorithm_only;
     issuer_keys: keys_at_an_address_follow_the_issuer,

@@ -3,11 +3,12 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use axum::Json;
+use axum::Json as JsonAnswer;
 use axum::extract::State;
 use axum::http::Method;
 use axum::routing::get;
 use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
 use sync_protocol::problem::Problem;
 use sync_protocol::wire::review::ConflictList;
 
@@ -16,37 +17,43 @@ use crate::auth::permission::Access;
 use crate::http::app::App;
 use crate::http::extract::{Parameters, bad_parameter};
 use crate::http::openapi::operation::{Answer, Operation, Parameter};
+use crate::http::openapi::schemas::shape;
 use crate::http::problem::Refusal;
 use crate::http::route::Route;
-use crate::review::{self, ListQuery};
+use crate::review::{self, CONFLICTS_MAX, ListQuery};
 
 const PARAMETERS: &[Parameter] = &[
+    Parameter { name: "status", schema: statuses },
     Parameter {
-        name: "status",
-        description: "`open`, `claimed`, `resolved` or `informational`; several with commas. \
-                      Open and claimed ones by default.",
-        integer: false,
+        name: "severity",
+        schema: || shape::word("Only this one.", &["merged", "collision"]),
     },
-    Parameter { name: "severity", description: "`merged` or `collision`.", integer: false },
-    Parameter { name: "collection", description: "Only this collection.", integer: false },
+    Parameter { name: "collection", schema: || shape::text("Only this collection.") },
+    Parameter { name: "scope", schema: scope },
+    Parameter { name: "opened_after_us", schema: || shape::time_us("Opened not before") },
+    Parameter { name: "opened_before_us", schema: || shape::time_us("Opened before") },
+    Parameter { name: "after", schema: || shape::text("`next` of the page before.") },
     Parameter {
-        name: "scope",
-        description: "Only rows of this scope, such as `project:<id>`.",
-        integer: false,
+        name: "limit",
+        schema: || shape::between("Most conflicts in the page.", 1, CONFLICTS_MAX),
     },
-    Parameter {
-        name: "opened_after_us",
-        description: "Opened not before, in microseconds since 1970.",
-        integer: true,
-    },
-    Parameter {
-        name: "opened_before_us",
-        description: "Opened before, in microseconds since 1970.",
-        integer: true,
-    },
-    Parameter { name: "after", description: "`next` of the page before.", integer: false },
-    Parameter { name: "limit", description: "Most conflicts, 1 to 200.", integer: true },
 ];
+
+fn statuses() -> Json {
+    let status = shape::word("", &["open", "claimed", "resolved", "informational"]);
+    let mut all = shape::list(status);
+    all["minItems"] = 1.into();
+    all["description"] = "With commas; open and claimed ones by default.".into();
+    all
+}
+
+fn scope() -> Json {
+    let mut scope = shape::text("Only rows of this scope.");
+    scope["pattern"] =
+        "^(tenant|(?!tenant:)[a-z][a-z_]{0,29}:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$".into();
+    scope["examples"] = ["tenant", "project:0192f0c1-2a3b-7c4d-8e5f-60718293a4b5"].into();
+    scope
+}
 
 /// The endpoint.
 pub(in crate::http) fn route() -> Route {
@@ -73,9 +80,9 @@ async fn handle(
     State(app): State<Arc<App>>,
     caller: Caller,
     parameters: Parameters,
-) -> Result<Json<ConflictList>, Refusal> {
+) -> Result<JsonAnswer<ConflictList>, Refusal> {
     let query = read(parameters)?;
-    Ok(Json(review::list(app.review_context(&caller), query).await?))
+    Ok(JsonAnswer(review::list(app.review_context(&caller), query).await?))
 }
 
 fn read(Parameters(parameters): Parameters) -> Result<ListQuery, Problem> {

@@ -34,10 +34,8 @@ pub struct Operation {
 pub struct Parameter {
     /// Its name.
     pub name: &'static str,
-    /// What it does.
-    pub description: &'static str,
-    /// Whether it is a number; otherwise a text.
-    pub integer: bool,
+    /// What it can be, with its description. An array is given with commas.
+    pub schema: fn() -> Json,
 }
 
 /// What comes back when all is well.
@@ -139,9 +137,8 @@ fn parameters(route: &Route) -> Json {
                 "schema": { "type": "string", "format": "uuid" } })
     });
     let query = route.operation.parameters.iter().map(|parameter| {
-        let kind = if parameter.integer { "integer" } else { "string" };
         json!({ "name": parameter.name, "in": "query", "required": false,
-                "description": parameter.description, "schema": { "type": kind } })
+                "style": "form", "explode": false, "schema": (parameter.schema)() })
     });
     path.into_iter().chain(query).collect()
 }

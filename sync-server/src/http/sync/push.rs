@@ -37,6 +37,7 @@ pub(in crate::http) fn route() -> Route {
             answer: Answer::Json("PushAnswer"),
             problems: &[
                 (403, "device_required"),
+                (403, "stream_foreign"),
                 (413, "too_many_transactions"),
                 (413, "transaction_too_large"),
                 (409, "stream_moved"),
