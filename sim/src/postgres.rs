@@ -20,7 +20,8 @@ pub struct Urls {
 /// The process's cluster, gone with the process.
 fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
-    let start = || Cluster::start(&["fsync=off", "max_connections=200"]).expect("PostgreSQL starts");
+    let start =
+        || Cluster::start(&["fsync=off", "max_connections=200"]).expect("PostgreSQL starts");
     CLUSTER.get_or_init(start)
 }
 
@@ -49,11 +50,13 @@ impl Urls {
     /// that. A server leaves one every half second of real time, which here is many pulls.
     pub async fn leave_witness(&self, number: u64) {
         let mut db = self.connection().await;
-        sqlx::query("INSERT INTO sync.witnesses (value, snapshot) VALUES ($1, pg_current_snapshot())")
-            .bind(format!("sim-{number}"))
-            .execute(&mut db)
-            .await
-            .expect("a witness");
+        sqlx::query(
+            "INSERT INTO sync.witnesses (value, snapshot) VALUES ($1, pg_current_snapshot())",
+        )
+        .bind(format!("sim-{number}"))
+        .execute(&mut db)
+        .await
+        .expect("a witness");
     }
 
     async fn connection(&self) -> sqlx::PgConnection {

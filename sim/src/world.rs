@@ -97,14 +97,9 @@ impl World {
         let time = TrueTime::begin();
         let schemas = schema::draw(&mut Rng::new(rng.draw()));
         let path = directory.path().join("server");
-        let server = Server::begin(
-            &path,
-            setup.database,
-            time.clone(),
-            schemas.first.clone(),
-            rng.draw(),
-        )
-        .await;
+        let server =
+            Server::begin(&path, setup.database, time.clone(), schemas.first.clone(), rng.draw())
+                .await;
         let mut people = Vec::new();
         for number in 0..setup.people {
             let id = UserId(Uuid::from_u128(0x00aa_0000 + number as u128));

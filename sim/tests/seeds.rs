@@ -4,8 +4,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sim::coverage::Coverage;
-use sim::server::Database;
 use sim::search::{Found, Wanted, search};
+use sim::server::Database;
 use sim::{plan, run};
 
 /// How many fixed seeds there are: enough that everything that can happen happens.

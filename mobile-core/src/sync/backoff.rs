@@ -15,8 +15,7 @@ const FIRST: Duration = Duration::from_secs(2);
 /// Longest pause: a phone that comes back from a dead spot must not wait for an hour.
 const PAUSE_MAX: Duration = Duration::from_secs(5 * 60);
 /// The first attempts at a server that is not reached: how many, and the pause before each.
-const UNREACHED: [(u32, Duration); 2] =
-    [(8, Duration::from_secs(3)), (10, Duration::from_secs(5))];
+const UNREACHED: [(u32, Duration); 2] = [(8, Duration::from_secs(3)), (10, Duration::from_secs(5))];
 
 /// Why rounds fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +36,9 @@ pub fn pause(failures: u32, unit: f64, cause: Cause) -> Duration {
     let unit = unit.clamp(0.0, 1.0);
     let jittered = longest(failures.max(1), cause).mul_f64(0.5 + 0.5 * unit);
     match cause {
-        Cause::Refused { retry_after: Some(least) } => jittered.max(least.mul_f64(1.0 + 0.2 * unit)),
+        Cause::Refused { retry_after: Some(least) } => {
+            jittered.max(least.mul_f64(1.0 + 0.2 * unit))
+        }
         _ => jittered,
     }
 }

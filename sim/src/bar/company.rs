@@ -202,8 +202,11 @@ impl Company {
                 phone.in_round = true;
                 self.world.counts.syncs += 1;
             }
-            let headers: usize =
-                request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+            let headers: usize = request
+                .headers
+                .iter()
+                .map(|(name, value)| name.as_str().len() + value.len() + 4)
+                .sum();
             let bytes = headers + request.path.len() + request.body.len();
             let life = phone.life;
             match phone.wire.send(self.world.time.now_us(), bytes) {

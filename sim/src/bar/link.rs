@@ -67,8 +67,7 @@ impl Link {
     /// When the next cut of what the server sends begins.
     #[must_use]
     pub fn next_inbound_cut(&self, at_us: i64) -> Option<i64> {
-        let inbound =
-            |cut: &&Cut| matches!(cut.what, Break::Inbound | Break::All | Break::NoRoute);
+        let inbound = |cut: &&Cut| matches!(cut.what, Break::Inbound | Break::All | Break::NoRoute);
         let later = self.cuts.iter().filter(inbound).filter(|cut| cut.from_us >= at_us);
         later.map(|cut| cut.from_us).min()
     }

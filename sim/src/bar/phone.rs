@@ -1,15 +1,19 @@
 //! A phone whose real sync loop runs.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use mobile_core::sync::Engine;
-use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::tcp::Wire;
 use crate::device::Device;
 use crate::server::Response;
+
+/// A loop that neither pauses nor waits for the network for so long, in real time, is stuck.
+const STUCK_AFTER: Duration = Duration::from_secs(60);
 
 /// An answer that is on its way to the phone.
 #[derive(Debug)]
@@ -59,7 +63,9 @@ impl Phone {
         let engine = device.core().engine()?;
         engine.set_network(self.told);
         let running = engine.clone();
-        let rounds = Box::pin(async move { running.run(&CancellationToken::new()).await });
+        // Without a budget: the runtime must not put off a poll that the bar takes for a pause.
+        let rounds = async move { running.run(&CancellationToken::new()).await };
+        let rounds = Box::pin(tokio::task::unconstrained(rounds));
         self.app = Some(App { engine, rounds });
         Ok(())
     }
@@ -84,13 +90,16 @@ impl Phone {
     pub async fn go_on(&mut self, device: &Device) {
         let Some(app) = &mut self.app else { return };
         device.clock.clear_alarm();
-        std::future::poll_fn(|cx| {
+        let settled = std::future::poll_fn(|cx| {
             let ended = app.rounds.as_mut().poll(cx).is_ready();
             // Otherwise a page is being applied, and its thread wakes the loop.
             let settled = device.line.waits() || !app.engine.is_running();
             if ended || settled { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
+        });
+        if tokio::time::timeout(STUCK_AFTER, settled).await.is_err() {
+            let progress = *app.engine.progress().borrow();
+            panic!("phone {} is stuck: {progress:?}, {:?}", device.number, device.line);
+        }
         if !app.engine.is_running() {
             self.in_round = false;
         }

@@ -65,7 +65,14 @@ pub fn draw(seed: u64, faults: Faults) -> Plan {
     let devices = 2 + rng.below(PHONES_MAX - 1);
     let people = 1 + rng.below(devices);
     let page_rows = rng.percent(50).then(|| 1 + rng.below(6));
-    let setup = Setup { seed: rng.draw(), devices, people, page_rows, database: Database::Sqlite, steps: Vec::new() };
+    let setup = Setup {
+        seed: rng.draw(),
+        devices,
+        people,
+        page_rows,
+        database: Database::Sqlite,
+        steps: Vec::new(),
+    };
     let mut plan = Plan {
         setup,
         edits: Vec::new(),

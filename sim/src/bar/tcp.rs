@@ -134,7 +134,10 @@ impl Wire {
                 self.meter.load(bytes.min(PACKET_BYTES));
             }
             if self.link.passes_out(again_us) {
-                return Ok(Sent { begun_us: begin_us, there_us: again_us + self.round_trip_us / 2 });
+                return Ok(Sent {
+                    begun_us: begin_us,
+                    there_us: again_us + self.round_trip_us / 2,
+                });
             }
         }
         failed(give_up_us, OfflineReason::Interrupted, true)
@@ -231,7 +234,8 @@ impl Wire {
         let mut left = bytes as u64 + HTTP_HEAD_BYTES;
         let mut heard_us = acknowledged.unwrap_or(i64::MAX).saturating_add(self.round_trip_us);
         loop {
-            let next = AGAIN_US.map(|us| at_us + us).into_iter().find(|us| self.link.passes_in(*us));
+            let next =
+                AGAIN_US.map(|us| at_us + us).into_iter().find(|us| self.link.passes_in(*us));
             let next_us = next.map_or(i64::MAX, |next| next + half_us);
             let dead_us = match heard_us.min(next_us) > give_up_us {
                 true => give_up_us,

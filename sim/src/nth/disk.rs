@@ -39,7 +39,6 @@ fn state() -> MutexGuard<'static, State> {
 
 /// Counts accesses from now on, and lets the nth fail (from 1; none if there is none).
 pub fn arm(nth: Option<u64>, failure: Failure) {
-    install();
     let armed = Some((nth.unwrap_or(u64::MAX), failure));
     *state() = State { armed, accesses: 0, fired: 0, looking: 0 };
 }
@@ -133,7 +132,7 @@ fn failure(access: Access) -> Option<c_int> {
 }
 
 /// An open file: ours, and behind it in the same memory the system's.
-#[repr(C, align(16))]
+#[repr(C)]
 struct File {
     base: ffi::sqlite3_file,
     fails: bool,
@@ -165,8 +164,8 @@ static METHODS: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
     xUnfetch: None,
 };
 
-/// Makes this the process's VFS, once.
-fn install() {
+/// Makes this the process's VFS, once; files that are open already stay with the system's.
+pub fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // SAFETY: both structures live as long as the process; the copy keeps what the system's

@@ -49,13 +49,9 @@ pub struct Outcome {
 /// When there is no runtime to be had.
 #[must_use]
 pub fn run(what: What, nth: Option<u64>, telling: bool) -> Outcome {
-    let mut outcome = Outcome {
-        violation: None,
-        steps: 0,
-        fired: false,
-        seen: BTreeSet::new(),
-        syncs: 0,
-    };
+    let mut outcome =
+        Outcome { violation: None, steps: 0, fired: false, seen: BTreeSet::new(), syncs: 0 };
+    disk::install();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async {
         let mut world = World::begin(&scenario::setup(), telling).await;
@@ -79,17 +75,12 @@ pub fn run(what: What, nth: Option<u64>, telling: bool) -> Outcome {
     outcome
 }
 
-async fn whole(
-    world: &mut World,
-    what: What,
-    nth: Option<u64>,
-    outcome: &mut Outcome,
-) -> Checked {
+async fn whole(world: &mut World, what: What, nth: Option<u64>, outcome: &mut Outcome) -> Checked {
     let mut rng = Rng::new(scenario::setup().seed ^ 0x5eed);
     begin(world, &mut rng).await?;
     match what {
         What::Disk(failure) => disk::arm(nth, failure),
-        What::Line => world.break_after = Some(nth.unwrap_or(u64::MAX)),
+        What::Line => (world.bytes, world.break_after) = (0, Some(nth.unwrap_or(u64::MAX) - 1)),
     }
     for (number, act) in scenario::ACTS.iter().enumerate() {
         world.note(&format!("{act:?}"));

@@ -3,8 +3,8 @@
 
 use futures::future::LocalBoxFuture;
 
-use crate::oracle::Checked;
 use crate::ops::{session, sync};
+use crate::oracle::Checked;
 use crate::plan::Setup;
 use crate::registry::operations;
 use crate::rng::Rng;

@@ -181,7 +181,10 @@ pub async fn step(world: &mut World, rng: &mut Rng, device: usize, faults: bool)
         return resume(world, device, Fate::Fails(error)).await;
     }
     if let Some(bytes) = world.passes(request.body.len()) {
-        world.tell(format!("phone {device}: the line breaks after {bytes} bytes of {}", request.path));
+        world.tell(format!(
+            "phone {device}: the line breaks after {bytes} bytes of {}",
+            request.path
+        ));
         world.deliver_half(&request, bytes).await?;
         let fate = Fate::Fails(offline(OfflineReason::Interrupted, true));
         return resume(world, device, fate).await;

@@ -32,7 +32,11 @@ pub(super) fn adopted(schema: &Schema, insertion: &Mutation) -> Mutation {
 }
 
 /// A mutation that refers to records by the ids that they have now.
-pub(super) fn refers_to(schema: &Schema, mutation: &Mutation, aliases: &BTreeMap<Name, RecordId>) -> Mutation {
+pub(super) fn refers_to(
+    schema: &Schema,
+    mutation: &Mutation,
+    aliases: &BTreeMap<Name, RecordId>,
+) -> Mutation {
     let mut mutation = mutation.clone();
     let Some(collection) = schema.collection(&mutation.collection) else { return mutation };
     for field in &collection.fields {

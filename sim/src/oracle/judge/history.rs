@@ -61,7 +61,13 @@ impl History {
             .any(|w| w.version > base && w.writer != stream)
     }
 
-    pub(super) fn is_seen(&self, field: &str, element: &str, base: Option<i64>, stream: StreamId) -> bool {
+    pub(super) fn is_seen(
+        &self,
+        field: &str,
+        element: &str,
+        base: Option<i64>,
+        stream: StreamId,
+    ) -> bool {
         let base = self.base(base).unwrap_or(0);
         let born = [self.born];
         let key = (field.to_owned(), element.to_owned());

@@ -7,7 +7,6 @@
 //! server's afterwards. Refusals, and which row a
 //! natural key leads to, are taken from the server.
 
-
 mod adoption;
 mod conflicts;
 mod history;
