@@ -3,6 +3,8 @@
 
 use mobile_core::CoreError;
 use mobile_core::transport::http::HttpTransport;
+#[cfg(target_os = "linux")]
+use mobile_core::transport::reqwest::PROBE_AFTER;
 use mobile_core::transport::{OfflineReason, PageSink, Transport, TransportError};
 use sync_protocol::StreamId;
 use sync_protocol::columnar::encode_frame;
@@ -167,4 +169,46 @@ async fn an_answer_without_end_is_not_read_for_ever() {
     };
     let error = transport.push("token", &request).await.expect_err("it has no end");
     assert_eq!(error.code(), "unusable_answer");
+}
+
+/// The kernel's timer of a connection to this port, as `/proc/net/tcp` has it: 2 is the one that probes
+/// silent ones, with when it rings next, in hundredths of a second.
+#[cfg(target_os = "linux")]
+fn timer_of(port: u16) -> Option<(String, u64)> {
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("the kernel's table");
+    let to = format!(":{port:04X}");
+    let line = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let line = line.filter(|columns| columns.len() > 5).find(|c| c[2].ends_with(&to))?;
+    let (timer, rings) = line[5].split_once(':')?;
+    Some((timer.to_owned(), u64::from_str_radix(rings, 16).ok()?))
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_connection_whose_answer_does_not_come_is_probed() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let transport = HttpTransport::new(&format!("http://{address}")).expect("an address");
+    let request = PushRequest {
+        stream: StreamId::SQL,
+        transactions: Vec::new(),
+        withdraw: Vec::new(),
+        seen: Vec::new(),
+        mark: None,
+    };
+    let asking = tokio::spawn(async move { transport.push("token", &request).await });
+    let (mut socket, _) = listener.accept().await.expect("a request");
+    let mut asked = vec![0; 64 * 1024];
+    assert!(socket.read(&mut asked).await.expect("it is sent") > 0);
+    // The acknowledgement of the request may be on its way: until then another timer runs.
+    let (timer, rings) = loop {
+        match timer_of(address.port()).expect("the connection is there") {
+            (timer, _) if timer == "01" => tokio::task::yield_now().await,
+            other => break other,
+        }
+    };
+    assert_eq!(timer, "02");
+    assert!(u128::from(rings) * 10 <= PROBE_AFTER.as_millis(), "{rings}");
+    drop(socket);
+    asking.await.expect("it ends").expect_err("nobody answered");
 }

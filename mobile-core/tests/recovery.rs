@@ -174,6 +174,22 @@ async fn one_refresh_serves_everybody_who_waits() {
 }
 
 #[tokio::test]
+async fn a_round_whose_token_cannot_be_renewed_leaves_nothing_running() {
+    let server = Server::new();
+    let dir = tempfile::tempdir().expect("dir");
+    let ana = Phone::signed_in(&server, dir.path(), 1).await;
+    // A token's end is known by the boot clock: after a restart it has to be renewed.
+    ana.clock.reboot("later");
+    let engine = ana.core.engine().expect("signed in");
+    for _ in 0..50 {
+        server.fail_next(Fault::RefreshFails(problem(500, "internal")));
+        let error = ana.sync().await.expect_err("there is no good token");
+        assert_eq!(error.code(), "internal");
+        assert!(!engine.is_running(), "the next round would be refused");
+    }
+}
+
+#[tokio::test]
 async fn a_logout_is_not_undone_by_a_refresh() {
     let server = Server::new();
     let dir = tempfile::tempdir().expect("dir");

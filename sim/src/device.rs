@@ -15,6 +15,7 @@ use sync_protocol::fault::{self, Crash};
 use tokio_util::sync::CancellationToken;
 
 use crate::network::{Fate, Line};
+use crate::nth::disk;
 use crate::server::{COMPANY, PASSWORD, Response};
 use crate::time::{PhoneClock, TrueTime};
 
@@ -47,6 +48,8 @@ pub struct Device {
     pub flight: Option<Flight>,
     /// Whether there is a network.
     pub online: bool,
+    /// Whether its app is running.
+    pub on: bool,
     /// Logins of everybody who used it.
     pub people: Vec<usize>,
 }
@@ -71,6 +74,7 @@ impl Device {
             line: Line::default(),
             flight: None,
             online: true,
+            on: true,
             people: Vec::new(),
         };
         device.open();
@@ -78,14 +82,26 @@ impl Device {
     }
 
     fn open(&mut self) {
+        let opened = Core::open(self.config()).or_else(|error| {
+            // Whoever cannot open the app for a broken disk tries again.
+            let broken = matches!(error, CoreError::DiskFailed(_) | CoreError::DiskFull);
+            if broken && disk::fired() > 0 {
+                disk::repair();
+                return Core::open(self.config());
+            }
+            Err(error)
+        });
+        self.core = Some(Arc::new(opened.expect("the phone's files open")));
+    }
+
+    fn config(&self) -> Config {
         let line = self.line.clone();
-        let config = Config {
+        Config {
             dir: self.directory.clone(),
             clock: self.clock.clone(),
             random: self.random.clone(),
             connect: Arc::new(move |_| Ok(Arc::new(HttpTransport::over(Arc::new(line.clone()))))),
-        };
-        self.core = Some(Arc::new(Core::open(config).expect("the phone's files open")));
+        }
     }
 
     /// The library that runs on it.
@@ -94,8 +110,8 @@ impl Device {
         self.core.as_ref().expect("a phone is always switched on between two steps")
     }
 
-    /// The app is killed and started again, perhaps with the phone.
-    pub async fn crash(&mut self, reboot: bool) {
+    /// What is under way is given up.
+    pub async fn give_up(&mut self) {
         self.flight = None;
         self.line.reset();
         // A page that was being applied is applied or not; its thread holds the round until then.
@@ -104,6 +120,11 @@ impl Device {
                 tokio::task::yield_now().await;
             }
         }
+    }
+
+    /// The app is killed and started again, perhaps with the phone.
+    pub async fn crash(&mut self, reboot: bool) {
+        self.give_up().await;
         fault::revive();
         self.core = None;
         if reboot {

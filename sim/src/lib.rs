@@ -9,13 +9,16 @@
 //! `docs/simulation.md` says what is simulated and what is not. To add a feature, write a file in
 //! [`ops`] and a line in [`registry`].
 
+pub mod bar;
 pub mod coverage;
 pub mod device;
 pub mod mutations;
 pub mod network;
+pub mod nth;
 pub mod ops;
 pub mod oracle;
 pub mod plan;
+pub mod postgres;
 pub mod registry;
 pub mod rng;
 pub mod run;

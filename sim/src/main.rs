@@ -4,9 +4,15 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use sim::bar;
+use sim::bar::plan::Faults;
 use sim::coverage::Coverage;
 use sim::mutations::{SEEDS_MAX, hunt};
+use sim::nth::disk::Failure;
+use sim::nth::{self, What};
+use sim::plan::Setup;
 use sim::search::{Found, Wanted, search};
+use sim::server::Database;
 use sim::{plan, run, shrink};
 use sync_protocol::planted::Bug;
 
@@ -28,9 +34,23 @@ struct Cli {
     /// Runs at the same time.
     #[arg(long, default_value_t = 2)]
     jobs: usize,
+    /// Which database the server has. PostgreSQL is a private cluster, gone afterwards; its runs do not
+    /// repeat to the last line.
+    #[arg(long, value_enum, default_value = "sqlite", conflicts_with_all = ["mutations", "bar", "every_nth"])]
+    database: Database,
     /// Do not shorten what fails.
     #[arg(long)]
     no_shrink: bool,
+    /// Measure the peers' bar instead: runs whose faults are only these; with --seed, replay one.
+    #[arg(long, value_enum, value_name = "FAULTS", conflicts_with = "mutations")]
+    bar: Option<Faults>,
+    /// Let every nth step of the standard scenario fail instead, for all n: from --first on, each
+    /// --stride th; with --seed N, replay the Nth.
+    #[arg(long, value_enum, value_name = "WHAT", conflicts_with_all = ["mutations", "bar"])]
+    every_nth: Option<Nth>,
+    /// See --every-nth.
+    #[arg(long, default_value_t = 1, requires = "every_nth")]
+    stride: u64,
     /// Plant each bug in turn and search until it is found; print the table.
     #[arg(long)]
     mutations: bool,
@@ -39,10 +59,32 @@ struct Cli {
     only: Option<String>,
 }
 
+/// What fails.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Nth {
+    /// One access of a phone to its disk.
+    DiskOnce,
+    /// All accesses from one on, until the app is started again.
+    DiskBroken,
+    /// One write that finds no space.
+    DiskFull,
+    /// The line, after a byte of a request or answer.
+    Line,
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Some(faults) = cli.bar {
+        return match cli.seed {
+            Some(seed) => replay_bar(seed, faults),
+            None => measure(&cli, faults),
+        };
+    }
+    if let Some(nth) = cli.every_nth {
+        return every_nth(&cli, nth);
+    }
     if let Some(seed) = cli.seed {
-        return replay(seed);
+        return replay(seed, cli.database);
     }
     if cli.mutations {
         return mutations(cli.first.unwrap_or(1), cli.only.as_deref());
@@ -55,6 +97,7 @@ fn main() -> ExitCode {
         time_max: Duration::from_secs_f64(cli.minutes * 60.0),
         jobs: cli.jobs,
         stop_at_first: false,
+        database: cli.database,
     });
     report(first, &found, begin.elapsed());
     for (seed, step, violation) in &found.failed {
@@ -62,7 +105,7 @@ fn main() -> ExitCode {
     }
     let Some((seed, ..)) = found.failed.first() else { return ExitCode::SUCCESS };
     if !cli.no_shrink {
-        let (short, runs) = shrink::shrink(&plan::draw(*seed));
+        let (short, runs) = shrink::shrink(&Setup { database: cli.database, ..plan::draw(*seed) });
         println!("\nThe shortest of seed {seed} (found with {runs} runs):\n");
         let _ = run::run(&short, true);
     }
@@ -75,8 +118,8 @@ fn from_the_clock() -> u64 {
     since.map_or(1, |since| since.as_secs()) * 1_000
 }
 
-fn replay(seed: u64) -> ExitCode {
-    let outcome = run::run(&plan::draw(seed), true);
+fn replay(seed: u64, database: Database) -> ExitCode {
+    let outcome = run::run(&Setup { database, ..plan::draw(seed) }, true);
     println!("trace {}", outcome.trace_hash);
     match outcome.violation {
         None => ExitCode::SUCCESS,
@@ -85,6 +128,68 @@ fn replay(seed: u64) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn every_nth(cli: &Cli, nth: Nth) -> ExitCode {
+    let what = match nth {
+        Nth::DiskOnce => What::Disk(Failure::Once),
+        Nth::DiskBroken => What::Disk(Failure::Broken),
+        Nth::DiskFull => What::Disk(Failure::Full),
+        Nth::Line => What::Line,
+    };
+    if let Some(nth) = cli.seed {
+        let outcome = nth::run(what, Some(nth), true);
+        let Some(violation) = outcome.violation else { return ExitCode::SUCCESS };
+        println!("{}\n  {}", violation.invariant, violation.found);
+        return ExitCode::FAILURE;
+    }
+    let begin = Instant::now();
+    let time_max = Duration::from_secs_f64(cli.minutes * 60.0);
+    let found = nth::search::search(what, cli.first.unwrap_or(1), cli.stride, time_max);
+    println!(
+        "{nth:?}: {} steps in the scenario, {} runs, {} syncs, {} failed; {:.0} s",
+        found.steps,
+        found.runs,
+        found.syncs,
+        found.failed.len(),
+        begin.elapsed().as_secs_f64()
+    );
+    for (nth, violation) in &found.failed {
+        println!("\nn = {nth}: {}\n  {}", violation.invariant, violation.found);
+    }
+    if found.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn replay_bar(seed: u64, faults: Faults) -> ExitCode {
+    let outcome = bar::run(seed, faults, true);
+    println!("trace {}", outcome.trace_hash);
+    let Some(violation) = outcome.violation else { return ExitCode::SUCCESS };
+    println!("{}\n  {}", violation.invariant, violation.found);
+    ExitCode::FAILURE
+}
+
+#[allow(clippy::cast_precision_loss, reason = "rounded for people")]
+fn measure(cli: &Cli, faults: Faults) -> ExitCode {
+    let first = cli.first.unwrap_or_else(from_the_clock);
+    let begin = Instant::now();
+    let time_max = Duration::from_secs_f64(cli.minutes * 60.0);
+    let found = bar::search::search(faults, first, cli.runs, cli.jobs, time_max);
+    println!(
+        "{faults:?}: {} runs from seed {first}: {} faults, {} syncs, {} requests, {} edits; what waited was \
+         at the server after {:.1} s at most; {} failed; {:.0} s",
+        found.runs,
+        found.faults,
+        found.syncs,
+        found.requests,
+        found.edits,
+        found.slowest_us as f64 / 1e6,
+        found.failed.len(),
+        begin.elapsed().as_secs_f64()
+    );
+    for (seed, violation) in &found.failed {
+        println!("\nseed {seed}: {}\n  {}", violation.invariant, violation.found);
+    }
+    if found.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 #[allow(clippy::cast_precision_loss, reason = "rounded for people")]

@@ -91,6 +91,19 @@ impl Line {
     }
 }
 
+impl std::fmt::Debug for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.with(|state| {
+            let parked = state.parked.as_ref().map(|request| &request.path);
+            f.debug_struct("Line")
+                .field("parked", &parked)
+                .field("fate", &state.fate)
+                .field("stuck", &state.stuck)
+                .finish()
+        })
+    }
+}
+
 #[async_trait::async_trait]
 impl Exchange for Line {
     async fn send(&self, request: Request) -> Result<Answer, TransportError> {

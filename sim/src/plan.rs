@@ -3,6 +3,7 @@
 
 use crate::registry::{Operation, operations};
 use crate::rng::Rng;
+use crate::server::Database;
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct Setup {
     pub people: usize,
     /// Rows of a page; as many as the server likes where there is none. Small pages make long rounds.
     pub page_rows: Option<usize>,
+    /// Which database the server has.
+    pub database: Database,
     /// What happens, in order.
     pub steps: Vec<Step>,
 }
@@ -61,5 +64,6 @@ pub fn draw(seed: u64) -> Setup {
             Step { operation: operation.name, seed: rng.draw() }
         })
         .collect();
-    Setup { seed: rng.draw(), devices, people, page_rows, steps }
+    let database = Database::default();
+    Setup { seed: rng.draw(), devices, people, page_rows, database, steps }
 }

@@ -6,6 +6,7 @@ use std::panic::AssertUnwindSafe;
 use futures::FutureExt as _;
 use sync_protocol::fault::{self, Crash, Point};
 
+use crate::nth::disk::Looking;
 use crate::ops::{session, sync};
 use crate::oracle::{Checked, Violation, checkpoint, conservation, violated};
 use crate::plan::Setup;
@@ -59,7 +60,7 @@ pub fn run_with(setup: &Setup, telling: bool, armed: Option<Armed>) -> Outcome {
 }
 
 /// Crashes at fault points are panics that nobody needs to read about.
-fn quiet_crashes() {
+pub(crate) fn quiet_crashes() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
         let others = std::panic::take_hook();
@@ -121,7 +122,7 @@ async fn steps(
 }
 
 /// Everybody signs in and has something to begin with.
-async fn begin(world: &mut World, rng: &mut Rng) -> Checked {
+pub(crate) async fn begin(world: &mut World, rng: &mut Rng) -> Checked {
     let table: BTreeMap<&str, _> = operations().into_iter().map(|o| (o.name, o)).collect();
     for _ in 0..6 {
         (table["office inserts"].run)(world, rng).await?;
@@ -146,7 +147,7 @@ async fn begin(world: &mut World, rng: &mut Rng) -> Checked {
 
 /// All faults end; everybody signs in again and syncs until nothing is left to do. Then everything must
 /// be the same everywhere.
-async fn heal(world: &mut World, rng: &mut Rng) -> Checked {
+pub(crate) async fn heal(world: &mut World, rng: &mut Rng) -> Checked {
     world.tell("healing".to_owned());
     world.time.advance(3_600 * crate::time::SECOND_US);
     for (device, request) in std::mem::take(&mut world.late) {
@@ -203,7 +204,8 @@ async fn drain(world: &mut World, rng: &mut Rng, device: usize) -> Checked {
 }
 
 /// The end: phone and server say the same.
-fn compare(world: &mut World, device: usize, person: usize) -> Checked {
+pub(crate) fn compare(world: &mut World, device: usize, person: usize) -> Checked {
+    let _looking = Looking::begin();
     let snapshot = world.snapshot();
     let core = world.devices[device].core().clone();
     let receipts = core.receipts().map_err(|error| broken(&error))?;

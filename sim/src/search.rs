@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use crate::coverage::Coverage;
 use crate::oracle::Violation;
-use crate::plan;
+use crate::plan::{self, Setup};
 use crate::run::run;
+use crate::server::Database;
 
 /// Which seeds.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +23,8 @@ pub struct Wanted {
     pub jobs: usize,
     /// Ends with the first violation.
     pub stop_at_first: bool,
+    /// Which database the servers have.
+    pub database: Database,
 }
 
 /// What came of it.
@@ -61,7 +64,8 @@ pub fn search(wanted: Wanted) -> Found {
                     if over {
                         return;
                     }
-                    let outcome = run(&plan::draw(seed), false);
+                    let plan = Setup { database: wanted.database, ..plan::draw(seed) };
+                    let outcome = run(&plan, false);
                     let mut found = found.lock().expect("no run panics");
                     found.runs += 1;
                     found.syncs += outcome.counts.syncs;

@@ -1,9 +1,10 @@
-//! The server: the real router with the real SQLite store, asked without a socket.
+//! The server: the real router with a real store, asked without a socket.
 //!
 //! One request at a time is answered to its end before anything else happens, so that a run can be
 //! repeated although the store works with threads of its own.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
@@ -18,13 +19,16 @@ use sync_server::auth::authenticate::Authenticator;
 use sync_server::auth::password::Passwords;
 use sync_server::auth::session::Sessions;
 use sync_server::auth::throttle::Throttle;
+use sync_server::database::OpenStore;
 use sync_server::http::{App, HttpSettings, PREFIX, router};
 use sync_server::random::SharedRandom;
+use sync_server::store::Store;
 use sync_server::store::accounts::Account;
+use sync_server::store::postgres::PostgresStore;
 use sync_server::store::sqlite::SqliteStore;
-use sync_server::store::{Accounts as _, Store};
 use tower::ServiceExt as _;
 
+use crate::postgres::Urls;
 use crate::rng::ServerRandom;
 use crate::time::TrueTime;
 
@@ -46,16 +50,38 @@ pub struct Response {
     pub broken: bool,
 }
 
+/// Which database a server has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Database {
+    /// SQLite files.
+    #[default]
+    Sqlite,
+    /// A database in a private PostgreSQL cluster.
+    Postgres,
+}
+
+/// Where the company's data is.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// In this file.
+    Sqlite(PathBuf),
+    /// In this database, as this tenant's.
+    Postgres(Urls, TenantId),
+}
+
 /// A server and its database.
 pub struct Server {
     directory: PathBuf,
+    urls: Option<Urls>,
+    pulls: AtomicU64,
     time: TrueTime,
     random: SharedRandom,
     /// What it runs with.
     pub schema: Arc<Schema>,
     /// The company.
     pub tenant: TenantId,
-    store: SqliteStore,
+    store: OpenStore,
+    shared: Arc<dyn Store>,
     router: Router,
 }
 
@@ -79,15 +105,25 @@ fn password_hash() -> String {
 
 impl Server {
     /// A new server with an empty company.
-    pub async fn begin(directory: &Path, time: TrueTime, schema: Arc<Schema>, seed: u64) -> Self {
+    pub async fn begin(
+        directory: &Path,
+        database: Database,
+        time: TrueTime,
+        schema: Arc<Schema>,
+        seed: u64,
+    ) -> Self {
         let random: SharedRandom = Arc::new(ServerRandom::new(seed));
-        let store = SqliteStore::open_with(directory, schema.clone(), random.clone())
-            .await
-            .expect("a store");
-        let tenant = store.create_tenant(COMPANY, "Robles").await.expect("a tenant");
+        let urls = match database {
+            Database::Sqlite => None,
+            Database::Postgres => Some(Urls::begin(&schema).await),
+        };
+        let store = open(directory, urls.as_ref(), &schema, &random).await;
+        let shared = store.shared();
+        let tenant = shared.create_tenant(COMPANY, "Robles").await.expect("a tenant");
         let directory = directory.to_owned();
-        let router = serve(&store, &time, &random).await;
-        Self { directory, time, random, schema, tenant, store, router }
+        let router = serve(&shared, &time, &random).await;
+        let pulls = AtomicU64::new(0);
+        Self { directory, urls, pulls, time, random, schema, tenant, store, shared, router }
     }
 
     /// The server stops and starts again, perhaps with another schema.
@@ -95,17 +131,15 @@ impl Server {
         self.router = Router::new();
         self.store.close().await;
         self.schema = schema;
-        self.store =
-            SqliteStore::open_with(&self.directory, self.schema.clone(), self.random.clone())
-                .await
-                .expect("the store opens again");
-        self.store.migrate().await.expect("the schema only grew");
-        self.router = serve(&self.store, &self.time, &self.random).await;
-    }
-
-    /// Closes the files.
-    pub async fn close(self) {
-        self.store.close().await;
+        if let Some(urls) = &self.urls {
+            urls.migrate(&self.schema).await;
+        }
+        self.store = open(&self.directory, self.urls.as_ref(), &self.schema, &self.random).await;
+        if let OpenStore::Sqlite(files) = &self.store {
+            files.migrate().await.expect("the schema only grew");
+        }
+        self.shared = self.store.shared();
+        self.router = serve(&self.shared, &self.time, &self.random).await;
     }
 
     /// A new account.
@@ -118,14 +152,14 @@ impl Server {
             roles: vec![role.to_owned()],
             disabled: false,
         };
-        self.store.create_user(self.tenant, &account).await.expect("a user");
+        self.shared.create_user(self.tenant, &account).await.expect("a user");
     }
 
     /// Grants a scope or takes it away.
     pub async fn grant(&self, user: UserId, scope: &Scope, held: bool) {
         let done = match held {
-            true => self.store.grant(self.tenant, user, scope).await,
-            false => self.store.revoke(self.tenant, user, scope).await,
+            true => self.shared.grant(self.tenant, user, scope).await,
+            false => self.shared.revoke(self.tenant, user, scope).await,
         };
         done.expect("grants can be changed");
     }
@@ -133,21 +167,42 @@ impl Server {
     /// The store, for who writes beside the API.
     #[must_use]
     pub fn store(&self) -> &dyn Store {
-        &self.store
+        self.shared.as_ref()
     }
 
-    /// The company's database file.
+    /// Where the company's data is.
     #[must_use]
-    pub fn file(&self) -> PathBuf {
-        self.directory.join("tenants").join(format!("{}.db", self.tenant))
+    pub fn place(&self) -> Place {
+        match &self.urls {
+            Some(urls) => Place::Postgres(urls.clone(), self.tenant),
+            None => {
+                let file = format!("{}.db", self.tenant);
+                Place::Sqlite(self.directory.join("tenants").join(file))
+            }
+        }
     }
 
     /// Answers a request.
     pub async fn answer(&self, request: &Request) -> Response {
+        self.ask(request, Body::from(request.body.clone())).await
+    }
+
+    /// Answers a request whose body breaks off.
+    pub async fn answer_to_half(&self, request: &Request, bytes: usize) -> Response {
+        let half = request.body.slice(..bytes.min(request.body.len()));
+        let cut = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        let pieces = futures::stream::iter([Ok(half), Err(cut)]);
+        self.ask(request, Body::from_stream(pieces)).await
+    }
+
+    async fn ask(&self, request: &Request, body: Body) -> Response {
+        if let Some(urls) = self.urls.as_ref().filter(|_| request.path == "sync/pull") {
+            urls.leave_witness(self.pulls.fetch_add(1, Ordering::SeqCst)).await;
+        }
         let mut asked = axum::http::Request::builder()
             .method(request.method.clone())
             .uri(format!("{PREFIX}/{}", request.path))
-            .body(Body::from(request.body.clone()))
+            .body(body)
             .expect("a request");
         *asked.headers_mut() = request.headers.clone();
         let answer = match self.router.clone().oneshot(asked).await {
@@ -170,10 +225,36 @@ impl Server {
     }
 }
 
-async fn serve(store: &SqliteStore, time: &TrueTime, random: &SharedRandom) -> Router {
-    let shared: Arc<dyn Store> = Arc::new(store.clone());
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(urls) = &self.urls {
+            urls.drop_database();
+        }
+    }
+}
+
+async fn open(
+    directory: &Path,
+    urls: Option<&Urls>,
+    schema: &Arc<Schema>,
+    random: &SharedRandom,
+) -> OpenStore {
+    let (schema, random) = (schema.clone(), random.clone());
+    match urls {
+        Some(urls) => {
+            let store = PostgresStore::connect(&urls.server, schema).await;
+            OpenStore::Postgres(store.expect("the store opens"))
+        }
+        None => {
+            let store = SqliteStore::open_with(directory, schema, random).await;
+            OpenStore::Sqlite(store.expect("the store opens"))
+        }
+    }
+}
+
+async fn serve(shared: &Arc<dyn Store>, time: &TrueTime, random: &SharedRandom) -> Router {
     let clock = Arc::new(time.clone());
-    let key = store.signing_key().await.expect("a key");
+    let key = shared.signing_key().await.expect("a key");
     let own = AccessTokens::new(&key);
     let authenticator = Arc::new(Authenticator::new(shared.clone(), own, Vec::new()));
     let sessions = Sessions {
@@ -184,6 +265,7 @@ async fn serve(store: &SqliteStore, time: &TrueTime, random: &SharedRandom) -> R
         passwords: passwords(),
         throttle: Arc::new(Throttle::default()),
     };
-    let app = App::new(shared, clock, authenticator, sessions, HttpSettings::default());
+    let app =
+        App::new(shared.clone(), clock, authenticator, sessions, HttpSettings::default());
     router(&Arc::new(app))
 }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 /// A second, in microseconds.
@@ -62,6 +63,8 @@ struct State {
     boot: u32,
     /// How much too fast, in millionths.
     drift_ppm: i64,
+    /// When the pause of whoever sleeps ends, in true time.
+    alarm_us: Option<i64>,
 }
 
 impl PhoneClock {
@@ -69,7 +72,8 @@ impl PhoneClock {
     #[must_use]
     pub fn new(time: TrueTime, wall_off_us: i64, drift_ppm: i64) -> Self {
         let booted_us = time.now_us();
-        Self { time, state: Mutex::new(State { wall_off_us, booted_us, boot: 0, drift_ppm }) }
+        let state = State { wall_off_us, booted_us, boot: 0, drift_ppm, alarm_us: None };
+        Self { time, state: Mutex::new(state) }
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
@@ -79,6 +83,17 @@ impl PhoneClock {
     /// Somebody (or the network) sets the wall clock to the true time plus this.
     pub fn set_wall_off(&self, off_us: i64) {
         self.with(|state| state.wall_off_us = off_us);
+    }
+
+    /// When somebody wants to be woken, in true time.
+    #[must_use]
+    pub fn alarm_us(&self) -> Option<i64> {
+        self.with(|state| state.alarm_us)
+    }
+
+    /// Forgets it: whoever still sleeps says so again when looked at.
+    pub fn clear_alarm(&self) {
+        self.with(|state| state.alarm_us = None);
     }
 
     /// The phone is switched off and on.
@@ -109,7 +124,17 @@ impl mobile_core::clock::Clock for PhoneClock {
         self.with(|state| format!("boot-{}", state.boot))
     }
 
+    /// Lasts until the true time has come, and whoever sleeps is looked at again.
     async fn sleep(&self, duration: Duration) {
-        self.time.advance(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX));
+        let lasts_us = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+        let until_us = self.time.now_us().saturating_add(lasts_us);
+        std::future::poll_fn(|_| {
+            if self.time.now_us() >= until_us {
+                return Poll::Ready(());
+            }
+            self.with(|state| state.alarm_us = Some(until_us));
+            Poll::Pending
+        })
+        .await;
     }
 }

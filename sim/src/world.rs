@@ -12,6 +12,7 @@ use sync_protocol::{RecordId, Scope, UserId};
 use uuid::Uuid;
 
 use crate::device::Device;
+use crate::nth::disk::Looking;
 use crate::oracle::judge::Judge;
 use crate::oracle::ledger::{Edit, Ledger, Page, Place};
 use crate::oracle::snapshot::{Reader, Snapshot};
@@ -68,6 +69,10 @@ pub struct World {
     pub ledger: Ledger,
     judge: Judge,
     page_rows: Option<usize>,
+    /// Bytes of bodies that went over all lines.
+    pub bytes: u64,
+    /// After which of them the line breaks, once.
+    pub break_after: Option<u64>,
     /// How often somebody died at the armed fault point.
     pub fired: u32,
     /// What happened: names of operations, faults, and merges.
@@ -92,7 +97,9 @@ impl World {
         let time = TrueTime::begin();
         let schemas = schema::draw(&mut Rng::new(rng.draw()));
         let path = directory.path().join("server");
-        let server = Server::begin(&path, time.clone(), schemas.first.clone(), rng.draw()).await;
+        let server =
+            Server::begin(&path, setup.database, time.clone(), schemas.first.clone(), rng.draw())
+                .await;
         let mut people = Vec::new();
         for number in 0..setup.people {
             let id = UserId(Uuid::from_u128(0x00aa_0000 + number as u128));
@@ -101,7 +108,7 @@ impl World {
             server.person(id, &login, role).await;
             people.push(Person { id, login, role });
         }
-        let reader = Reader::open(&server.file(), schemas.first.clone());
+        let reader = Reader::open(&server.place(), schemas.first.clone());
         let mut world = Self {
             time,
             server,
@@ -114,6 +121,8 @@ impl World {
             ledger: Ledger::default(),
             judge: Judge::default(),
             page_rows: setup.page_rows,
+            bytes: 0,
+            break_after: None,
             fired: 0,
             seen: BTreeSet::new(),
             counts: Counts::default(),
@@ -180,7 +189,7 @@ impl World {
     /// The server starts again.
     pub async fn restart_server(&mut self, schema: Arc<Schema>) {
         self.server.restart(schema.clone()).await;
-        self.reader = Reader::open(&self.server.file(), schema);
+        self.reader = Reader::open(&self.server.place(), schema);
     }
 
     /// The scope of a project.
@@ -199,6 +208,9 @@ impl World {
     /// The number of a phone that somebody uses.
     pub fn used_phone(&self, rng: &mut Rng) -> Option<Place> {
         let number = rng.below(self.devices.len());
+        if !self.devices[number].on {
+            return None;
+        }
         Some((number, self.user_of(number)?))
     }
 
@@ -270,12 +282,25 @@ impl World {
     /// What the oracle finds.
     pub async fn recover(&mut self, before: &Snapshot) -> Checked {
         self.bury_server().await;
-        self.wrote_beside(before);
         if let Some(point) = fault::died(Side::Device) {
             self.tell(format!("all phones die: {point:?}"));
         }
+        self.settle(before, true).await
+    }
+
+    /// An operation that began at `before` failed somewhere, perhaps with all phones. What they have of it
+    /// counts.
+    ///
+    /// # Errors
+    /// What the oracle finds.
+    pub async fn settle(&mut self, before: &Snapshot, all_died: bool) -> Checked {
+        self.wrote_beside(before);
         for device in 0..self.devices.len() {
-            self.devices[device].crash(false).await;
+            if all_died {
+                self.devices[device].crash(false).await;
+            } else {
+                self.devices[device].give_up().await;
+            }
             let Some(person) = self.user_of(device) else { continue };
             let receipts = self.devices[device].core().receipts().map_err(|e| broken(&e))?;
             for receipt in receipts {
@@ -289,6 +314,32 @@ impl World {
                 known.withdrawn |= taken_back;
             }
             self.look_at(device)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the line breaks within the next bytes; then how many of them pass.
+    pub fn passes(&mut self, bytes: usize) -> Option<usize> {
+        let before = self.bytes;
+        self.bytes += bytes as u64;
+        let last = self.break_after.filter(|after| (before..self.bytes).contains(after))?;
+        self.break_after = None;
+        usize::try_from(last - before).ok()
+    }
+
+    /// Half of a request reaches the server.
+    ///
+    /// # Errors
+    /// When it has any effect.
+    pub async fn deliver_half(&mut self, request: &Request, bytes: usize) -> Checked {
+        let before = self.snapshot();
+        let response = self.server.answer_to_half(request, bytes).await;
+        if response.status < 400 || response.status >= 500 {
+            let found = format!("{}: {}", request.path, response.status);
+            return violated("half a request is refused", found);
+        }
+        if self.snapshot().commit != before.commit {
+            return violated("half a request changes nothing", request.path.clone());
         }
         Ok(())
     }
@@ -330,6 +381,7 @@ impl World {
     /// # Errors
     /// What the oracle finds.
     pub fn look_at(&mut self, device: usize) -> Checked {
+        let _looking = Looking::begin();
         let Some(person) = self.user_of(device) else { return Ok(()) };
         let place = (device, person);
         let user = self.people[person].id;

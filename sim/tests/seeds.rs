@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sim::coverage::Coverage;
 use sim::search::{Found, Wanted, search};
+use sim::server::Database;
 use sim::{plan, run};
 
 /// How many fixed seeds there are: enough that everything that can happen happens.
@@ -23,7 +24,7 @@ fn failures(found: &Found) -> Vec<String> {
 }
 
 fn wanted(first: u64, runs: u64, time_max: Duration) -> Wanted {
-    Wanted { first, runs, time_max, jobs: 2, stop_at_first: false }
+    Wanted { first, runs, time_max, jobs: 2, stop_at_first: false, database: Database::Sqlite }
 }
 
 #[test]

@@ -24,16 +24,20 @@ impl Core {
         &self,
         f: impl FnOnce(&mut Edit<'_>) -> Result<T, CoreError>,
     ) -> Result<(T, Option<ReceiptId>), CoreError> {
-        let store = self.store()?;
-        let schema = store.schema();
+        let engine = self.engine()?;
+        let schema = engine.store().schema();
         let now = self.config.clock.read();
-        store.write(|db| {
+        let made = engine.store().write(|db| {
             let permissions = permissions(db)?;
             let random = self.config.random.as_ref();
             let mut edit = Edit::begin(db, &schema, &permissions, random, now)?;
             let value = f(&mut edit)?;
             Ok((value, edit.finish()?))
-        })
+        })?;
+        if made.1.is_some() {
+            engine.edited();
+        }
+        Ok(made)
     }
 
     /// Makes a record and returns its id.

@@ -59,9 +59,9 @@ impl Core {
         id: ReceiptId,
         correction: Option<&Map<String, Json>>,
     ) -> Result<ReceiptId, CoreError> {
-        let store = self.store()?;
-        let schema = store.schema();
-        store.write(|db| {
+        let engine = self.engine()?;
+        let schema = engine.store().schema();
+        let corrected = engine.store().write(|db| {
             let permissions = permissions(db)?;
             let author = correct::Author {
                 permissions: &permissions,
@@ -69,7 +69,9 @@ impl Core {
                 now: self.config.clock.read(),
             };
             correct::retry(db, &schema, &author, id, correction)
-        })
+        })?;
+        engine.edited();
+        Ok(corrected)
     }
 
     /// Takes back an edit: at once, or with the next push if the server may have it already.
@@ -77,8 +79,10 @@ impl Core {
     /// # Errors
     /// As [`correct::discard`].
     pub fn discard(&self, id: ReceiptId) -> Result<(), CoreError> {
-        let store = self.store()?;
-        let schema = store.schema();
-        store.write(|db| correct::discard(db, &schema, id))
+        let engine = self.engine()?;
+        let schema = engine.store().schema();
+        engine.store().write(|db| correct::discard(db, &schema, id))?;
+        engine.edited();
+        Ok(())
     }
 }

@@ -1,8 +1,8 @@
 //! The sync loop: push → pull → settle.
 //!
 //! [`Engine::sync`] runs one round and says how it went; [`Engine::run`] runs rounds for as long as the
-//! app lives, on a timer, when it is kicked ([`Engine::kick`]: a press, an event, a validated
-//! network, the foreground), and after failures with growing pauses ([`backoff`]). Only one round runs
+//! app lives, on a timer, after edits, when it is kicked ([`Engine::kick`]: a press, an event, a
+//! validated network, the foreground), and after failures with pauses ([`backoff`]). Only one round runs
 //! at a time. A round can be cancelled or killed at any instruction: whatever is durable stays, and
 //! the next one goes on from there.
 //!
@@ -25,11 +25,13 @@ pub(crate) mod session;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use serde::Serialize;
 use sync_protocol::DeviceId;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use self::backoff::Cause;
 use crate::CoreError;
 use crate::clock::{Anchor, Clock};
 use crate::outbox::list::{Failure, WaitingFor};
@@ -112,6 +114,7 @@ pub struct Engine {
     tokens: tokio::sync::Mutex<()>,
     conditions: Mutex<Conditions>,
     kicked: Notify,
+    edited: Notify,
     progress: watch::Sender<Progress>,
 }
 
@@ -136,6 +139,7 @@ impl Engine {
             tokens: tokio::sync::Mutex::new(()),
             conditions: Mutex::new(Conditions { network: None, foreground: true }),
             kicked: Notify::new(),
+            edited: Notify::new(),
             progress: watch::channel(idle).0,
         }
     }
@@ -197,6 +201,12 @@ impl Engine {
         self.kicked.notify_one();
     }
 
+    /// There is something new to send. [`Engine::run`] begins a round if the last one went well; in a
+    /// dead spot an edit is no reason to try again before the pause ends.
+    pub(crate) fn edited(&self) {
+        self.edited.notify_one();
+    }
+
     /// Runs one round.
     ///
     /// # Errors
@@ -242,7 +252,11 @@ impl Engine {
     pub async fn run(&self, cancel: &CancellationToken) {
         let mut failures = 0;
         while !cancel.is_cancelled() {
-            let pause = match self.sync(cancel).await {
+            // What was edited so far goes with this round.
+            let _ = self.edited.notified().now_or_never();
+            let outcome = self.sync(cancel).await;
+            let went_well = outcome.is_ok();
+            let pause = match outcome {
                 Ok(_) => {
                     failures = 0;
                     Some(if self.conditions().foreground {
@@ -254,7 +268,7 @@ impl Engine {
                 Err(error) if error.retryable() => {
                     failures += 1;
                     let unit = self.random.unit().unwrap_or(0.5);
-                    Some(backoff::pause(failures, unit, retry_after(&error)))
+                    Some(backoff::pause(failures, unit, cause(&error)))
                 }
                 // Only a person can do something about it: log in, update the app, free the disk.
                 Err(error) => {
@@ -271,6 +285,7 @@ impl Engine {
             tokio::select! {
                 () = cancel.cancelled() => break,
                 () = self.kicked.notified() => failures = 0,
+                () = self.edited.notified(), if went_well => {}
                 () = paused => {}
             }
         }
@@ -323,12 +338,18 @@ fn waiting(code: &str, text: &str) -> WaitingFor {
     WaitingFor { code: code.to_owned(), text: text.to_owned() }
 }
 
-fn retry_after(error: &CoreError) -> Option<Duration> {
+fn cause(error: &CoreError) -> Cause {
     match error {
-        CoreError::Transport(TransportError::Busy { retry_after_s }) => {
-            retry_after_s.map(Duration::from_secs)
+        // Without a network it is the system that says when to try again.
+        CoreError::Transport(TransportError::Offline { reason, .. })
+            if *reason != OfflineReason::NoNetwork =>
+        {
+            Cause::Unreached
         }
-        _ => None,
+        CoreError::Transport(TransportError::Busy { retry_after_s }) => {
+            Cause::Refused { retry_after: retry_after_s.map(Duration::from_secs) }
+        }
+        _ => Cause::Refused { retry_after: None },
     }
 }
 

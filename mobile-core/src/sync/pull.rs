@@ -95,7 +95,10 @@ async fn one_stream(
         }
     });
     let mut sink = Channel(sender);
-    let streamed = authorised!(engine, |token| engine.transport.pull(token, &request, &mut sink));
+    // Inside, so that an error of the tokens does not leave the applier behind, which holds the round.
+    let exchange =
+        async { authorised!(engine, |token| engine.transport.pull(token, &request, &mut sink)) };
+    let streamed = exchange.await;
     drop(sink);
     let outcome = applier.await.map_err(|error| {
         CoreError::Stored(format!("the task that applies pages ended: {error}"))

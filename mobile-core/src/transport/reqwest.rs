@@ -12,10 +12,21 @@ use crate::CoreError;
 
 /// Where the protocol lives on a server.
 const ROOT: &str = "mobile/api/v1";
-/// How long to wait for a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long to wait for a connection, the server's name included.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait for the next bytes. A push of a thousand edits to a busy server takes a while.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
+pub const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// A connection that is silent for so long is probed: a busy server's system answers, one behind a dead
+/// spot does not. Without this a round that lost its network waits for [`READ_TIMEOUT`], and so does
+/// the first one after it on a connection that is kept.
+pub const PROBE_AFTER: Duration = Duration::from_secs(4);
+/// The pause between probes.
+pub const PROBE_EVERY: Duration = Duration::from_secs(2);
+/// Probes without an answer after which the connection is given up.
+pub const PROBES_MAX: u32 = 3;
+/// A connection is given up when what was sent is not acknowledged for so long. Apple's systems have no
+/// such setting; there the read timeout does it.
+pub const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(10);
 
 /// Exchanges with one server over HTTP.
 pub struct ReqwestExchange {
@@ -39,9 +50,13 @@ impl ReqwestExchange {
         let client = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
-            .user_agent(concat!("campo/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| bad(error.to_string()))?;
+            .tcp_keepalive(PROBE_AFTER)
+            .tcp_keepalive_interval(PROBE_EVERY)
+            .tcp_keepalive_retries(PROBES_MAX)
+            .user_agent(concat!("campo/", env!("CARGO_PKG_VERSION")));
+        #[cfg(any(target_os = "android", target_os = "linux"))]
+        let client = client.tcp_user_timeout(UNACKNOWLEDGED_MAX);
+        let client = client.build().map_err(|error| bad(error.to_string()))?;
         Ok(Self { client, root: format!("{}/{ROOT}", server.trim_end_matches('/')) })
     }
 }

@@ -180,6 +180,15 @@ pub async fn step(world: &mut World, rng: &mut Rng, device: usize, faults: bool)
     if let Some(error) = failed {
         return resume(world, device, Fate::Fails(error)).await;
     }
+    if let Some(bytes) = world.passes(request.body.len()) {
+        world.tell(format!(
+            "phone {device}: the line breaks after {bytes} bytes of {}",
+            request.path
+        ));
+        world.deliver_half(&request, bytes).await?;
+        let fate = Fate::Fails(offline(OfflineReason::Interrupted, true));
+        return resume(world, device, fate).await;
+    }
     let mut response = world.deliver(device, &request).await?;
     match fault.fault {
         RequestFault::Doubled => response = world.deliver(device, &request).await?.or(response),
@@ -211,6 +220,11 @@ async fn answered(
     }
     let online = world.devices[device].online;
     let interrupted = offline(OfflineReason::Interrupted, true);
+    if let Some(bytes) = world.passes(answer.body.len()) {
+        world.tell(format!("phone {device}: the line breaks after {bytes} bytes of the answer"));
+        answer.body = answer.body.slice(..bytes);
+        return resume(world, device, Fate::Answered(answer, End::Broken(interrupted))).await;
+    }
     let fate = match fault.fault {
         _ if !online => Fate::Fails(interrupted),
         AnswerFault::Lost => Fate::Fails(offline(OfflineReason::Timeout, true)),

@@ -1,52 +1,19 @@
-//! What the server holds at one commit, read from its file by plain SQL, beside the server's code.
+//! From the server's SQLite file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::Value as Json;
-use sync_protocol::schema::{Collection, FieldType, Schema, ScopeRule};
-use sync_protocol::wire::receipt::Receipt;
-use sync_protocol::wire::review::Conflict;
-use sync_protocol::{ReceiptId, RecordId, Scope, UserId, Value};
+use sync_protocol::schema::{Collection, FieldType, Schema};
+use sync_protocol::{ReceiptId, RecordId, UserId, Value};
 use uuid::Uuid;
 
-/// A row's name.
-pub type Name = (String, RecordId);
+use super::{Row, Snapshot, scopes_of};
 
-/// A row as the server has it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Row {
-    /// Its version.
-    pub version: i64,
-    /// Whether it is deleted; its fields are then those of the tombstone.
-    pub deleted: bool,
-    /// Its content, in canonical JSON.
-    pub fields: BTreeMap<String, Json>,
-    /// The scopes that its columns name.
-    pub scopes: BTreeSet<Scope>,
-    /// The server's bookkeeping about it, for what the oracle does not find out by itself.
-    pub meta: Json,
-}
-
-/// Everything at one commit.
-#[derive(Debug, Clone, Default)]
-pub struct Snapshot {
-    /// The commit's number.
-    pub commit: i64,
-    /// Live and deleted rows.
-    pub rows: BTreeMap<Name, Arc<Row>>,
-    /// What each person holds.
-    pub grants: BTreeMap<UserId, BTreeSet<Scope>>,
-    /// All receipts.
-    pub receipts: BTreeMap<ReceiptId, Arc<Receipt>>,
-    /// All conflicts, in the order of their ids.
-    pub conflicts: Vec<Arc<Conflict>>,
-}
-
-/// Reads snapshots, each from the one before it and what changed since.
+/// Reads snapshots.
 pub struct Reader {
     db: Connection,
     schema: Arc<Schema>,
@@ -160,23 +127,6 @@ impl Reader {
 /// The id in the first column.
 fn id(row: &rusqlite::Row<'_>) -> rusqlite::Result<Uuid> {
     Ok(Uuid::from_slice(&row.get::<_, Vec<u8>>(0)?).expect("an id"))
-}
-
-/// The scopes that a row's columns name.
-fn scopes_of(
-    collection: &Collection,
-    record: RecordId,
-    fields: &BTreeMap<String, Json>,
-) -> BTreeSet<Scope> {
-    let entity = |kind: &str, id: Uuid| Scope::entity(kind, id);
-    let scope = |rule: &ScopeRule| match rule {
-        ScopeRule::Tenant => Some(Scope::tenant()),
-        ScopeRule::Entity { kind, field } if field == "id" => Some(entity(kind, record.0)),
-        ScopeRule::Entity { kind, field } => {
-            Some(entity(kind, fields.get(field)?.as_str()?.parse().ok()?))
-        }
-    };
-    collection.scopes.iter().filter_map(scope).collect()
 }
 
 /// A column as the server's SQLite store has it, in canonical JSON.

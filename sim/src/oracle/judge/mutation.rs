@@ -1,0 +1,172 @@
+//! One mutation: what it does to its row, and whether its outcome says so.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value as Json;
+use sync_protocol::schema::{Collection, DeleteConflict};
+use sync_protocol::wire::push::{Mutation, MutationKind};
+use sync_protocol::wire::receipt::{FieldOutcome, MutationOutcome};
+
+use super::history::{History, Write};
+use super::verdict::{Verdict, touched, verdict};
+use super::{INVARIANT, Judge, Trial};
+use crate::oracle::snapshot::{Name, Row};
+use crate::oracle::{Checked, violated};
+
+impl Judge {
+    pub(super) fn mutation(
+        &mut self,
+        trial: &mut Trial<'_>,
+        mutation: &Mutation,
+        outcome: &MutationOutcome,
+        name: &Name,
+        write: Write,
+    ) -> Checked {
+        let Some(collection) = trial.schema.collection(&name.0) else {
+            return violated(INVARIANT, format!("the unknown collection {} was written", name.0));
+        };
+        if mutation.kind == MutationKind::Insert {
+            return self.insert(trial, collection, mutation, name, write);
+        }
+        let Some(row) = trial.rows.get(name).cloned() else {
+            return violated(INVARIANT, format!("{name:?} never was and was edited"));
+        };
+        let Some(history) = self.rows.get_mut(name) else {
+            return violated(INVARIANT, format!("{name:?} has no history"));
+        };
+        match mutation.kind {
+            MutationKind::Delete => {
+                let concurrent =
+                    !row.deleted && history.is_row_concurrent(mutation.row_base, write.writer);
+                let stands = concurrent && collection.on_delete_conflict != DeleteConflict::Delete;
+                if concurrent {
+                    trial.found.push("merge: deletion meets an edit".to_owned());
+                }
+                if outcome.row.is_some() != stands {
+                    return violated(
+                        INVARIANT,
+                        format!("deletion of {name:?}: concurrent {concurrent}, {outcome:?}"),
+                    );
+                }
+                if !stands && !row.deleted {
+                    history.deleted = Some(write);
+                    history.version = write.version;
+                    trial.rows.insert(name.clone(), Row { deleted: true, ..row });
+                }
+                Ok(())
+            }
+            MutationKind::Restore => {
+                if row.deleted {
+                    history.deleted = None;
+                    history.restored = Some(write);
+                    history.version = write.version;
+                    trial.rows.insert(name.clone(), Row { deleted: false, ..row });
+                }
+                Ok(())
+            }
+            _ => {
+                let mut row = row;
+                if row.deleted {
+                    trial.found.push("merge: edit meets a deletion".to_owned());
+                    let keeps = collection.on_delete_conflict == DeleteConflict::Keep;
+                    if outcome.row.is_some() == keeps {
+                        return violated(
+                            INVARIANT,
+                            format!("edit of deleted {name:?}: {outcome:?}"),
+                        );
+                    }
+                    if !keeps {
+                        return Ok(());
+                    }
+                    row.deleted = false;
+                    history.deleted = None;
+                    history.restored = Some(write);
+                }
+                for field in &collection.fields {
+                    let key = (name.clone(), field.name.clone());
+                    let in_review = trial.open.contains(&key);
+                    let base = mutation.base.get(&field.name).copied();
+                    let current = row.fields.get(&field.name).cloned().unwrap_or(Json::Null);
+                    let Some(verdict) = verdict(
+                        (field, history, &current),
+                        mutation,
+                        (base, in_review),
+                        &write,
+                        &mut trial.found,
+                    ) else {
+                        continue;
+                    };
+                    let said = outcome.fields.get(&field.name);
+                    let fits = matches!(
+                        (&verdict, said),
+                        (Verdict::Applied(_), None)
+                            | (Verdict::Superseded, Some(FieldOutcome::Superseded { .. }))
+                            | (Verdict::Review, Some(FieldOutcome::InReview { .. }))
+                    );
+                    if !fits {
+                        let should = match verdict {
+                            Verdict::Applied(_) => "applied",
+                            Verdict::Superseded => "superseded",
+                            Verdict::Review => "in review",
+                            Verdict::Refused => "refused",
+                        };
+                        return violated(
+                            INVARIANT,
+                            format!(
+                                "{name:?}.{} ({:?}) should be {should}, but is {said:?}; base {base:?}, \
+                                 edit {write:?}, history {:?}",
+                                field.name,
+                                field.merge,
+                                history.changes(&field.name).collect::<Vec<_>>()
+                            ),
+                        );
+                    }
+                    if let Verdict::Applied(Some(value)) = verdict {
+                        history.change(&field.name, write, &current, &value);
+                        row.fields.insert(field.name.clone(), value);
+                    }
+                    for element in touched(mutation, field, &current) {
+                        let key = (field.name.clone(), element);
+                        let born = history.born;
+                        history.additions.entry(key).or_insert_with(|| vec![born]).push(write);
+                    }
+                }
+                history.version = history.version.max(write.version);
+                trial.rows.insert(name.clone(), row);
+                Ok(())
+            }
+        }
+    }
+
+    fn insert(
+        &mut self,
+        trial: &mut Trial<'_>,
+        collection: &Collection,
+        mutation: &Mutation,
+        name: &Name,
+        write: Write,
+    ) -> Checked {
+        if trial.rows.contains_key(name) {
+            return violated(INVARIANT, format!("{name:?} was inserted twice"));
+        }
+        let mut fields = BTreeMap::new();
+        for field in &collection.fields {
+            let given = mutation.set.get(&field.name).cloned();
+            let value = given.unwrap_or_else(|| field.default_value().to_json(&field.kind));
+            fields.insert(field.name.clone(), value);
+        }
+        let row =
+            Row { version: 1, deleted: false, fields, scopes: BTreeSet::new(), meta: Json::Null };
+        trial.rows.insert(name.clone(), row);
+        let history = History {
+            version: write.version,
+            born: Write { version: 1, ..write },
+            fields: BTreeMap::new(),
+            additions: BTreeMap::new(),
+            deleted: None,
+            restored: None,
+        };
+        self.rows.insert(name.clone(), history);
+        Ok(())
+    }
+}
