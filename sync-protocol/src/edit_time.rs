@@ -8,6 +8,7 @@ use crate::planted::{self, Bug};
 ///
 /// Times order edits of *different* streams only; a stream's own edits are ordered by position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EditTime {
     /// Microseconds since 1970 in UTC, corrected by what the device measured against the server.
     pub at_us: i64,
@@ -45,5 +46,18 @@ impl EditTime {
             _ if self.at_us != other.at_us => self.at_us > other.at_us,
             _ => tie,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_that_are_not_known_are_refused() {
+        let read = |json: &str| serde_json::from_str::<EditTime>(json);
+        assert_eq!(read(r#"{"at_us":5}"#).expect("a time"), EditTime::certain(5));
+        let error = read(r#"{"at_us":5,"uncertian":true}"#).expect_err("a member is unknown");
+        assert!(error.to_string().starts_with("unknown field"), "{error}");
     }
 }

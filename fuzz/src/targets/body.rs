@@ -2,10 +2,10 @@
 
 use axum::body::Body;
 use axum::extract::{FromRequest as _, Request};
-use futures::executor::block_on;
 use sync_protocol::wire::push::PushRequest;
 use sync_server::http::body::JsonBody;
 use sync_server::http::problem::Refusal;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::{Target, memory, promise};
 
@@ -14,6 +14,14 @@ pub(super) const TARGET: Target = Target { name: "body", input_bytes_max: 4096, 
 
 /// Longest body here, before and after decompression, in bytes.
 const BYTES_MAX: usize = 8 * 1024;
+thread_local! {
+    /// A body is given a time to come.
+    static RUNTIME: Runtime = match Builder::new_current_thread().enable_time().build() {
+        Ok(runtime) => runtime,
+        Err(error) => panic!("there is no runtime: {error}"),
+    };
+}
+
 const ENCODINGS: &[&str] = &["identity", "gzip", "zstd", "x-gzip", "", "br"];
 
 const REFUSALS: &[(u16, &str)] = &[
@@ -49,7 +57,7 @@ fn read(encoding: &str, sent: Vec<u8>) -> Result<PushRequest, Refusal> {
     let Ok(request) = request else { unreachable!("these headers are good") };
     // The window of gzip, what a request may unfold to, and what JSON takes.
     memory::at_most(512 * 1024 + 200 * BYTES_MAX, || {
-        block_on(JsonBody::<PushRequest, BYTES_MAX>::from_request(request, &()))
-            .map(|JsonBody(body)| body)
+        let body = JsonBody::<PushRequest, BYTES_MAX>::from_request(request, &());
+        RUNTIME.with(|runtime| runtime.block_on(body)).map(|JsonBody(body)| body)
     })
 }
