@@ -10,7 +10,7 @@ use sim::server::Database;
 fn some_seeds_hold_on_postgresql() {
     let found = search(Wanted {
         first: 1,
-        runs: 6,
+        runs: 3,
         time_max: Duration::MAX,
         jobs: 2,
         stop_at_first: false,
