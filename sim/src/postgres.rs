@@ -15,6 +15,8 @@ pub struct Urls {
     pub owner: String,
     /// As the server.
     pub server: String,
+    /// For the server's witnesses.
+    pool: sqlx::PgPool,
 }
 
 /// The process's cluster, gone with the process.
@@ -33,7 +35,8 @@ impl Urls {
         let name = format!("sim{}", NUMBERS.fetch_add(1, Ordering::SeqCst));
         cluster.create_database(&name).expect("a database");
         let (owner, server) = (cluster.url(&name, SUPERUSER), cluster.url(&name, "campo_server"));
-        let urls = Self { name, owner, server };
+        let pool = sqlx::PgPool::connect_lazy(&owner).expect("a good URL");
+        let urls = Self { name, owner, server, pool };
         urls.migrate(schema).await;
         urls
     }
@@ -49,19 +52,13 @@ impl Urls {
     /// Leaves a witness, so that each pull's cursor is one of its own: the oracle tells them apart by
     /// that. A server leaves one every half second of real time, which here is many pulls.
     pub async fn leave_witness(&self, number: u64) {
-        let mut db = self.connection().await;
         sqlx::query(
             "INSERT INTO sync.witnesses (value, snapshot) VALUES ($1, pg_current_snapshot())",
         )
         .bind(format!("sim-{number}"))
-        .execute(&mut db)
+        .execute(&self.pool)
         .await
         .expect("a witness");
-    }
-
-    async fn connection(&self) -> sqlx::PgConnection {
-        use sqlx::Connection as _;
-        sqlx::PgConnection::connect(&self.owner).await.expect("the database opens")
     }
 
     /// The database is not needed any more.

@@ -265,7 +265,6 @@ async fn serve(shared: &Arc<dyn Store>, time: &TrueTime, random: &SharedRandom) 
         passwords: passwords(),
         throttle: Arc::new(Throttle::default()),
     };
-    let app =
-        App::new(shared.clone(), clock, authenticator, sessions, HttpSettings::default());
+    let app = App::new(shared.clone(), clock, authenticator, sessions, HttpSettings::default());
     router(&Arc::new(app))
 }

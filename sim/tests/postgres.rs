@@ -10,12 +10,12 @@ use sim::server::Database;
 fn some_seeds_hold_on_postgresql() {
     let found = search(Wanted {
         first: 1,
-        runs: 6,
+        runs: 2,
         time_max: Duration::MAX,
         jobs: 2,
         stop_at_first: false,
         database: Database::Postgres,
     });
     assert!(found.failed.is_empty(), "{:?}", found.failed);
-    assert!(found.syncs > 100, "{found:?}");
+    assert!(found.syncs > 40, "{found:?}");
 }

@@ -15,7 +15,7 @@ const FIRST: Duration = Duration::from_secs(2);
 /// Longest pause: a phone that comes back from a dead spot must not wait for an hour.
 const PAUSE_MAX: Duration = Duration::from_secs(5 * 60);
 /// The first attempts at a server that is not reached: how many, and the pause before each.
-const UNREACHED: [(u32, Duration); 2] = [(8, Duration::from_secs(3)), (10, Duration::from_secs(5))];
+const UNREACHED: [(u32, Duration); 2] = [(8, Duration::from_secs(2)), (10, Duration::from_secs(5))];
 
 /// Why rounds fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn a_server_that_is_not_reached_is_tried_at_an_even_pace_before_pauses_double() {
         let pauses = |n: u32| pause(n, 1.0, Cause::Unreached).as_secs();
-        assert_eq!([1, 2, 8, 9, 18].map(pauses), [3, 3, 3, 5, 5]);
+        assert_eq!([1, 2, 8, 9, 18].map(pauses), [2, 2, 2, 5, 5]);
         assert_eq!([19, 20, 21].map(pauses), [10, 20, 40]);
         assert_eq!(pause(60, 1.0, Cause::Unreached), PAUSE_MAX);
     }

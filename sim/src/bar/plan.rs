@@ -120,7 +120,7 @@ impl Plan {
             if what == Break::NoRoute {
                 self.told.push((phone, at_us + rng.between(0, SECOND_US / 2), false));
                 self.told.push((phone, until_us + rng.between(0, SECOND_US / 2), true));
-                let (what, most_s) = [(Break::NoDns, 8), (Break::SilentDns, 5)][rng.below(2)];
+                let (what, most_s) = [(Break::NoDns, 7), (Break::SilentDns, 5)][rng.below(2)];
                 if rng.percent(50) {
                     let later_us = until_us + rng.between(0, most_s * SECOND_US);
                     link.cuts.push(Cut { from_us: until_us, until_us: later_us, what });

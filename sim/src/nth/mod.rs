@@ -84,7 +84,7 @@ async fn whole(world: &mut World, what: What, nth: Option<u64>, outcome: &mut Ou
     }
     for (number, act) in scenario::ACTS.iter().enumerate() {
         world.note(&format!("{act:?}"));
-        let mut rng = Rng::new(number as u64);
+        let mut rng = Rng::new(scenario::setup().seed << 8 | number as u64);
         let before = world.snapshot();
         let fired = disk::fired();
         let checked = scenario::act(world, &mut rng, *act).await;
