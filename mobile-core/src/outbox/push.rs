@@ -129,8 +129,8 @@ pub fn send_again(db: &Connection, since_us: i64) -> Result<(), CoreError> {
     Ok(())
 }
 
-/// Checks that an answer has one receipt for each transaction, in order. Anything else is no answer:
-/// the transactions stay as sent without one.
+/// Checks that an answer has one receipt for each transaction, in order, and that withdrawals are over.
+/// Anything else is no answer: the transactions stay as sent without one.
 ///
 /// # Errors
 /// A sentence that says what differs.
@@ -148,6 +148,9 @@ pub fn check_answer(
         if let Some((id, receipt)) = other {
             return Err(format!("a receipt for {} where one for {id} was due", receipt.id));
         }
+    }
+    if let Some(open) = answer.withdrawn.iter().find(|r| r.state == ReceiptState::Parked) {
+        return Err(format!("the withdrawal of {} was put off", open.id));
     }
     Ok(())
 }

@@ -25,7 +25,7 @@ pub type Touched = BTreeSet<(String, RecordId)>;
 /// Those of SQLite, and [`CoreError::Stored`].
 pub fn decided(db: &Connection, schema: &Schema, receipt: &Receipt) -> Result<(), CoreError> {
     let Some(entry) = entry::get(db, receipt.id)? else { return Ok(()) };
-    if entry.settled {
+    if entry.settled || is_put_off_and_taken_back(&entry, receipt) {
         return Ok(());
     }
     let early = receipt.state == ReceiptState::Applied && planted::is(Bug::SettledBeforeRows);
@@ -43,6 +43,11 @@ pub fn decided(db: &Connection, schema: &Schema, receipt: &Receipt) -> Result<()
         show_again(db, schema, &entry)?;
     }
     write_receipt(db, &entry, receipt, false)
+}
+
+/// The server did not keep what it puts off, so the author's word stands: the next push withdraws it.
+fn is_put_off_and_taken_back(entry: &Entry, receipt: &Receipt) -> bool {
+    entry.withdraw && receipt.state == ReceiptState::Parked
 }
 
 /// It was too late to take the edit back: it is in the view again, as any edit that was decided.
@@ -74,7 +79,8 @@ pub fn settle(
     let Some(entry) = entry::get(db, receipt.id)? else { return Ok(()) };
     if receipt.state == ReceiptState::Parked {
         // Not settled: it is sent again after the correction of what it builds on.
-        return if entry.settled { Ok(()) } else { write_receipt(db, &entry, receipt, false) };
+        let stays = entry.settled || is_put_off_and_taken_back(&entry, receipt);
+        return if stays { Ok(()) } else { write_receipt(db, &entry, receipt, false) };
     }
     if entry.state == State::Discarded {
         return Ok(());
