@@ -94,6 +94,15 @@ pub enum CoreError {
         /// Whose.
         person: String,
     },
+    /// Damaged databases were set aside, and no export has copied them.
+    #[error(
+        "{} damaged database(s) were set aside and may hold edits that only this device has: \
+         export them first ({})", files.len(), files.join(", ")
+    )]
+    SetAside {
+        /// The files.
+        files: Vec<String>,
+    },
     /// A sync is running; its result will do.
     #[error("a sync is running already")]
     AlreadyRunning,
@@ -176,6 +185,7 @@ impl CoreError {
             Self::WrongState { .. } => "wrong_state",
             Self::HasHeirs { .. } => "has_heirs",
             Self::Unsent { .. } => "unsent_edits",
+            Self::SetAside { .. } => "set_aside_not_exported",
             Self::AlreadyRunning => "already_running",
             Self::Cancelled => "cancelled",
             Self::Transport(error) => error.code(),
@@ -220,7 +230,8 @@ impl CoreError {
             Self::AlreadyRunning
             | Self::WrongState { .. }
             | Self::HasHeirs { .. }
-            | Self::Unsent { .. } => 409,
+            | Self::Unsent { .. }
+            | Self::SetAside { .. } => 409,
             Self::Database(_)
             | Self::DatabaseCorrupt { .. }
             | Self::DiskFailed(_)

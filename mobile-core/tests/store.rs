@@ -5,11 +5,9 @@ mod model;
 
 use std::sync::Arc;
 
-use mobile_core::clock::ManualClock;
-use mobile_core::store::registry;
 use mobile_core::transport::TransportError;
 use mobile_core::{Core, CoreError, pull};
-use model::{Phone, START_US, Server, object};
+use model::{Phone, Server, object};
 use serde_json::{Value as Json, json};
 use sync_protocol::wire::pull::{Column, PagePart, PageTable, PullPage};
 use sync_protocol::{RecordId, Scope};
@@ -152,43 +150,13 @@ async fn a_live_query_fires_for_its_own_tables_only() {
 }
 
 #[tokio::test]
-async fn a_damaged_database_is_reported_and_kept_until_it_is_set_aside() {
-    let dir = tempfile::tempdir().expect("dir");
-    let server = Server::new();
-    let ana = Phone::signed_in(&server, dir.path(), 1).await;
-    let path = ana.core.engine().expect("signed in").store().path().to_owned();
-    drop(ana);
-    std::fs::write(&path, b"this is no database, it is a note that somebody left here")
-        .expect("write");
-    let open = || {
-        mobile_core::Core::open(mobile_core::Config {
-            clock: Arc::new(ManualClock::new(START_US)),
-            ..mobile_core::Config::new(dir.path())
-        })
-    };
-    let Err(error) = open() else { panic!("it cannot be opened") };
-    assert!(matches!(error, CoreError::DatabaseCorrupt { .. }), "{error}");
-    assert!(std::fs::read(&path).expect("still there").starts_with(b"this is no database"));
-    let aside = registry::set_aside(&path).expect("renamed");
-    assert!(aside.exists() && !path.exists());
-    open().expect("begins anew");
-}
-
-#[tokio::test]
 async fn another_persons_data_is_apart() {
     let dir = tempfile::tempdir().expect("dir");
     let ana = phone(dir.path()).await;
     ana.put("articulos", json!({ "nombre": "de ana" }));
     ana.core.logout_keeping_data().await.expect("logout");
     assert_eq!(ana.core.list("articulos").expect_err("nobody is here").code(), "signed_out");
-    let sign_in = mobile_core::SignIn {
-        server: "http://model".into(),
-        tenant: "acme".into(),
-        user: "benito".into(),
-        password: "secret".into(),
-        device_name: None,
-    };
-    ana.core.login(sign_in).await.expect("login");
+    ana.login_as("benito").await;
     ana.sync().await.expect("sync");
     assert!(ana.core.list("articulos").expect("list").rows.is_empty());
     ana.login().await;

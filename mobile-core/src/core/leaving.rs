@@ -1,24 +1,26 @@
 //! Leaving a device: sessions end, data goes, and work that exists nowhere else does not.
 
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
-use super::Core;
+use super::{Core, lock};
 use crate::CoreError;
 use crate::export::{self, Exported};
 use crate::outbox::unsent;
-use crate::store::registry::{self, Person, Registry};
-use crate::store::wipe;
+use crate::store::registry::{self, DataFile, Person, Registry};
+use crate::store::{aside, wipe};
 use crate::sync::Engine;
 
 impl Core {
     /// Ends the active person's session and wipes their data from this device.
     ///
     /// # Errors
-    /// [`CoreError::Unsent`] while there is work that only this device has and no export has saved: then
-    /// nothing has happened. [`CoreError::SignedOut`]; those of files and the database.
+    /// [`CoreError::Unsent`] while there is work that only this device has and no export has saved, and
+    /// [`CoreError::SetAside`] while it may be in a damaged database: then nothing has happened.
+    /// [`CoreError::SignedOut`]; those of files and the database.
     pub async fn logout(&self) -> Result<(), CoreError> {
         let (engine, person) = self.active()?;
+        self.nothing_is_only_aside(|file| file.is_of(&person))?;
         let unsaved = engine.store().read(unsent::unsaved)?;
         if unsaved > 0 {
             return Err(unsent_of(&person, unsaved));
@@ -45,15 +47,16 @@ impl Core {
     /// reached.
     ///
     /// # Errors
-    /// [`CoreError::Unsent`] while anybody has work that only this device has and no export has saved, and
-    /// whatever keeps a database from being opened: then nothing has happened.
+    /// [`CoreError::Unsent`] while anybody has work that only this device has and no export has saved,
+    /// [`CoreError::SetAside`] while it may be in a damaged database, and whatever keeps a database from being opened: then nothing has happened.
     pub async fn wipe(&self) -> Result<Vec<Person>, CoreError> {
-        let people = self.registry.lock().unwrap_or_else(PoisonError::into_inner).people.clone();
+        self.nothing_is_only_aside(|_| true)?;
+        let registry = lock(&self.registry).clone();
         let mut engines: Vec<(Person, Arc<Engine>)> = Vec::new();
-        for person in people {
+        for person in registry.people.clone() {
             let path = registry::database(&self.config.dir, person.tenant, person.user);
             if path.exists() {
-                let engine = self.engine_for(&person)?;
+                let engine = self.engine_for(&registry, &person)?;
                 let unsaved = engine.store().read(unsent::unsaved)?;
                 if unsaved > 0 {
                     return Err(unsent_of(&person, unsaved));
@@ -80,18 +83,28 @@ impl Core {
     /// # Errors
     /// As [`export::unsent`].
     pub fn export(&self, to: &Path) -> Result<Exported, CoreError> {
-        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let registry = lock(&self.registry).clone();
         export::unsent(&self.config.dir, &registry, self.config.clock.as_ref(), to)
     }
 
+    fn nothing_is_only_aside(&self, whose: impl FnMut(&DataFile) -> bool) -> Result<(), CoreError> {
+        let mut aside = aside::unexported(&self.config.dir)?;
+        aside.retain(whose);
+        if aside.is_empty() {
+            return Ok(());
+        }
+        let files = aside.iter().map(|file| file.path.display().to_string()).collect();
+        Err(CoreError::SetAside { files })
+    }
+
     fn active(&self) -> Result<(Arc<Engine>, Person), CoreError> {
-        let person = self.registry.lock().unwrap_or_else(PoisonError::into_inner).active.clone();
+        let person = lock(&self.registry).active.clone();
         Ok((self.engine()?, person.ok_or(CoreError::SignedOut)?))
     }
 
     /// Changes the registry; nobody is active if the active one has gone.
     fn leave(&self, change: impl FnOnce(&mut Registry)) -> Result<(), CoreError> {
-        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut registry = lock(&self.registry);
         let mut next = registry.clone();
         change(&mut next);
         if next.active.as_ref().is_some_and(|active| !next.people.contains(active)) {
@@ -101,7 +114,7 @@ impl Core {
         let gone = next.active.is_none();
         *registry = next;
         if gone {
-            *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            *lock(&self.engine) = None;
         }
         Ok(())
     }

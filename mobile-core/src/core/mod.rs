@@ -6,7 +6,7 @@ mod receipts;
 mod review;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use sync_protocol::fault::{self, Point};
@@ -108,23 +108,17 @@ pub struct Core {
 }
 
 impl Core {
-    /// Opens a folder, and the database of whoever is active in it.
+    /// Opens a folder. The database of whoever is active in it is opened by the first call that needs it:
+    /// that one tells what is wrong with it, and nobody else is kept from signing in.
     ///
     /// # Errors
-    /// Says what is wrong with the folder or the database; nothing was changed then.
+    /// Says what is wrong with the folder; nothing was changed then.
     pub fn open(config: Config) -> Result<Self, CoreError> {
         let registry = Registry::load(&config.dir, config.random.as_ref())?;
-        let active = registry.active.clone();
-        let core = Self { config, registry: Mutex::new(registry), engine: Mutex::new(None) };
-        if let Some(person) = active {
-            let engine = core.engine_for(&person)?;
-            *core.engine.lock().unwrap_or_else(PoisonError::into_inner) = Some(engine);
-        }
-        Ok(core)
+        Ok(Self { config, registry: Mutex::new(registry), engine: Mutex::new(None) })
     }
 
-    fn engine_for(&self, person: &Person) -> Result<Arc<Engine>, CoreError> {
-        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    fn engine_for(&self, registry: &Registry, person: &Person) -> Result<Arc<Engine>, CoreError> {
         let store = Arc::new(registry.open(&self.config.dir, person)?);
         let transport = (self.config.connect)(&person.server)?;
         Ok(Arc::new(Engine::new(
@@ -132,23 +126,34 @@ impl Core {
             transport,
             Arc::clone(&self.config.clock),
             Arc::clone(&self.config.random),
-            self.device(),
+            registry.device,
         )))
     }
 
     /// This installation.
     #[must_use]
     pub fn device(&self) -> DeviceId {
-        self.registry.lock().unwrap_or_else(PoisonError::into_inner).device
+        lock(&self.registry).device
     }
 
     /// The active person's engine, for sync loops and progress.
     ///
     /// # Errors
-    /// [`CoreError::SignedOut`].
+    /// [`CoreError::SignedOut`]; whatever keeps their database from being opened.
     pub fn engine(&self) -> Result<Arc<Engine>, CoreError> {
-        let engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
-        engine.clone().ok_or(CoreError::SignedOut)
+        if let Some(engine) = lock(&self.engine).clone() {
+            return Ok(engine);
+        }
+        // Whoever needs both locks takes the registry's first.
+        let registry = lock(&self.registry);
+        let mut engine = lock(&self.engine);
+        if let Some(engine) = &*engine {
+            return Ok(Arc::clone(engine));
+        }
+        let person = registry.active.as_ref().ok_or(CoreError::SignedOut)?;
+        let opened = self.engine_for(&registry, person)?;
+        *engine = Some(Arc::clone(&opened));
+        Ok(opened)
     }
 
     fn store(&self) -> Result<Arc<Store>, CoreError> {
@@ -189,15 +194,16 @@ impl Core {
             user_name: sign_in.user,
             display_name: session.user_name.clone(),
         };
-        let engine = self.engine_for(&person)?;
+        let known = lock(&self.registry).clone();
+        let engine = self.engine_for(&known, &person)?;
         session::keep(engine.store(), &session, &before, &after)?;
         fault::reached(Point::SessionKept);
-        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut registry = lock(&self.registry);
         let mut next = registry.clone();
         next.activate(person.clone());
         next.save(&self.config.dir)?;
         *registry = next;
-        *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = Some(engine);
+        *lock(&self.engine) = Some(engine);
         Ok(person)
     }
 
@@ -214,7 +220,7 @@ impl Core {
     /// # Errors
     /// Those of the database.
     pub fn status(&self) -> Result<Status, CoreError> {
-        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let registry = lock(&self.registry).clone();
         let mut status = Status {
             device: registry.device,
             person: registry.active,
@@ -229,7 +235,10 @@ impl Core {
             remaining: 0,
             collections: Vec::new(),
         };
-        let Ok(engine) = self.engine() else { return Ok(status) };
+        let engine = match self.engine() {
+            Err(CoreError::SignedOut) => return Ok(status),
+            engine => engine?,
+        };
         status.waiting_for = engine.why_waiting()?;
         status.collections = engine.store().schema().collections.keys().cloned().collect();
         engine.store().read(|db| {
@@ -247,4 +256,9 @@ impl Core {
         })?;
         Ok(status)
     }
+}
+
+/// Takes a lock also after a panic elsewhere: what it guards is replaced as a whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

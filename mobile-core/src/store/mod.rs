@@ -6,8 +6,9 @@
 //! written in one transaction by [`Store::write`]; where that fails, nothing has changed.
 //!
 //! A database that cannot be opened is never replaced: the error says why, and only
-//! [`registry::set_aside`] (an explicit act of the user) renames it.
+//! [`aside::set_aside`] (an explicit act of the user) renames one, if it is damaged.
 
+pub mod aside;
 pub mod meta;
 pub mod registry;
 pub mod rows;

@@ -147,23 +147,47 @@ pub fn database(dir: &Path, tenant: TenantId, user: UserId) -> PathBuf {
     dir.join(tenant.to_string()).join(format!("{user}.db"))
 }
 
-/// Renames a database that cannot be opened to `….db.corrupt-<n>`, with its WAL, and returns the new
-/// name. Only on an explicit act of the user: unsent edits may be in it.
+/// A file with data of somebody who used this device, whether the registry still knows them or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataFile {
+    /// Their company.
+    pub tenant: TenantId,
+    /// Themselves.
+    pub user: UserId,
+    /// The file: a database, its log, or one that was set aside.
+    pub path: PathBuf,
+}
+
+impl DataFile {
+    /// Whether it is this person's.
+    #[must_use]
+    pub fn is_of(&self, person: &Person) -> bool {
+        (self.tenant, self.user) == (person.tenant, person.user)
+    }
+}
+
+/// All files with people's data, by name.
 ///
 /// # Errors
 /// [`CoreError::File`].
-pub fn set_aside(path: &Path) -> Result<PathBuf, CoreError> {
-    let named = |suffix: &str| PathBuf::from(format!("{}{suffix}", path.display()));
-    let mut n = 1;
-    while named(&format!(".corrupt-{n}")).exists() {
-        n += 1;
-    }
-    for part in ["-wal", "-shm", ""] {
-        let from = named(part);
-        if from.exists() {
-            fs::rename(&from, named(&format!(".corrupt-{n}{part}")))
-                .map_err(|error| file_error(&from, &error))?;
+pub fn data_files(dir: &Path) -> Result<Vec<DataFile>, CoreError> {
+    let names = |folder: &Path| -> Result<Vec<(String, PathBuf)>, CoreError> {
+        let failed = |error: std::io::Error| file_error(folder, &error);
+        let mut names = Vec::new();
+        for entry in fs::read_dir(folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            names.push((entry.file_name().to_string_lossy().into_owned(), entry.path()));
+        }
+        names.sort();
+        Ok(names)
+    };
+    let mut files = Vec::new();
+    for (tenant, folder) in names(dir)? {
+        let Ok(tenant) = tenant.parse::<TenantId>() else { continue };
+        for (name, path) in names(&folder)? {
+            let user = name.split_once(".db").and_then(|(user, _)| user.parse::<UserId>().ok());
+            files.extend(user.map(|user| DataFile { tenant, user, path }));
         }
     }
-    Ok(named(&format!(".corrupt-{n}")))
+    Ok(files)
 }

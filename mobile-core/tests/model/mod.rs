@@ -387,11 +387,16 @@ impl Phone {
     }
 
     pub async fn login(&self) {
+        self.login_as("ana").await;
+    }
+
+    /// Two people are one to the model if their names are equally long.
+    pub async fn login_as(&self, user: &str) {
         self.core
             .login(SignIn {
                 server: "http://model".into(),
                 tenant: "acme".into(),
-                user: "ana".into(),
+                user: user.into(),
                 password: "secret".into(),
                 device_name: None,
             })
