@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use sync_protocol::{TenantId, UserId};
+
 use super::{Core, lock};
 use crate::CoreError;
 use crate::export::{self, Exported};
 use crate::outbox::unsent;
 use crate::store::registry::{self, DataFile, Person, Registry};
-use crate::store::{aside, wipe};
+use crate::store::{Store, aside, wipe};
 use crate::sync::Engine;
 
 impl Core {
@@ -21,16 +23,11 @@ impl Core {
     pub async fn logout(&self) -> Result<(), CoreError> {
         let (engine, person) = self.active()?;
         self.nothing_is_only_aside(|file| file.is_of(&person))?;
-        let unsaved = engine.store().read(unsent::unsaved)?;
-        if unsaved > 0 {
-            return Err(unsent_of(&person, unsaved));
-        }
+        nothing_is_unsent(engine.store(), &person.display_name)?;
         engine.end_session().await?;
         // Emptied before the file goes: whoever has it open must not write into a file that is gone.
-        wipe::empty(engine.store()).map_err(|error| named(error, &person))?;
-        self.leave(|registry| registry.forget(&person))?;
-        drop(engine);
-        registry::remove(&self.config.dir, &person)
+        wipe::empty(engine.store()).map_err(|error| named(error, &person.display_name))?;
+        self.remove((person.tenant, person.user), engine)
     }
 
     /// Ends the active person's session. Their data and unsent edits stay for their next login.
@@ -48,30 +45,43 @@ impl Core {
     ///
     /// # Errors
     /// [`CoreError::Unsent`] while anybody has work that only this device has and no export has saved,
-    /// [`CoreError::SetAside`] while it may be in a damaged database, and whatever keeps a database from being opened: then nothing has happened.
+    /// [`CoreError::SetAside`] while it may be in a damaged database, and whatever keeps a database from
+    /// being opened: then nothing has happened.
     pub async fn wipe(&self) -> Result<Vec<Person>, CoreError> {
         self.nothing_is_only_aside(|_| true)?;
         let registry = lock(&self.registry).clone();
-        let mut engines: Vec<(Person, Arc<Engine>)> = Vec::new();
-        for person in registry.people.clone() {
-            let path = registry::database(&self.config.dir, person.tenant, person.user);
-            if path.exists() {
-                let engine = self.engine_for(&registry, &person)?;
-                let unsaved = engine.store().read(unsent::unsaved)?;
-                if unsaved > 0 {
-                    return Err(unsent_of(&person, unsaved));
-                }
-                engines.push((person, engine));
+        let mut known: Vec<(Person, Arc<Engine>)> = Vec::new();
+        let mut strangers: Vec<(DataFile, Store)> = Vec::new();
+        for file in registry::data_files(&self.config.dir)? {
+            if file.path != registry::database(&self.config.dir, file.tenant, file.user) {
+                continue;
+            }
+            let person = registry.people.iter().find(|person| file.is_of(person));
+            if let Some(person) = person {
+                let engine = self.engine_for(&registry, person)?;
+                nothing_is_unsent(engine.store(), &person.display_name)?;
+                known.push((person.clone(), engine));
+            } else {
+                // Of somebody whose login or wipe was cut: only the file knows of them.
+                let store = Store::open(&file.path)?;
+                nothing_is_unsent(&store, &file.user.to_string())?;
+                strangers.push((file, store));
             }
         }
+        for (file, store) in strangers {
+            wipe::empty(&store).map_err(|error| named(error, &file.user.to_string()))?;
+            self.remove((file.tenant, file.user), store)?;
+        }
         let mut wiped = Vec::new();
-        for (person, engine) in engines {
+        for (person, engine) in known {
             engine.end_session().await?;
-            wipe::empty(engine.store()).map_err(|error| named(error, &person))?;
-            self.leave(|registry| registry.forget(&person))?;
-            drop(engine);
-            registry::remove(&self.config.dir, &person)?;
+            wipe::empty(engine.store()).map_err(|error| named(error, &person.display_name))?;
+            self.remove((person.tenant, person.user), engine)?;
             wiped.push(person);
+        }
+        // What is left are copies of what was damaged, of people who have nothing else here.
+        for file in aside::list(&self.config.dir)? {
+            registry::remove(&self.config.dir, file.tenant, file.user)?;
         }
         self.leave(|registry| registry.people.clear())?;
         Ok(wiped)
@@ -102,6 +112,27 @@ impl Core {
         Ok((self.engine()?, person.ok_or(CoreError::SignedOut)?))
     }
 
+    /// Removes the files of somebody whose database, `open` here, is empty. Then they are forgotten: if this is
+    /// cut, the device still knows of them.
+    fn remove(
+        &self,
+        (tenant, user): (TenantId, UserId),
+        open: impl Sized,
+    ) -> Result<(), CoreError> {
+        let mut registry = lock(&self.registry);
+        let is_theirs = |person: &Person| (person.tenant, person.user) == (tenant, user);
+        if registry.active.as_ref().is_some_and(is_theirs) {
+            *lock(&self.engine) = None;
+        }
+        drop(open);
+        registry::remove(&self.config.dir, tenant, user)?;
+        let mut next = registry.clone();
+        next.forget(tenant, user);
+        next.save(&self.config.dir)?;
+        *registry = next;
+        Ok(())
+    }
+
     /// Changes the registry; nobody is active if the active one has gone.
     fn leave(&self, change: impl FnOnce(&mut Registry)) -> Result<(), CoreError> {
         let mut registry = lock(&self.registry);
@@ -120,14 +151,17 @@ impl Core {
     }
 }
 
-fn unsent_of(person: &Person, count: usize) -> CoreError {
-    CoreError::Unsent { count, person: person.display_name.clone() }
+fn nothing_is_unsent(store: &Store, person: &str) -> Result<(), CoreError> {
+    match store.read(unsent::unsaved)? {
+        0 => Ok(()),
+        count => Err(CoreError::Unsent { count, person: person.to_owned() }),
+    }
 }
 
 /// An edit came in between: the error says whose.
-fn named(error: CoreError, person: &Person) -> CoreError {
+fn named(error: CoreError, person: &str) -> CoreError {
     match error {
-        CoreError::Unsent { count, .. } => unsent_of(person, count),
+        CoreError::Unsent { count, .. } => CoreError::Unsent { count, person: person.to_owned() },
         other => other,
     }
 }

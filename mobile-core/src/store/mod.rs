@@ -42,8 +42,9 @@ const MIGRATIONS: &[&str] = &[
 /// An open database.
 pub struct Store {
     path: PathBuf,
-    writer: Mutex<Connection>,
+    /// Closed before the writer: whoever closes last writes the log into the file, which this cannot.
     reader: Mutex<Connection>,
+    writer: Mutex<Connection>,
     schema: RwLock<Arc<Schema>>,
     touched: Arc<Mutex<BTreeSet<String>>>,
     changes: watch::Sender<Changes>,
@@ -96,8 +97,8 @@ impl Store {
         }))?;
         Ok(Self {
             path: path.to_owned(),
-            writer: Mutex::new(writer),
             reader: Mutex::new(reader),
+            writer: Mutex::new(writer),
             schema: RwLock::new(Arc::new(schema)),
             touched,
             changes: watch::channel(Changes::default()).0,

@@ -108,9 +108,9 @@ impl Registry {
         Store::open(&path)
     }
 
-    /// Takes a person out, who has no data here any more.
-    pub fn forget(&mut self, person: &Person) {
-        let same = |p: &Person| (p.tenant, p.user) == (person.tenant, person.user);
+    /// Takes a user out, who has no data here any more.
+    pub fn forget(&mut self, tenant: TenantId, user: UserId) {
+        let same = |p: &Person| (p.tenant, p.user) == (tenant, user);
         self.people.retain(|p| !same(p));
         if self.active.as_ref().is_some_and(same) {
             self.active = None;
@@ -118,18 +118,20 @@ impl Registry {
     }
 }
 
-/// Removes a person's database, which has been emptied.
+/// Removes all files of a user, whose database has been emptied.
 ///
 /// # Errors
 /// [`CoreError::File`].
-pub fn remove(dir: &Path, person: &Person) -> Result<(), CoreError> {
-    let path = database(dir, person.tenant, person.user);
-    // The log goes first: without its database it would be taken for that of the next one.
-    for part in ["-wal", "-shm", ""] {
-        let file = PathBuf::from(format!("{}{part}", path.display()));
-        match fs::remove_file(&file) {
+pub fn remove(dir: &Path, tenant: TenantId, user: UserId) -> Result<(), CoreError> {
+    let main = database(dir, tenant, user);
+    let mut files = data_files(dir)?;
+    files.retain(|file| (file.tenant, file.user) == (tenant, user));
+    // The log goes before its database: without it, it would be taken for that of the next one.
+    files.sort_by_key(|file| file.path == main);
+    for DataFile { path, .. } in files {
+        match fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(file_error(&file, &error));
+                return Err(file_error(&path, &error));
             }
             _ => {}
         }
