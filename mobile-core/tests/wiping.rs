@@ -4,8 +4,9 @@
 mod model;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use mobile_core::store::wipe;
+use mobile_core::store::{meta, wipe};
 use model::{Phone, Server};
 use serde_json::json;
 
@@ -107,4 +108,36 @@ async fn a_wipe_finds_files_that_nobody_is_known_for() {
     phone.core.export(&elsewhere.path().join("export.json")).expect("written");
     phone.core.wipe().await.expect("wiped");
     assert_eq!(files(dir.path()), [device.as_path()]);
+}
+
+#[tokio::test]
+async fn a_logout_that_cannot_wipe_ends_no_session() {
+    let dir = tempfile::tempdir().expect("dir");
+    let server = Server::new();
+    let ana = Phone::signed_in(&server, dir.path(), 1).await;
+    let engine = ana.core.engine().expect("signed in");
+    let store = engine.store();
+    store.read(|db| Ok(db.busy_timeout(Duration::from_millis(10))?)).expect("set");
+    let other = rusqlite::Connection::open(store.path()).expect("another program");
+    other.execute_batch("BEGIN IMMEDIATE").expect("it writes");
+    assert_eq!(ana.core.logout().await.expect_err("it is locked").code(), "database_locked");
+    assert_eq!(server.with(|s| s.logouts), 0, "nothing has happened, at the server either");
+    assert!(ana.core.status().expect("status").signed_in);
+    other.execute_batch("ROLLBACK").expect("it has finished");
+    ana.core.logout().await.expect("it is free");
+    assert_eq!(server.with(|s| s.logouts), 1);
+}
+
+#[tokio::test]
+async fn edits_go_on_without_tokens() {
+    let dir = tempfile::tempdir().expect("dir");
+    let ana = phone(dir.path()).await;
+    let engine = ana.core.engine().expect("signed in");
+    // As another process leaves it that was killed while it signed her out.
+    engine.store().write(|db| meta::remove(db, meta::name::SESSION)).expect("written");
+    assert!(!ana.core.status().expect("status").signed_in);
+    ana.put("articulos", json!({ "nombre": "Tabla" }));
+    assert_eq!(ana.sync().await.expect_err("no tokens").code(), "signed_out");
+    ana.login().await;
+    assert_eq!(ana.sync().await.expect("sync").applied, 1);
 }

@@ -12,7 +12,6 @@ use crate::edit::{Edit, known_collection};
 use crate::query::{self, LiveQuery, QueryResult};
 use crate::store::meta::{self, name};
 use crate::store::rows;
-use crate::sync::session::StoredSession;
 
 impl Core {
     /// Makes edits that take effect together. Returns what `f` returned and the receipt's id (`None`
@@ -158,6 +157,5 @@ impl Core {
 
 pub(super) fn permissions(db: &rusqlite::Connection) -> Result<BTreeSet<String>, CoreError> {
     // After a logout edits go on with what was last known: the server checks again.
-    let session: Option<StoredSession> = meta::get_json(db, name::SESSION)?;
-    Ok(session.map(|session| session.permissions.into_iter().collect()).unwrap_or_default())
+    Ok(meta::get_json(db, name::PERMISSIONS)?.unwrap_or_default())
 }

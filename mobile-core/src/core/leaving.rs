@@ -9,6 +9,7 @@ use super::{Core, lock};
 use crate::CoreError;
 use crate::export::{self, Exported};
 use crate::outbox::unsent;
+use crate::store::meta::{self, name};
 use crate::store::registry::{self, DataFile, Person, Registry};
 use crate::store::{Store, aside, wipe};
 use crate::sync::Engine;
@@ -23,10 +24,9 @@ impl Core {
     pub async fn logout(&self) -> Result<(), CoreError> {
         let (engine, person) = self.active()?;
         self.nothing_is_only_aside(|file| file.is_of(&person))?;
-        nothing_is_unsent(engine.store(), &person.display_name)?;
-        engine.end_session().await?;
         // Emptied before the file goes: whoever has it open must not write into a file that is gone.
-        wipe::empty(engine.store()).map_err(|error| named(error, &person.display_name))?;
+        let emptied = engine.end_session(wipe::empty).await;
+        emptied.map_err(|error| named(error, &person.display_name))?;
         self.remove((person.tenant, person.user), engine)
     }
 
@@ -36,7 +36,8 @@ impl Core {
     /// [`CoreError::SignedOut`]; those of files and the database.
     pub async fn logout_keeping_data(&self) -> Result<(), CoreError> {
         let (engine, _) = self.active()?;
-        engine.end_session().await?;
+        let forget = |store: &Store| store.write(|db| meta::remove(db, name::SESSION));
+        engine.end_session(forget).await?;
         self.leave(|registry| registry.active = None)
     }
 
@@ -74,8 +75,8 @@ impl Core {
         }
         let mut wiped = Vec::new();
         for (person, engine) in known {
-            engine.end_session().await?;
-            wipe::empty(engine.store()).map_err(|error| named(error, &person.display_name))?;
+            let emptied = engine.end_session(wipe::empty).await;
+            emptied.map_err(|error| named(error, &person.display_name))?;
             self.remove((person.tenant, person.user), engine)?;
             wiped.push(person);
         }

@@ -37,6 +37,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001_bookkeeping.sql"),
     include_str!("../../migrations/0002_pushes.sql"),
     include_str!("../../migrations/0003_withdrawals.sql"),
+    include_str!("../../migrations/0004_permissions.sql"),
 ];
 
 /// An open database.

@@ -5,6 +5,7 @@
 //! One that comes again after that looks stolen, and the server ends the whole session: so only one
 //! refresh runs at a time, and whoever waited for it uses what it brought.
 
+use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use sync_protocol::fault::{self, Point};
 use sync_protocol::wire::auth::{LogoutRequest, RefreshRequest, Session};
@@ -27,8 +28,6 @@ pub(crate) struct StoredSession {
     /// When the access token ends, by the boot clock.
     ends_boot_us: i64,
     boot_id: String,
-    /// What the person may do, sorted.
-    pub permissions: Vec<String>,
 }
 
 impl StoredSession {
@@ -40,7 +39,6 @@ impl StoredSession {
             refresh_token: session.refresh_token.clone(),
             ends_boot_us: asked.boot_us.saturating_add(lasts_us),
             boot_id: asked.boot_id.clone(),
-            permissions: session.permissions.clone(),
         }
     }
 }
@@ -55,11 +53,16 @@ pub(crate) fn keep(
     before: &Reading,
     after: &Reading,
 ) -> Result<(), CoreError> {
-    let stored = StoredSession::new(session, before);
     store.write(|db| {
-        meta::set_json(db, name::SESSION, &stored)?;
+        keep_in(db, session, before)?;
         contact(db, before, after, session.server_time_us)
     })
+}
+
+/// Permissions are kept apart from the tokens: edits go on when those have gone.
+fn keep_in(db: &Connection, session: &Session, asked: &Reading) -> Result<(), CoreError> {
+    meta::set_json(db, name::SESSION, &StoredSession::new(session, asked))?;
+    meta::set_json(db, name::PERMISSIONS, &session.permissions)
 }
 
 /// Takes over the answer of a refresh, unless the session that was renewed has gone or been replaced
@@ -73,7 +76,7 @@ fn replace(
     store.write(|db| {
         let present: Option<StoredSession> = meta::get_json(db, name::SESSION)?;
         if present.is_some_and(|present| present.refresh_token == renewed.refresh_token) {
-            meta::set_json(db, name::SESSION, &StoredSession::new(session, before))?;
+            keep_in(db, session, before)?;
         }
         contact(db, before, after, session.server_time_us)
     })
@@ -113,18 +116,23 @@ impl Engine {
         session.ok_or(CoreError::SignedOut)
     }
 
-    /// Ends the session at the server, as far as it can be reached, and forgets the tokens.
+    /// Forgets the session here, with whatever else `forget` takes out, and then tells the server as far as
+    /// it can be reached. Where `forget` fails, the session goes on at both ends.
     ///
     /// # Errors
-    /// Those of SQLite.
-    pub(crate) async fn end_session(&self) -> Result<(), CoreError> {
+    /// Those of `forget`.
+    pub(crate) async fn end_session(
+        &self,
+        forget: impl FnOnce(&Store) -> Result<(), CoreError>,
+    ) -> Result<(), CoreError> {
         let _giving_up = self.tokens.lock().await;
-        if let Ok(session) = self.session() {
-            let request = LogoutRequest { refresh_token: session.refresh_token };
-            if let Err(error) = self.transport.logout(&request).await {
-                tracing::info!(code = error.code(), "the server did not hear of the logout");
-            }
+        let session = self.session();
+        forget(&self.store)?;
+        if let Ok(StoredSession { refresh_token, .. }) = session
+            && let Err(error) = self.transport.logout(&LogoutRequest { refresh_token }).await
+        {
+            tracing::info!(code = error.code(), "the server did not hear of the logout");
         }
-        self.store.write(|db| meta::remove(db, name::SESSION))
+        Ok(())
     }
 }

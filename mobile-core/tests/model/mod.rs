@@ -91,6 +91,8 @@ pub struct State {
     /// Refreshes that arrived.
     pub refreshes: usize,
     pub only_token: Option<String>,
+    /// Sessions that were ended.
+    pub logouts: usize,
     /// Revisions that decisions were sent with.
     pub resolved: Vec<i64>,
     /// Pushes that are on the way or arrived.
@@ -123,6 +125,7 @@ impl Server {
             sessions: 0,
             refreshes: 0,
             only_token: None,
+            logouts: 0,
             resolved: Vec::new(),
             pushes_begun: 0,
             in_use: None,
@@ -196,6 +199,7 @@ impl Transport for Link {
     }
 
     async fn logout(&self, _: &LogoutRequest) -> Result<(), TransportError> {
+        self.server.with(|s| s.logouts += 1);
         Ok(())
     }
 
