@@ -215,6 +215,48 @@ async fn a_dropped_scope_takes_only_rows_that_are_in_no_other() {
 }
 
 #[tokio::test]
+async fn beginning_anew_takes_rows_of_lost_scopes_off_with_the_first_page() {
+    let dir = tempfile::tempdir().expect("dir");
+    let ana = phone(dir.path()).await;
+    let store = Arc::clone(ana.core.engine().expect("signed in").store());
+    let now = store.read(|db| mobile_core::store::meta::get(db, "cursor")).expect("readable");
+    let (p, q, r) = (
+        "project:01970000-0000-7000-8000-00000000000a",
+        "project:01970000-0000-7000-8000-00000000000b",
+        "project:01970000-0000-7000-8000-00000000000c",
+    );
+    let apply = |page: &PullPage, asked: Option<&str>| {
+        pull::apply(&store, page, asked).expect("applied");
+    };
+    let names = || {
+        let rows = ana.core.query("SELECT nombre FROM articulos ORDER BY id", &[]);
+        let rows = rows.expect("valid").rows;
+        rows.iter().map(|row| row[0].as_str().expect("text").to_owned()).collect::<Vec<_>>()
+    };
+    apply(&page("1", &[p], &[], 1), now.as_deref());
+    apply(&page("2", &[p], &[], 2), Some("1"));
+    apply(&page("3", &[p, q], &[], 3), Some("2"));
+    apply(&page("4", &[r], &[], 4), Some("3"));
+    apply(&page("5", &[q], &[], 5), Some("4"));
+    ana.put("articulos", json!({ "id": RecordId(Uuid::from_u128(2)), "nombre": "mío" }));
+    pull::begin_anew(&store, None).expect("begun");
+    assert_eq!(names().len(), 5, "offline nothing leaves");
+    let backfill = |cursor: &str, gains: &[&str], drops: &[&str], id: u128| {
+        let gains = gains.iter().map(|scope| scope.parse().expect("a scope")).collect();
+        let page = page(cursor, &[q], drops, id);
+        PullPage { gains, part: PagePart::Backfill, checkpoint: false, ..page }
+    };
+    apply(&backfill("6", &[q, r], &[], 6), None);
+    assert_eq!(names(), ["fila 3", "fila 4", "fila 5", "fila 6"], "the first scope is lost");
+    assert_eq!(ana.core.pending().expect("list").len(), 1, "the edit is kept");
+    // A scope that is lost in the middle takes what has not come anew as well.
+    apply(&backfill("7", &[], &[q], 0), Some("6"));
+    assert_eq!(names(), ["fila 4"]);
+    apply(&PullPage { checkpoint: true, ..backfill("8", &[], &[], 0) }, Some("7"));
+    assert!(names().is_empty(), "it did not come anew");
+}
+
+#[tokio::test]
 async fn a_page_that_does_not_fit_changes_nothing() {
     let dir = tempfile::tempdir().expect("dir");
     let ana = phone(dir.path()).await;

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! page ─► schema, if it brings one: tables are migrated
-//!      ─► drops: rows in no other scope leave, staged ones too
+//!      ─► drops: rows in no other scope leave, staged ones too; where everything is brought anew, rows
+//!                in none of the scopes that are gained leave with the first page
 //!      ─► delta page:     staged ([`staged`]) until the page that is a checkpoint, which shows all of
 //!                         them together and settles this device's edits
 //!      ─► backfill page:  straight into the tables; the scope counts as incomplete until the checkpoint.
@@ -93,6 +94,11 @@ fn apply_in(
         ..Applied::default()
     };
     scopes::drop_scopes(db, schema, &page.drops)?;
+    let is_first = meta::get(db, name::CURSOR)?.is_none();
+    if is_first && meta::get(db, name::BEGUN_ANEW)?.is_some() {
+        // The first page without a cursor gains every scope that the user has.
+        scopes::take_off_lost(db, schema, &page.gains)?;
+    }
     for scope in &page.gains {
         db.execute("INSERT OR IGNORE INTO campo_backfill (scope) VALUES (?1)", [scope.as_str()])?;
     }
@@ -151,8 +157,9 @@ fn apply_in(
     Ok(applied)
 }
 
-/// Begins anew where the server cannot go on from the cursor: the next pull brings everything. What it
-/// does not bring leaves at its end; edits stay. `since_us`, when the server's history itself has ended:
+/// Begins anew where the server cannot go on from the cursor: the next pull brings everything. Rows of
+/// scopes that the user has no more leave with its first page, what else it does not bring at its end;
+/// edits stay. `since_us`, when the server's history itself has ended:
 /// edits that were settled after that moment are sent again, because the server may have lost them.
 ///
 /// # Errors
