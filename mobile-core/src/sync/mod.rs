@@ -11,7 +11,7 @@
 //! 2. **Push** ([`push`]): chunks in order until nothing waits. A chunk that the server cannot read is
 //!    halved until the culprit is alone; that one is refused here, the others go on. A chunk at which
 //!    the server fails in two rounds is halved too; its culprit, and what builds on it, is left out of
-//!    the round, which goes on and then tells the failure.
+//!    the round, which goes on and then tells the failure. So is a culprit that may have been read before.
 //! 3. **Pull** ([`pull`]): pages are applied while the next ones arrive. A cut stream is resumed as
 //!    long as each attempt brings something.
 //!

@@ -54,7 +54,7 @@ impl From<Failed> for CoreError {
 }
 
 /// Sends what waits, until nothing does. Returns the error of what was left out because the server
-/// fails at it: it stays as sent, and the next round tries it again.
+/// fails at it or cannot read it: it stays as sent, and the next round tries it again.
 pub(super) async fn run(
     engine: &Engine,
     report: &mut SyncReport,
@@ -117,7 +117,13 @@ pub(super) async fn run(
                         chunk = CHUNK;
                     }
                     // The server may have read it once: only its own receipt says what became of it.
-                    [] | [_] => return Err(TransportError::Problem(problem).into()),
+                    [culprit] => {
+                        tracing::warn!(id = %culprit.id, "the server cannot read this edit");
+                        skipped.ids.insert(culprit.id);
+                        skipped.error = Some(TransportError::Problem(problem).into());
+                        chunk = CHUNK;
+                    }
+                    [] => return Err(TransportError::Problem(problem).into()),
                     taken => {
                         // The server could not read the request, so it applied none of it.
                         engine.store.write(|db| push::release(db, taken))?;
@@ -160,7 +166,8 @@ pub(super) async fn run(
     }
 }
 
-/// What a round leaves out because the server fails at it again and again.
+/// What a round leaves out because the server fails at it again and again, or cannot read what it may have
+/// read before.
 #[derive(Default)]
 struct Skipped {
     /// These, and what builds on them.
