@@ -8,7 +8,7 @@ use sync_protocol::problem::Problem;
 use sync_protocol::schema::Schema;
 use sync_protocol::wire::push::PushAnswer;
 use sync_protocol::wire::receipt::{Receipt, ReceiptState};
-use sync_protocol::{EditTime, ReceiptId};
+use sync_protocol::{EditTime, PushId, ReceiptId};
 
 use super::entry::{self, Entry, State};
 use super::{correct, parking, settle};
@@ -29,9 +29,9 @@ pub struct Chunk {
     pub bytes_max: usize,
 }
 
-/// Takes the next transactions in order and marks them as sending. `answered` are those that this
-/// sync has had an answer for, which it does not send again; `skipped` those that it leaves out,
-/// to which what builds on them is added: without them the server would refuse it.
+/// Takes the next transactions in order. `answered` are those that this sync has had an answer for, which
+/// it does not send again; `skipped` those that it leaves out, to which what builds on them is added:
+/// without them the server would refuse it.
 ///
 /// # Errors
 /// Those of SQLite, and [`CoreError::Stored`].
@@ -66,16 +66,24 @@ pub fn take(
         taken.push(entry);
         Ok(true)
     })?;
-    if planted::is(Bug::SentNotNoted) {
-        return Ok(taken);
-    }
-    for entry in &taken {
-        db.prepare_cached(
-            "UPDATE campo_outbox SET state = 'sending', maybe_sent = 1 WHERE seq = ?1",
-        )?
-        .execute([entry.seq])?;
-    }
     Ok(taken)
+}
+
+/// Notes that an attempt takes transactions along.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn note_sending(db: &Connection, taken: &[Entry], push: PushId) -> Result<(), CoreError> {
+    if planted::is(Bug::SentNotNoted) {
+        return Ok(());
+    }
+    for entry in taken {
+        db.prepare_cached(
+            "UPDATE campo_outbox SET state = 'sending', maybe_sent = 1, push = ?2 WHERE seq = ?1",
+        )?
+        .execute(params![entry.seq, push.to_string()])?;
+    }
+    Ok(())
 }
 
 fn has_refused(db: &Connection) -> Result<bool, CoreError> {
@@ -97,17 +105,18 @@ pub fn to_withdraw(db: &Connection, max: usize) -> Result<Vec<ReceiptId>, CoreEr
     Ok(ids.iter().filter_map(|id| id.parse().ok()).collect())
 }
 
-/// Takes back the mark of transactions that provably did not reach the server.
+/// Takes back the mark of transactions that provably did not reach the server with this attempt, unless
+/// another process has taken them along since.
 ///
 /// # Errors
 /// Those of SQLite.
-pub fn release(db: &Connection, entries: &[Entry]) -> Result<(), CoreError> {
+pub fn release(db: &Connection, entries: &[Entry], push: PushId) -> Result<(), CoreError> {
     for entry in entries.iter().filter(|entry| !entry.maybe_sent) {
         db.prepare_cached(
             "UPDATE campo_outbox SET state = 'waiting', maybe_sent = 0
-             WHERE seq = ?1 AND state = 'sending'",
+             WHERE seq = ?1 AND state = 'sending' AND push = ?2",
         )?
-        .execute([entry.seq])?;
+        .execute(params![entry.seq, push.to_string()])?;
     }
     Ok(())
 }

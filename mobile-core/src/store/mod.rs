@@ -38,6 +38,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0002_pushes.sql"),
     include_str!("../../migrations/0003_withdrawals.sql"),
     include_str!("../../migrations/0004_permissions.sql"),
+    include_str!("../../migrations/0005_push_marks.sql"),
 ];
 
 /// An open database.

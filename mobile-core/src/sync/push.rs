@@ -79,6 +79,9 @@ pub(super) async fn run(
             let mark = (!taken.is_empty() || !withdraw.is_empty())
                 .then(|| stream::mark(db, random))
                 .transpose()?;
+            if let Some(mark) = &mark {
+                push::note_sending(db, &taken, mark.id)?;
+            }
             Ok((taken, mark))
         })?;
         if taken.is_empty() && seen.is_empty() && withdraw.is_empty() {
@@ -126,7 +129,9 @@ pub(super) async fn run(
                     [] => return Err(TransportError::Problem(problem).into()),
                     taken => {
                         // The server could not read the request, so it applied none of it.
-                        engine.store.write(|db| push::release(db, taken))?;
+                        if let Some(mark) = &mark {
+                            engine.store.write(|db| push::release(db, taken, mark.id))?;
+                        }
                         chunk.transactions_max = taken.len().div_ceil(2);
                     }
                 }
@@ -151,12 +156,12 @@ pub(super) async fn run(
             }
             // Not about the edits: nothing can be done by sending fewer.
             Err(failed) => {
-                if is_provably_not_sent(&failed) {
+                if is_provably_not_sent(&failed)
+                    && let Some(mark) = &mark
+                {
                     engine.store.write(|db| {
-                        if let Some(mark) = &mark {
-                            stream::not_sent(db, mark.id)?;
-                        }
-                        push::release(db, &taken)
+                        stream::not_sent(db, mark.id)?;
+                        push::release(db, &taken, mark.id)
                     })?;
                 }
                 return Err(failed.into());
