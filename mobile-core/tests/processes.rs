@@ -9,6 +9,7 @@ use std::sync::Arc;
 use mobile_core::outbox::entry::State;
 use model::{Fault, Phone, Server};
 use serde_json::json;
+use sync_protocol::Value;
 
 /// The second process.
 fn beside(server: &Arc<Server>, dir: &Path, first: &Phone) -> Phone {
@@ -36,4 +37,40 @@ async fn what_another_process_has_sent_is_not_taken_for_unsent() {
     ana.sync().await.expect("sync");
     assert_eq!(ana.core.receipt(edit.id).expect("known").state, State::Applied, "it was too late");
     assert_eq!(ana.field(id, "existencia"), "7.00");
+}
+
+/// The server has another field of articles.
+fn add_color(server: &Server) {
+    server.with(|s| {
+        let articles = s.schema.collections.get_mut("articulos").expect("there");
+        let mut color = articles.fields[0].clone();
+        color.name = "color".into();
+        color.required = false;
+        articles.fields.push(color);
+        for row in s.rows.values_mut() {
+            row.fields.insert("color".into(), Value::Text("rojo".into()));
+        }
+        s.epoch += 1;
+        s.epoch_code = "cursor_visibility_changed";
+    });
+}
+
+#[tokio::test]
+async fn a_schema_that_another_process_brought_counts_at_once() {
+    let server = Server::new();
+    let dir = tempfile::tempdir().expect("dir");
+    let ana = Phone::signed_in(&server, dir.path(), 1).await;
+    let twin = beside(&server, dir.path(), &ana);
+    let id = ana.put("articulos", json!({ "nombre": "Tabla" }));
+    ana.sync().await.expect("sync");
+    add_color(&server);
+    twin.sync().await.expect("it brings the schema");
+    assert_eq!(ana.field(id, "color"), "rojo");
+    ana.put("articulos", json!({ "id": id, "nombre": "Tablón" }));
+    assert_eq!(ana.field(id, "color"), "rojo", "an edit of another field takes nothing away");
+    ana.put("articulos", json!({ "id": id, "color": "azul" }));
+    server.with(|s| s.sql("articulos", id, "activo", Value::Boolean(true)));
+    assert_eq!(ana.sync().await.expect("its pages can be used").applied, 2);
+    let row = ana.core.get("articulos", id).expect("here");
+    assert_eq!((&row["color"], &row["activo"]), (&json!("azul"), &json!(true)));
 }

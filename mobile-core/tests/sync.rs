@@ -5,13 +5,16 @@ mod model;
 
 use std::sync::Arc;
 
-use mobile_core::CoreError;
 use mobile_core::clock::ManualClock;
 use mobile_core::outbox::entry::State;
+use mobile_core::store::meta;
+use mobile_core::{CoreError, pull};
 use model::{Fault, Phone, START_US, Server, object};
 use serde_json::json;
 use sync_protocol::Value;
 use sync_protocol::problem::Problem;
+use sync_protocol::schema::Schema;
+use sync_protocol::wire::pull::PullPage;
 
 fn article(n: usize) -> serde_json::Value {
     json!({ "nombre": format!("artículo {n}"), "existencia": "10" })
@@ -379,4 +382,39 @@ async fn only_one_round_runs_at_a_time() {
     let (first, second) = tokio::join!(ana.sync(), ana.sync());
     assert!(first.is_ok());
     assert!(matches!(second, Err(CoreError::AlreadyRunning)));
+}
+
+#[tokio::test]
+async fn edits_of_what_was_hidden_show_when_it_comes_back() {
+    let server = Server::new();
+    let dir = tempfile::tempdir().expect("dir");
+    let ana = Phone::signed_in(&server, dir.path(), 1).await;
+    let id = ana.put("articulos", article(1));
+    ana.sync().await.expect("sync");
+    ana.put("articulos", json!({ "id": id, "visto": "2026-11-24T10:00:00Z" }));
+    let note = ana.put("movimientos", json!({ "nota": "entra" }));
+    let whole = model::schema();
+    let store = Arc::clone(ana.core.engine().expect("signed in").store());
+    let see = |schema: &Schema| {
+        let cursor = store.read(|db| meta::get(db, meta::name::CURSOR)).expect("readable");
+        let page = PullPage {
+            schema: Some(schema.clone()),
+            cursor: cursor.clone().expect("in step"),
+            ..PullPage::default()
+        };
+        pull::apply(&store, &page, cursor.as_deref()).expect("applied");
+    };
+    let mut less = whole.clone();
+    less.collections.remove("movimientos");
+    let articles = less.collections.get_mut("articulos").expect("there");
+    articles.fields.retain(|field| field.name != "visto");
+    see(&less);
+    assert!(!ana.core.get("articulos", id).expect("here").contains_key("visto"));
+    see(&whole);
+    assert_eq!(ana.field(id, "visto"), "2026-11-24T10:00:00.000000Z");
+    let nota = || ana.core.get("movimientos", note).expect("here")["nota"].clone();
+    assert_eq!(nota(), "entra");
+    // Nothing of it is taken for the server's.
+    ana.core.discard(ana.core.pending().expect("list")[1].id).expect("it was not sent");
+    assert!(ana.core.get("movimientos", note).is_err());
 }

@@ -24,9 +24,9 @@ impl Core {
         f: impl FnOnce(&mut Edit<'_>) -> Result<T, CoreError>,
     ) -> Result<(T, Option<ReceiptId>), CoreError> {
         let engine = self.engine()?;
-        let schema = engine.store().schema();
         let now = self.config.clock.read();
         let made = engine.store().write(|db| {
+            let schema = engine.store().schema_in(db)?;
             let permissions = permissions(db)?;
             let random = self.config.random.as_ref();
             let mut edit = Edit::begin(db, &schema, &permissions, random, now)?;
@@ -105,10 +105,13 @@ impl Core {
     /// [`CoreError::NoSuchRecord`]; those of the database.
     pub fn get(&self, collection: &str, record: RecordId) -> Result<Map<String, Json>, CoreError> {
         let store = self.store()?;
-        let schema = store.schema();
+        let (schema, row) = store.read(|db| {
+            let schema = store.schema_in(db)?;
+            let row = rows::read(db, known_collection(&schema, collection)?, record)?;
+            Ok((schema, row))
+        })?;
         let known = known_collection(&schema, collection)?;
-        let row = store
-            .read(|db| rows::read(db, known, record))?
+        let row = row
             .ok_or_else(|| CoreError::NoSuchRecord { collection: collection.to_owned(), record })?;
         let mut json = fields_to_json(&known.fields, &row.fields);
         json.insert("id".to_owned(), record.to_string().into());
@@ -123,7 +126,7 @@ impl Core {
     /// [`CoreError::UnknownCollection`]; those of the database.
     pub fn list(&self, collection: &str) -> Result<QueryResult, CoreError> {
         let store = self.store()?;
-        let schema = store.schema();
+        let schema = store.read(|db| store.schema_in(db))?;
         let known = known_collection(&schema, collection)?;
         let columns: String = known
             .fields

@@ -163,9 +163,10 @@ impl Core {
     /// The collections that the active person may see.
     ///
     /// # Errors
-    /// [`CoreError::SignedOut`].
+    /// [`CoreError::SignedOut`]; those of the database.
     pub fn schema(&self) -> Result<Arc<Schema>, CoreError> {
-        Ok(self.store()?.schema())
+        let store = self.store()?;
+        store.read(|db| store.schema_in(db))
     }
 
     /// Signs somebody in and makes them the active person. Others' data stays as it is.
@@ -240,8 +241,9 @@ impl Core {
             engine => engine?,
         };
         status.waiting_for = engine.why_waiting()?;
-        status.collections = engine.store().schema().collections.keys().cloned().collect();
         engine.store().read(|db| {
+            let schema = engine.store().schema_in(db)?;
+            status.collections = schema.collections.keys().cloned().collect();
             status.signed_in = meta::get(db, name::SESSION)?.is_some();
             status.stream = meta::get(db, name::STREAM)?.and_then(|id| id.parse().ok());
             status.receipts = counts(db)?;

@@ -65,16 +65,16 @@ pub fn apply(
     page: &PullPage,
     asked_with: Option<&str>,
 ) -> Result<Applied, CoreError> {
-    let known = store.schema();
-    let schema = page.schema.as_ref().unwrap_or(&known);
-    let checked = check(schema, page)?;
     let write = |db: &rusqlite::Transaction<'_>| {
+        // The tables' own record of the schema counts, not this process's copy of it.
+        let known = store.schema_in(db)?;
+        let schema = page.schema.as_ref().unwrap_or(&known);
+        let checked = check(schema, page)?;
         if meta::get(db, name::CURSOR)?.as_deref() != asked_with {
             return Err(CoreError::AlreadyRunning);
         }
         if page.schema.is_some() {
-            // The tables' own record of the schema counts, not this process's copy of it.
-            tables::migrate(db, &meta::schema(db)?, schema, &schema.hash())?;
+            tables::migrate(db, &known, schema, &schema.hash())?;
         }
         apply_in(db, schema, page, &checked)
     };
@@ -165,8 +165,8 @@ fn apply_in(
 /// # Errors
 /// Those of SQLite.
 pub fn begin_anew(store: &Store, since_us: Option<i64>) -> Result<(), CoreError> {
-    let schema = store.schema();
     store.write(|db| {
+        let schema = store.schema_in(db)?;
         if let Some(since_us) = since_us {
             push::send_again(db, since_us)?;
         }

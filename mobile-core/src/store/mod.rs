@@ -47,9 +47,16 @@ pub struct Store {
     /// Closed before the writer: whoever closes last writes the log into the file, which this cannot.
     reader: Mutex<Connection>,
     writer: Mutex<Connection>,
-    schema: RwLock<Arc<Schema>>,
+    schema: RwLock<KnownSchema>,
     touched: Arc<Mutex<BTreeSet<String>>>,
     changes: watch::Sender<Changes>,
+}
+
+/// A schema, by its hash as the server knows it.
+#[derive(Default)]
+struct KnownSchema {
+    hash: Option<String>,
+    schema: Arc<Schema>,
 }
 
 /// Which tables changed with the last commit, and how many commits changed any.
@@ -88,7 +95,6 @@ impl Store {
         reader.busy_timeout(BUSY_TIMEOUT)?;
         reader.pragma_update(None, "query_only", true)?;
         crate::query::restrict(&reader)?;
-        let schema = meta::schema(&writer)?;
         let touched = Arc::new(Mutex::new(BTreeSet::new()));
         let hook_touched = Arc::clone(&touched);
         writer.update_hook(Some(move |_, _: &str, table: &str, _| {
@@ -97,14 +103,16 @@ impl Store {
                 touched.insert(table.to_owned());
             }
         }))?;
-        Ok(Self {
+        let store = Self {
             path: path.to_owned(),
             reader: Mutex::new(reader),
             writer: Mutex::new(writer),
-            schema: RwLock::new(Arc::new(schema)),
+            schema: RwLock::default(),
             touched,
             changes: watch::channel(Changes::default()).0,
-        })
+        };
+        store.read(|db| store.schema_in(db))?;
+        Ok(store)
     }
 
     /// The file.
@@ -113,10 +121,30 @@ impl Store {
         &self.path
     }
 
-    /// The collections that this person may see, as of the last sync.
+    /// The collections that this person may see, as this process saw them last. What checks or writes asks
+    /// [`Store::schema_in`] instead.
     #[must_use]
     pub fn schema(&self) -> Arc<Schema> {
-        Arc::clone(&self.schema.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.schema.read().unwrap_or_else(PoisonError::into_inner).schema)
+    }
+
+    /// The collections that this person may see, as of the transaction that `db` is in: a page or another
+    /// process may have brought others while it waited to begin.
+    ///
+    /// # Errors
+    /// Those of SQLite, and [`CoreError::Stored`].
+    pub fn schema_in(&self, db: &Connection) -> Result<Arc<Schema>, CoreError> {
+        let hash = meta::get(db, meta::name::SCHEMA_HASH)?;
+        {
+            let known = self.schema.read().unwrap_or_else(PoisonError::into_inner);
+            if known.hash == hash {
+                return Ok(Arc::clone(&known.schema));
+            }
+        }
+        let schema = Arc::new(meta::schema(db)?);
+        let known = KnownSchema { hash, schema: Arc::clone(&schema) };
+        *self.schema.write().unwrap_or_else(PoisonError::into_inner) = known;
+        Ok(schema)
     }
 
     /// Runs one SQLite transaction, committed when `f` succeeds and undone when it does not.
@@ -147,8 +175,7 @@ impl Store {
         f: impl FnOnce(&Transaction<'_>) -> Result<T, CoreError>,
     ) -> Result<T, CoreError> {
         let result = self.write(f)?;
-        let schema = meta::schema(&lock(&self.writer))?;
-        *self.schema.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(schema);
+        self.read(|db| self.schema_in(db))?;
         Ok(result)
     }
 

@@ -109,8 +109,8 @@ pub(super) async fn run(
             Err(Failed::Push(TransportError::Problem(problem))) if is_unreadable(&problem) => {
                 match taken.as_slice() {
                     [culprit] if !culprit.maybe_sent => {
-                        let schema = engine.store.schema();
                         engine.store.write(|db| {
+                            let schema = engine.store.schema_in(db)?;
                             let now_us = engine.server_now_us(db)?;
                             push::refuse_locally(db, &schema, culprit.id, *problem, now_us)
                         })?;
@@ -230,10 +230,10 @@ async fn send(engine: &Engine, load: Load<'_>) -> Result<Vec<Receipt>, Failed> {
     fault::reached(Point::PushAnswered);
     push::check_answer(taken, withdraw, &answer)
         .map_err(|text| Failed::Push(TransportError::Garbage(text)))?;
-    let schema = engine.store.schema();
     engine
         .store
         .write(|db| {
+            let schema = engine.store.schema_in(db)?;
             push::record(db, &schema, &answer.withdrawn)?;
             push::record(db, &schema, &answer.receipts)?;
             if let Some(mark) = mark {
