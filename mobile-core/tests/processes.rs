@@ -6,6 +6,7 @@ mod model;
 use std::path::Path;
 use std::sync::Arc;
 
+use mobile_core::core::ConflictFilter;
 use mobile_core::outbox::entry::State;
 use model::{Fault, Phone, Server};
 use serde_json::json;
@@ -73,4 +74,32 @@ async fn a_schema_that_another_process_brought_counts_at_once() {
     assert_eq!(ana.sync().await.expect("its pages can be used").applied, 2);
     let row = ana.core.get("articulos", id).expect("here");
     assert_eq!((&row["color"], &row["activo"]), (&json!("azul"), &json!(true)));
+}
+
+#[tokio::test]
+async fn one_refresh_serves_both_processes() {
+    let server = Server::new();
+    let dir = tempfile::tempdir().expect("dir");
+    let ana = Phone::signed_in(&server, dir.path(), 1).await;
+    let twin = beside(&server, dir.path(), &ana);
+    server.with(|s| s.only_token = Some("none".into()));
+    let all = ConflictFilter::default();
+    let (one, two) = tokio::join!(ana.core.conflicts(&all), twin.core.conflicts(&all));
+    assert!(one.is_ok() && two.is_ok());
+    assert_eq!(server.with(|s| s.refreshes), 1, "a second one would look like a thief's");
+}
+
+#[tokio::test]
+async fn whoever_logs_in_again_goes_on_with_the_same_engine() {
+    let server = Server::new();
+    let dir = tempfile::tempdir().expect("dir");
+    let ana = Phone::signed_in(&server, dir.path(), 1).await;
+    let before = ana.core.engine().expect("signed in");
+    let mut live = ana.core.watch("SELECT * FROM articulos").expect("valid");
+    ana.login().await;
+    assert!(Arc::ptr_eq(&before, &ana.core.engine().expect("signed in")));
+    ana.put("articulos", json!({ "nombre": "Tabla" }));
+    assert!(live.changed().await, "what was watched before is told");
+    ana.login_as("benito").await;
+    assert!(!Arc::ptr_eq(&before, &ana.core.engine().expect("signed in")));
 }

@@ -195,8 +195,11 @@ impl Core {
             user_name: sign_in.user,
             display_name: session.user_name.clone(),
         };
-        let known = lock(&self.registry).clone();
-        let engine = self.engine_for(&known, &person)?;
+        // Whoever is here already goes on with their rounds and their live queries.
+        let running = self.running_for(&person);
+        let goes_on = running.is_some();
+        let registry = lock(&self.registry).clone();
+        let engine = running.map_or_else(|| self.engine_for(&registry, &person), Ok)?;
         session::keep(engine.store(), &session, &before, &after)?;
         fault::reached(Point::SessionKept);
         let mut registry = lock(&self.registry);
@@ -204,8 +207,20 @@ impl Core {
         next.activate(person.clone());
         next.save(&self.config.dir)?;
         *registry = next;
-        *lock(&self.engine) = Some(engine);
+        *lock(&self.engine) = Some(Arc::clone(&engine));
+        if goes_on {
+            engine.kick();
+        }
         Ok(person)
+    }
+
+    /// The engine of the active person, if this is them at the same server.
+    fn running_for(&self, person: &Person) -> Option<Arc<Engine>> {
+        let registry = lock(&self.registry);
+        let active = registry.active.as_ref()?;
+        let same = (&active.server, active.tenant, active.user)
+            == (&person.server, person.tenant, person.user);
+        lock(&self.engine).clone().filter(|_| same)
     }
 
     /// Runs one round of push and pull.

@@ -3,7 +3,11 @@
 //! A refresh token is replaced by the answer that brings the next one. If that answer is lost, the old
 //! one is still here and the server still takes it from this device, until the new one is first used.
 //! One that comes again after that looks stolen, and the server ends the whole session: so only one
-//! refresh runs at a time, and whoever waited for it uses what it brought.
+//! refresh runs at a time, in all processes that have the database open (a lock on a file beside it, which
+//! ends with the process that holds it), and whoever waited for it uses what it brought.
+
+use std::fs::{File, TryLockError};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
@@ -19,6 +23,11 @@ use crate::store::meta::{self, name};
 
 /// An access token is renewed when less than this is left of it.
 const RENEW_BEFORE_US: i64 = 30 * 1_000_000;
+
+/// Pause between attempts to be the process that renews tokens.
+const CLAIM_PAUSE: Duration = Duration::from_millis(200);
+/// Most such attempts: as long as an exchange can take, and some more.
+const CLAIM_ATTEMPTS_MAX: u32 = 450;
 
 /// A session as it is kept.
 #[derive(Clone, Serialize, Deserialize)]
@@ -89,6 +98,7 @@ impl Engine {
             return Ok(token);
         }
         let _renewing = self.tokens.lock().await;
+        let _claim = self.claim().await;
         // Somebody else may have renewed it meanwhile.
         let session = self.session()?;
         if let Some(token) = self.good_token(&session, failed) {
@@ -101,6 +111,30 @@ impl Engine {
         fault::reached(Point::TokenAnswered);
         replace(&self.store, &session, &answer, (&before, &self.clock.read()))?;
         Ok(self.session()?.access_token)
+    }
+
+    /// Waits until no other process renews tokens, and keeps the others from it. One that holds the lock for
+    /// longer than an exchange can last is frozen: then this one goes on.
+    async fn claim(&self) -> Option<File> {
+        let path = format!("{}-tokens", self.store.path().display());
+        let lock = match File::create(&path) {
+            Ok(lock) => lock,
+            Err(error) => {
+                tracing::warn!(%path, %error, "renewing tokens without a lock");
+                return None;
+            }
+        };
+        for _ in 0..CLAIM_ATTEMPTS_MAX {
+            match lock.try_lock() {
+                Ok(()) => return Some(lock),
+                Err(TryLockError::WouldBlock) => self.clock.sleep(CLAIM_PAUSE).await,
+                Err(TryLockError::Error(error)) => {
+                    tracing::warn!(%path, %error, "renewing tokens without a lock");
+                    return None;
+                }
+            }
+        }
+        None
     }
 
     fn good_token(&self, session: &StoredSession, failed: Option<&str>) -> Option<String> {
