@@ -321,6 +321,33 @@ async fn a_wrong_clock_changes_no_time_and_an_uncertain_one_says_so() {
 }
 
 #[tokio::test]
+async fn a_phone_that_sleeps_during_its_first_contact_learns_no_wrong_time() {
+    const HOURS_US: i64 = 3 * 60 * 60 * 1_000_000;
+    for late in [1, 2, 9] {
+        let server = Server::new();
+        let dir = tempfile::tempdir().expect("dir");
+        let ana = Phone::signed_in(&server, dir.path(), 1).await;
+        ana.clock.reboot("another");
+        ana.put("articulos", article(1));
+        for _ in 0..late {
+            server.fail_next(Fault::AnswerLate(HOURS_US));
+        }
+        ana.sync().await.expect("sync");
+        let edited_us = ana.core.receipts().expect("list")[0].edited_us.expect("fixed");
+        let sent = server.with(|s| s.rows.values().next().expect("one").meta.clone());
+        assert_eq!(sent.born.at_us, edited_us);
+        if late < 3 {
+            assert!((edited_us - START_US).abs() < 2_000_000, "certain and right: {edited_us}");
+        }
+        assert_eq!(
+            sent.born.uncertain,
+            late > 3,
+            "a line that is always slow makes no time certain"
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_ended_history_is_begun_anew_and_edits_stay() {
     let server = Server::new();
     let (one, two) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));

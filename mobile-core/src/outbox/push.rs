@@ -228,7 +228,7 @@ pub fn told(db: &Connection, ids: &[ReceiptId]) -> Result<(), CoreError> {
     Ok(())
 }
 
-/// Learns from a contact with the server: its clock, and with the first one of a boot the anchor
+/// Learns from a contact with the server: its clock, and with the first quick one of a boot the anchor
 /// for all edits of that boot.
 ///
 /// # Errors
@@ -239,16 +239,17 @@ pub fn contact(
     after: &Reading,
     server_time_us: i64,
 ) -> Result<(), CoreError> {
-    let anchor: Option<Anchor> = meta::get_json(db, meta::name::ANCHOR)?;
-    if anchor.is_none_or(|anchor| anchor.boot_id != after.boot_id) {
+    let mut anchored = is_anchored(db, &after.boot_id)?;
+    if !anchored && let Some(anchor) = Anchor::measure(before, after, server_time_us) {
         // Edits of the boot before keep the anchor that was measured in it.
         fix_certain_times(db)?;
-        if before.boot_id == after.boot_id {
-            let anchor = Anchor::measure(before, after, server_time_us);
-            meta::set_json(db, meta::name::ANCHOR, &anchor)?;
-        }
+        meta::set_json(db, meta::name::ANCHOR, &anchor)?;
+        anchored = true;
     }
-    fix_times(db, server_time_us)?;
+    // The next contact may still make the times of this boot certain.
+    if anchored {
+        fix_times(db, server_time_us)?;
+    }
     meta::set_json(db, meta::name::LAST_CONTACT_US, &server_time_us)
 }
 
@@ -277,15 +278,17 @@ fn fix(db: &Connection, bound_others_by: Option<i64>) -> Result<(), CoreError> {
             "SELECT EXISTS (SELECT 1 FROM campo_outbox WHERE settled = 0 AND edited_us IS NULL)",
         )?
         .query_row([], |row| row.get(0))?;
-    let Some(anchor) = meta::get_json::<Anchor>(db, meta::name::ANCHOR)?.filter(|_| open) else {
+    if !open {
         return Ok(());
-    };
+    }
+    let anchor: Option<Anchor> = meta::get_json(db, meta::name::ANCHOR)?;
     let last_contact_us = meta::get_number(db, meta::name::LAST_CONTACT_US)?;
     let mut last_certain_us = meta::get_number(db, meta::name::LAST_EDIT_US)?;
     let mut earliest_us = last_certain_us.max(last_contact_us);
     let mut fixed: Vec<(i64, EditTime)> = Vec::new();
     entry::list(db, "settled = 0 AND edited_us IS NULL", |entry| {
-        let time = match (anchor.time_of(&entry.made), bound_others_by) {
+        let certain = anchor.as_ref().and_then(|anchor| anchor.time_of(&entry.made));
+        let time = match (certain, bound_others_by) {
             (Some(time), _) => {
                 let behind = last_certain_us - time.at_us;
                 let at_us = if (0..ORDER_TOLERANCE_US).contains(&behind) {

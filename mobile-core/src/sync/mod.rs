@@ -7,7 +7,8 @@
 //! the next one goes on from there.
 //!
 //! 1. **Contact.** In a boot that has not met the server, an empty push first: its answer's clock makes
-//!    the times of all edits of this boot certain before the first of them is sent.
+//!    the times of all edits of this boot certain before the first of them is sent. It has to be quick: the
+//!    server read its clock somewhere between request and answer.
 //! 2. **Push** ([`push`]): chunks in order until nothing waits. A chunk that the server cannot read is
 //!    halved until the culprit is alone; that one is refused here, the others go on. A chunk at which
 //!    the server fails in two rounds is halved too; its culprit, and what builds on it, is left out of

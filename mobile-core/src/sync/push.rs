@@ -19,6 +19,9 @@ use crate::transport::TransportError;
 
 /// A push in one request. Larger ones cost less each; smaller ones lose less when they are cut.
 const CHUNK: Chunk = Chunk { transactions_max: 1_000, bytes_max: 1024 * 1024 };
+/// Most attempts at a quick contact in a boot that had none. On a line that is so slow all the time, edits
+/// go with uncertain times.
+const CONTACTS_MAX: usize = 3;
 /// Most withdrawals in one push.
 const WITHDRAWN_MAX: usize = 1_000;
 /// Most receipts that one push says it has seen.
@@ -59,9 +62,12 @@ pub(super) async fn run(
     engine: &Engine,
     report: &mut SyncReport,
 ) -> Result<Option<CoreError>, CoreError> {
-    let waiting = engine.store.read(push::is_waiting)?;
     let boot_id = engine.clock.boot_id();
-    if waiting && !engine.store.read(|db| push::is_anchored(db, &boot_id))? {
+    for _ in 0..CONTACTS_MAX {
+        let waiting = engine.store.read(push::is_waiting)?;
+        if !waiting || engine.store.read(|db| push::is_anchored(db, &boot_id))? {
+            break;
+        }
         send(engine, Load::default()).await?;
     }
     let last: Option<Failure> = engine.store.read(|db| meta::get_json(db, name::LAST_FAILURE))?;
