@@ -5,6 +5,7 @@ mod model;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mobile_core::core::ConflictFilter;
 use mobile_core::outbox::entry::State;
@@ -102,4 +103,16 @@ async fn whoever_logs_in_again_goes_on_with_the_same_engine() {
     assert!(live.changed().await, "what was watched before is told");
     ana.login_as("benito").await;
     assert!(!Arc::ptr_eq(&before, &ana.core.engine().expect("signed in")));
+}
+
+#[tokio::test]
+async fn a_live_query_is_told_what_another_process_commits() {
+    let server = Server::new();
+    let dir = tempfile::tempdir().expect("dir");
+    let ana = Phone::signed_in(&server, dir.path(), 1).await;
+    let twin = beside(&server, dir.path(), &ana);
+    let mut live = ana.core.watch("SELECT * FROM articulos").expect("valid");
+    twin.put("articulos", json!({ "nombre": "Tabla" }));
+    let told = tokio::time::timeout(Duration::from_secs(60), live.changed()).await;
+    assert_eq!(told, Ok(true), "nobody looked");
 }

@@ -286,3 +286,25 @@ async fn a_page_that_does_not_fit_changes_nothing() {
     assert!(matches!(stale, CoreError::AlreadyRunning));
     pull::apply(&store, &good, now.as_deref()).expect("the good one is applied");
 }
+
+#[tokio::test]
+async fn a_live_query_fires_when_its_table_goes_or_comes_back() {
+    let dir = tempfile::tempdir().expect("dir");
+    let ana = phone(dir.path()).await;
+    let store = Arc::clone(ana.core.engine().expect("signed in").store());
+    let changes = store.subscribe();
+    let mut less = model::schema();
+    less.collections.remove("articulos");
+    let mut told = 0;
+    for schema in [less, model::schema()] {
+        let cursor = store.read(|db| mobile_core::store::meta::get(db, "cursor"));
+        let cursor = cursor.expect("readable").expect("in step");
+        let page = PullPage { schema: Some(schema), cursor: cursor.clone(), ..PullPage::default() };
+        pull::apply(&store, &page, Some(&cursor)).expect("applied");
+        let last = changes.borrow().tables.get("articulos").copied().unwrap_or(0);
+        assert!(last > told, "nobody was told");
+        told = last;
+    }
+    mobile_core::store::wipe::empty(&store).expect("emptied");
+    assert!(changes.borrow().tables["articulos"] > told, "nor of the wipe");
+}

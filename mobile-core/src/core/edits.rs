@@ -154,7 +154,7 @@ impl Core {
     /// # Errors
     /// [`CoreError::Query`]; those of the database.
     pub fn watch(&self, sql: &str) -> Result<LiveQuery, CoreError> {
-        LiveQuery::watch(self.store()?.as_ref(), sql)
+        LiveQuery::watch(&self.store()?, sql)
     }
 }
 

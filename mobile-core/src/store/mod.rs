@@ -18,7 +18,8 @@ pub mod wipe;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
@@ -49,6 +50,8 @@ pub struct Store {
     writer: Mutex<Connection>,
     schema: RwLock<KnownSchema>,
     touched: Arc<Mutex<BTreeSet<String>>>,
+    /// SQLite's count of what others committed, as of the last look.
+    others: AtomicI64,
     changes: watch::Sender<Changes>,
 }
 
@@ -109,9 +112,13 @@ impl Store {
             writer: Mutex::new(writer),
             schema: RwLock::default(),
             touched,
+            others: AtomicI64::new(0),
             changes: watch::channel(Changes::default()).0,
         };
-        store.read(|db| store.schema_in(db))?;
+        store.read(|db| {
+            store.others.store(data_version(db)?, Ordering::Relaxed);
+            store.schema_in(db)
+        })?;
         Ok(store)
     }
 
@@ -174,9 +181,40 @@ impl Store {
         &self,
         f: impl FnOnce(&Transaction<'_>) -> Result<T, CoreError>,
     ) -> Result<T, CoreError> {
-        let result = self.write(f)?;
+        let result = self.write(|db| {
+            let before = self.schema_in(db)?;
+            let result = f(db)?;
+            let after = meta::schema(db)?;
+            // No hook tells of tables that are made, altered or dropped.
+            let names = before.collections.keys().chain(after.collections.keys());
+            lock(&self.touched).extend(names.cloned());
+            Ok(result)
+        })?;
         self.read(|db| self.schema_in(db))?;
         Ok(result)
+    }
+
+    /// Looks whether another process has committed anything, and then tells that every table may have
+    /// changed. Never waits: whoever writes now in this process looks afterwards.
+    ///
+    /// # Errors
+    /// Those of SQLite.
+    pub fn notice_others(&self) -> Result<(), CoreError> {
+        let writer = match self.writer.try_lock() {
+            Ok(writer) => writer,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(()),
+        };
+        let count = data_version(&writer)?;
+        if self.others.swap(count, Ordering::Relaxed) == count {
+            return Ok(());
+        }
+        let before = self.schema();
+        let after = self.schema_in(&writer)?;
+        drop(writer);
+        let names = before.collections.keys().chain(after.collections.keys());
+        self.notify(names.cloned().collect());
+        Ok(())
     }
 
     /// Reads on the writing connection, so that it sees the last commit.
@@ -229,6 +267,11 @@ fn write_in<T>(
     fault::reached(Point::DeviceBeforeCommit);
     transaction.commit()?;
     Ok(result)
+}
+
+/// Changes with what other connections commit, and not with what this one does.
+fn data_version(db: &Connection) -> Result<i64, CoreError> {
+    Ok(db.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?)
 }
 
 /// Says which file is damaged.

@@ -328,7 +328,7 @@ impl Engine {
                 &Failure { code: error.code().to_owned(), text: error.to_string() },
             ),
         });
-        if let Err(error) = result {
+        if let Err(error) = result.and_then(|()| self.store.notice_others()) {
             // A full disk, say: the caller has the first error, which is the one that matters.
             tracing::warn!(code = error.code(), "the outcome of the sync could not be noted");
         }
