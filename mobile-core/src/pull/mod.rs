@@ -120,8 +120,10 @@ fn apply_in(
             if page.part == PagePart::Backfill {
                 staged::forget(db, table)?;
             }
-            let brought = table.ids.iter().chain(&table.exits).copied().collect();
-            settle::take_in(db, schema, &table.collection, &brought, &mut touched)?;
+            let brought: HashSet<RecordId> =
+                table.ids.iter().chain(&table.exits).copied().collect();
+            let came = |record| Ok(brought.contains(&record));
+            settle::take_in(db, schema, &table.collection, &came, &mut touched)?;
             write_table(db, collection, table, &sets, &mut touched)?;
         } else {
             staged::stage(db, collection, table, &sets)?;
