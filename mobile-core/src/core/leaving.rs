@@ -113,8 +113,8 @@ impl Core {
         Ok((self.engine()?, person.ok_or(CoreError::SignedOut)?))
     }
 
-    /// Removes the files of somebody whose database, `open` here, is empty. Then they are forgotten: if this is
-    /// cut, the device still knows of them.
+    /// Removes the files of somebody whose database, `open` here, is empty. Then they are forgotten: if
+    /// this is cut, the device still knows of them.
     fn remove(
         &self,
         (tenant, user): (TenantId, UserId),

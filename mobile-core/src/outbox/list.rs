@@ -101,14 +101,21 @@ pub fn list(
         Which::All => "1",
         Which::Pending => "settled = 0",
         Which::Unsent => {
-            "(settled = 0 AND state IN ('waiting', 'sending', 'parked'))
-             OR (state = 'refused' AND replaced_by IS NULL)"
+            concat!(
+                "seq IN (SELECT seq FROM campo_outbox
+                   WHERE settled = 0 AND state IN ('waiting', 'sending', 'parked')
+                   UNION ALL SELECT seq FROM campo_outbox WHERE ",
+                is_problem!(),
+                " AND state = 'refused' AND replaced_by IS NULL)"
+            )
         }
         Which::Problems => {
             concat!(
-                "state = 'parked' OR (state = 'refused' AND replaced_by IS NULL) OR (",
+                "seq IN (SELECT seq FROM campo_outbox WHERE ",
+                is_problem!(),
+                " AND (state = 'parked' OR (state = 'refused' AND replaced_by IS NULL) OR (",
                 asked!(),
-                ")"
+                ")))"
             )
         }
     };
@@ -149,7 +156,12 @@ pub fn counts(db: &Connection) -> Result<std::collections::BTreeMap<String, i64>
 /// Those of SQLite.
 pub fn questions(db: &Connection) -> Result<i64, CoreError> {
     Ok(db
-        .prepare_cached(concat!("SELECT count(*) FROM campo_outbox WHERE ", asked!()))?
+        .prepare_cached(concat!(
+            "SELECT count(*) FROM campo_outbox WHERE ",
+            is_problem!(),
+            " AND ",
+            asked!()
+        ))?
         .query_row([], |row| row.get(0))?)
 }
 

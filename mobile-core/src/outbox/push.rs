@@ -20,6 +20,11 @@ use crate::store::meta;
 /// that exact at best. More than this means that one of the clocks was wrong, and stays.
 const ORDER_TOLERANCE_US: i64 = 10_000_000;
 
+/// What was settled for so long is not sent again to a server that was restored, in microseconds.
+pub const SENT_AGAIN_US: i64 = 7 * 24 * 60 * 60 * 1_000_000;
+/// Most settled transactions whose content goes with one answer of the server.
+const FORGOTTEN_MAX: i64 = 200;
+
 /// Limits of one push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chunk {
@@ -138,6 +143,25 @@ pub fn send_again(db: &Connection, since_us: i64) -> Result<(), CoreError> {
     Ok(())
 }
 
+/// Empties transactions that were settled too long ago to be sent again and of which the server knows that the
+/// outcome is here. Their ids and states stay.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn forget_content(db: &Connection, server_now_us: i64) -> Result<(), CoreError> {
+    db.prepare_cached(
+        "UPDATE campo_outbox SET mutations = '[]', receipt = NULL, position = NULL
+         WHERE seq IN (SELECT seq FROM campo_outbox
+             WHERE settled = 1 AND seen_told = 1 AND receipt IS NOT NULL
+               AND state IN ('applied', 'superseded', 'handed_over', 'discarded')
+               AND instr(receipt, '\"conflict\"') = 0 AND instr(receipt, '\"alias\"') = 0
+             ORDER BY seq LIMIT ?2)
+           AND json_extract(receipt, '$.settled_at_us') < ?1",
+    )?
+    .execute([server_now_us.saturating_sub(SENT_AGAIN_US), FORGOTTEN_MAX])?;
+    Ok(())
+}
+
 /// Checks that an answer has one receipt for each transaction, in order, and that withdrawals are over.
 /// Anything else is no answer: the transactions stay as sent without one.
 ///
@@ -169,6 +193,9 @@ pub fn check_answer(
 /// # Errors
 /// Those of SQLite, and [`CoreError::Stored`].
 pub fn record(db: &Connection, schema: &Schema, receipts: &[Receipt]) -> Result<(), CoreError> {
+    if receipts.is_empty() {
+        return Ok(());
+    }
     for receipt in receipts {
         settle::decided(db, schema, receipt)?;
         if receipt.state == ReceiptState::Discarded {
@@ -207,7 +234,8 @@ pub fn refuse_locally(
 pub fn unseen(db: &Connection, max: usize) -> Result<Vec<ReceiptId>, CoreError> {
     let mut statement = db.prepare_cached(
         "SELECT id FROM campo_outbox
-         WHERE settled = 1 AND seen_told = 0 AND state <> 'in_review' AND receipt IS NOT NULL
+         WHERE settled = 1 AND seen_told = 0 AND state <> 'in_review'
+           AND (receipt IS NOT NULL OR state IN ('applied', 'superseded'))
          ORDER BY seq LIMIT ?1",
     )?;
     let max = i64::try_from(max).unwrap_or(i64::MAX);

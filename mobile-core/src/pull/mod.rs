@@ -138,7 +138,9 @@ fn apply_in(
         staged::stage_receipts(db, &page.settled)?;
     }
     settle::recompute(db, schema, &touched)?;
-    parking::refresh(db)?;
+    if page.checkpoint || !page.settled.is_empty() {
+        parking::refresh(db)?;
+    }
     if page.checkpoint {
         if page.part == PagePart::Backfill {
             // A backfill ends with the checkpoint of its last page, never with a delta's before it.

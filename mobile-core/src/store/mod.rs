@@ -40,6 +40,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0003_withdrawals.sql"),
     include_str!("../../migrations/0004_permissions.sql"),
     include_str!("../../migrations/0005_push_marks.sql"),
+    include_str!("../../migrations/0006_settled_content.sql"),
 ];
 
 /// An open database.

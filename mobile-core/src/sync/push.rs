@@ -246,6 +246,7 @@ async fn send(engine: &Engine, load: Load<'_>) -> Result<Vec<Receipt>, Failed> {
                 stream::answered(db, mark.id)?;
             }
             push::told(db, seen)?;
+            push::forget_content(db, answer.server_time_us)?;
             push::contact(db, &before, &after, answer.server_time_us)
         })
         .map_err(Failed::After)?;
