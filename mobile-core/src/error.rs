@@ -219,8 +219,12 @@ impl CoreError {
     /// The error as a problem document, as command lines and bindings show it.
     #[must_use]
     pub fn to_problem(&self) -> Problem {
-        if let Self::Transport(TransportError::Problem(problem)) = self {
-            return (**problem).clone();
+        match self {
+            Self::Transport(TransportError::Problem(problem)) => return (**problem).clone(),
+            Self::Transport(TransportError::Busy { problem: Some(problem), .. }) => {
+                return Problem { retryable: true, ..(**problem).clone() };
+            }
+            _ => {}
         }
         let status = match self {
             Self::Transport(_) => 503,

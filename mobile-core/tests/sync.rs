@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use mobile_core::clock::ManualClock;
 use mobile_core::outbox::entry::State;
+use mobile_core::outbox::push;
 use mobile_core::store::meta;
 use mobile_core::{CoreError, pull};
 use model::{Fault, Phone, START_US, Server, object};
@@ -15,6 +16,7 @@ use sync_protocol::Value;
 use sync_protocol::problem::Problem;
 use sync_protocol::schema::Schema;
 use sync_protocol::wire::pull::PullPage;
+use sync_protocol::wire::receipt::{Receipt, ReceiptState};
 
 fn article(n: usize) -> serde_json::Value {
     json!({ "nombre": format!("artículo {n}"), "existencia": "10" })
@@ -142,6 +144,33 @@ async fn nothing_overtakes_an_edit_that_has_to_come_again() {
     assert_eq!((report.applied, report.parked), (1_005, 0));
     assert!(ana.core.pending().expect("list").is_empty());
     assert_eq!(ana.field(id, "nombre"), "nombre 1004");
+}
+
+#[tokio::test]
+async fn what_is_put_off_says_why_until_it_goes_through() {
+    let server = Server::new();
+    let dir = tempfile::tempdir().expect("dir");
+    let ana = Phone::signed_in(&server, dir.path(), 1).await;
+    ana.put("articulos", article(0));
+    let edit = ana.core.pending().expect("list").remove(0);
+    let store = Arc::clone(ana.core.engine().expect("signed in").store());
+    // What it builds on is not refused any more: that reason is over.
+    let shown = [("conflict_full", "conflict_full"), ("builds_on_held", "builds_on_held")];
+    for (told, shown) in [&shown[..], &[("builds_on_refused", "next_sync")]].concat() {
+        let receipt = Receipt {
+            id: edit.id,
+            state: ReceiptState::Parked,
+            problem: Some(Problem::new(409, told, "It has to wait").retryable()),
+            mutations: Vec::new(),
+            held: false,
+            settled_at_us: START_US,
+        };
+        store.write(|db| push::record(db, &model::schema(), &[receipt])).expect("written");
+        let why = ana.core.receipt(edit.id).expect("known").waiting_for.expect("says why");
+        assert_eq!(why.code, shown);
+    }
+    ana.sync().await.expect("sync");
+    assert!(ana.core.pending().expect("list").is_empty());
 }
 
 #[tokio::test]

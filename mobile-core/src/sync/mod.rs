@@ -347,7 +347,7 @@ fn cause(error: &CoreError) -> Cause {
         {
             Cause::Unreached
         }
-        CoreError::Transport(TransportError::Busy { retry_after_s }) => {
+        CoreError::Transport(TransportError::Busy { retry_after_s, .. }) => {
             Cause::Refused { retry_after: retry_after_s.map(Duration::from_secs) }
         }
         _ => Cause::Refused { retry_after: None },
