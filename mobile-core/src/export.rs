@@ -18,7 +18,7 @@ use crate::outbox::list::ReceiptView;
 use crate::outbox::unsent;
 use crate::store::meta::{self, name};
 use crate::store::registry::{self, Person, Registry};
-use crate::store::{aside, file_error};
+use crate::store::{aside, file_error, private};
 
 /// What the file begins with.
 const FORMAT: &str = "campo-unsent-1";
@@ -174,7 +174,7 @@ fn copy_all(databases: &[(PathBuf, PathBuf)]) -> Result<(), CoreError> {
 /// Whole and on the disk, or not there.
 fn write(to: &Path, bytes: &mut dyn Read) -> Result<(), CoreError> {
     let failed = |error: std::io::Error| file_error(to, &error);
-    let mut file = fs::File::create_new(to).map_err(failed)?;
+    let mut file = private::create_file(to).map_err(failed)?;
     let written = std::io::copy(bytes, &mut file).and_then(|_| file.sync_all());
     if let Err(error) = written {
         // Half a file must not pass for an export.

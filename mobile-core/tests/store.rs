@@ -308,3 +308,38 @@ async fn a_live_query_fires_when_its_table_goes_or_comes_back() {
     mobile_core::store::wipe::empty(&store).expect("emptied");
     assert!(changes.borrow().tables["articulos"] > told, "nor of the wipe");
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn nobody_else_on_the_machine_reads_what_is_here() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let above = tempfile::tempdir().expect("dir");
+    let dir = above.path().join("phone");
+    let ana = phone(&dir).await;
+    ana.put("articulos", json!({ "nombre": "Tabla" }));
+    let export = above.path().join("export.json");
+    ana.core.export(&export).expect("written");
+    let mode = |path: &std::path::Path| {
+        std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777
+    };
+    let database = ana.core.engine().expect("signed in").store().path().to_owned();
+    let folder = database.parent().expect("a folder").to_owned();
+    assert_eq!([&dir, &folder].map(|path| mode(path)), [0o700; 2]);
+    assert_eq!([&dir.join("device.json"), &export].map(|path| mode(path)), [0o600; 2]);
+    // What an earlier version left open is closed.
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).expect("opened");
+    drop(mobile_core::store::Store::open(&database).expect("opened"));
+    assert_eq!(mode(&folder), 0o700);
+}
+
+#[test]
+fn a_password_is_not_shown() {
+    let sign_in = mobile_core::SignIn {
+        server: "http://model".into(),
+        tenant: "acme".into(),
+        user: "ana".into(),
+        password: "correcto caballo".into(),
+        device_name: None,
+    };
+    assert!(!format!("{sign_in:?}").contains("caballo"));
+}

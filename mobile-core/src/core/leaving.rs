@@ -47,7 +47,9 @@ impl Core {
     /// # Errors
     /// [`CoreError::Unsent`] while anybody has work that only this device has and no export has saved,
     /// [`CoreError::SetAside`] while it may be in a damaged database, and whatever keeps a database from
-    /// being opened: then nothing has happened.
+    /// being opened: then nothing has happened. Everybody is asked before anything goes; somebody who makes
+    /// an edit in between keeps their data ([`CoreError::Unsent`] again), and who was wiped before them is
+    /// wiped. Those of files and the database end it in the middle as well; the next wipe goes on.
     pub async fn wipe(&self) -> Result<Vec<Person>, CoreError> {
         self.nothing_is_only_aside(|_| true)?;
         let registry = lock(&self.registry).clone();

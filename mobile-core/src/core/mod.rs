@@ -57,7 +57,7 @@ impl Config {
 }
 
 /// Who signs in, where.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SignIn {
     /// The server's address, `https://…`.
     pub server: String,
@@ -69,6 +69,18 @@ pub struct SignIn {
     pub password: String,
     /// What the device calls itself, for people.
     pub device_name: Option<String>,
+}
+
+impl std::fmt::Debug for SignIn {
+    /// Without the password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SignIn")
+            .field("server", &self.server)
+            .field("tenant", &self.tenant)
+            .field("user", &self.user)
+            .field("device_name", &self.device_name)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How this device stands.

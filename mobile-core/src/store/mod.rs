@@ -10,6 +10,7 @@
 
 pub mod aside;
 pub mod meta;
+pub mod private;
 pub mod registry;
 pub mod rows;
 pub mod scopes;
@@ -84,7 +85,7 @@ impl Store {
 
     fn open_file(path: &Path) -> Result<Self, CoreError> {
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|cause| file_error(folder, &cause))?;
+            private::close_folder(folder).map_err(|cause| file_error(folder, &cause))?;
         }
         let mut writer = Connection::open(path)?;
         writer.busy_timeout(BUSY_TIMEOUT)?;

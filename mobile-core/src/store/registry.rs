@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sync_protocol::fault::{self, Point};
 use sync_protocol::{DeviceId, TenantId, UserId};
 
-use super::{Store, file_error};
+use super::{Store, file_error, private};
 use crate::CoreError;
 use crate::random::Random;
 
@@ -70,11 +70,16 @@ impl Registry {
     /// # Errors
     /// [`CoreError::File`]; the old content stays then.
     pub fn save(&self, dir: &Path) -> Result<(), CoreError> {
-        fs::create_dir_all(dir).map_err(|error| file_error(dir, &error))?;
+        private::create_folder(dir).map_err(|error| file_error(dir, &error))?;
         let path = file(dir);
         let new = dir.join("device.json.new");
         let write = || -> std::io::Result<()> {
-            let mut file = fs::File::create(&new)?;
+            // One that is there was cut.
+            match fs::remove_file(&new) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let mut file = private::create_file(&new)?;
             file.write_all(&serde_json::to_vec_pretty(self)?)?;
             file.sync_all()?;
             fault::reached(Point::RegistryWritten);
