@@ -61,7 +61,10 @@ impl Core {
             }
             let person = registry.people.iter().find(|person| file.is_of(person));
             if let Some(person) = person {
-                let engine = self.engine_for(&registry, person)?;
+                let engine = match &registry.active {
+                    Some(active) if active == person => self.engine()?,
+                    _ => self.engine_for(&registry, person)?,
+                };
                 nothing_is_unsent(engine.store(), &person.display_name)?;
                 known.push((person.clone(), engine));
             } else {

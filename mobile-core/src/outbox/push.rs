@@ -139,7 +139,7 @@ pub fn send_again(db: &Connection, since_us: i64) -> Result<(), CoreError> {
            AND (settled = 0 OR json_extract(receipt, '$.settled_at_us') >= ?1)",
         [since_us],
     )?;
-    db.execute("UPDATE campo_outbox SET seen_told = 0", [])?;
+    db.execute("UPDATE campo_outbox SET seen_told = 0 WHERE receipt IS NOT NULL", [])?;
     Ok(())
 }
 
