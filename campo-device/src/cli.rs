@@ -98,7 +98,7 @@ pub enum Command {
         /// The file.
         file: PathBuf,
     },
-    /// Rename a database that cannot be opened, so that its person can begin anew; nothing is deleted.
+    /// Rename a damaged database, so that its person can begin anew; nothing is deleted.
     SetAside,
     /// Wipe everybody's data from this phone, once all of it is at the server or exported.
     Wipe,

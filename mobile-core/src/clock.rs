@@ -42,6 +42,9 @@ pub struct Reading {
     pub boot_id: String,
 }
 
+/// Longest exchange that an anchor is taken from, in microseconds.
+const EXCHANGE_US_MAX: i64 = 10_000_000;
+
 /// What a contact taught: the server's clock minus the boot clock, for one boot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Anchor {
@@ -55,11 +58,14 @@ impl Anchor {
     /// From one exchange: the server's clock, and the readings before and after it.
     ///
     /// The server read its clock somewhere in between; the middle is wrong by at most half the
-    /// time the exchange took.
+    /// time the exchange took. `None` where that is too much: the anchor counts for a whole boot, and a
+    /// phone that sleeps between a request and its answer would be wrong by half the night.
     #[must_use]
-    pub fn measure(before: &Reading, after: &Reading, server_time_us: i64) -> Self {
-        let middle_us = before.boot_us + (after.boot_us - before.boot_us) / 2;
-        Self { boot_id: after.boot_id.clone(), offset_us: server_time_us - middle_us }
+    pub fn measure(before: &Reading, after: &Reading, server_time_us: i64) -> Option<Self> {
+        let took_us = after.boot_us - before.boot_us;
+        let exact = before.boot_id == after.boot_id && (0..=EXCHANGE_US_MAX).contains(&took_us);
+        let offset_us = server_time_us - (before.boot_us + took_us / 2);
+        exact.then(|| Self { boot_id: after.boot_id.clone(), offset_us })
     }
 
     /// The certain time of an edit of the same boot.
@@ -80,15 +86,22 @@ pub fn bounded_time(reading: &Reading, earliest_us: i64, latest_us: i64) -> Edit
 
 /// The clocks of the machine.
 ///
-/// The boot clock is `/proc/uptime`, which is `CLOCK_BOOTTIME` in hundredths of a second. Where that
-/// cannot be read (Android hides it from apps, iOS has none), each process counts as a boot of its
-/// own and time from its start; the bindings pass in a clock of the platform instead
-/// (`elapsedRealtimeNanos`, `mach_continuous_time`).
+/// The boot clock is `CLOCK_BOOTTIME`. Where there is none, or the id of the boot cannot be read (iOS;
+/// Android hides the id from apps), each process counts as a boot of its own and time from its start;
+/// the bindings pass in a clock of the platform instead (`elapsedRealtimeNanos`,
+/// `mach_continuous_time`).
 #[derive(Debug)]
 pub struct SystemClock {
-    started: Instant,
+    boot: Boot,
     boot_id: String,
-    has_uptime: bool,
+}
+
+#[derive(Debug)]
+enum Boot {
+    /// The system's clock.
+    System,
+    /// This process's start.
+    Process(Instant),
 }
 
 impl SystemClock {
@@ -96,15 +109,13 @@ impl SystemClock {
     #[must_use]
     pub fn new() -> Self {
         let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
-        let has_uptime = uptime_us().is_some();
         match boot_id {
-            Ok(id) if has_uptime => {
-                Self { started: Instant::now(), boot_id: id.trim().to_owned(), has_uptime }
+            Ok(id) if boottime_us().is_some() => {
+                Self { boot: Boot::System, boot_id: id.trim().to_owned() }
             }
             _ => Self {
-                started: Instant::now(),
+                boot: Boot::Process(Instant::now()),
                 boot_id: format!("process-{}-{}", std::process::id(), wall_us()),
-                has_uptime: false,
             },
         }
     }
@@ -121,10 +132,17 @@ fn wall_us() -> i64 {
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
-fn uptime_us() -> Option<i64> {
-    let text = std::fs::read_to_string("/proc/uptime").ok()?;
-    let units = sync_protocol::value::parse_decimal(text.split_whitespace().next()?, 6)?;
-    Some(units)
+/// Where the system has the clock, reading it cannot fail: a boot never changes from one clock to the
+/// other under the same id.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn boottime_us() -> Option<i64> {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    i64::try_from(Duration::try_from(now).ok()?.as_micros()).ok()
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn boottime_us() -> Option<i64> {
+    None
 }
 
 #[async_trait::async_trait]
@@ -134,8 +152,12 @@ impl Clock for SystemClock {
     }
 
     fn boot_us(&self) -> i64 {
-        let elapsed = || i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX);
-        if self.has_uptime { uptime_us().unwrap_or_else(elapsed) } else { elapsed() }
+        match self.boot {
+            Boot::System => boottime_us().unwrap_or(0),
+            Boot::Process(started) => {
+                i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX)
+            }
+        }
     }
 
     fn boot_id(&self) -> String {
@@ -215,10 +237,29 @@ mod tests {
     #[test]
     fn a_wrong_wall_clock_changes_no_time_of_a_boot_that_met_the_server() {
         let (before, after) = (reading(1, 1_000, "a"), reading(2, 3_000, "a"));
-        let anchor = Anchor::measure(&before, &after, 50_000);
+        let anchor = Anchor::measure(&before, &after, 50_000).expect("a short exchange");
         let time = anchor.time_of(&reading(999_999_999, 500, "a"));
         assert_eq!(time, Some(EditTime::certain(48_500)));
         assert_eq!(anchor.time_of(&reading(0, 500, "b")), None);
+    }
+
+    #[test]
+    fn an_exchange_that_took_long_teaches_no_time() {
+        let after = |boot_us, boot_id| reading(0, boot_us, boot_id);
+        let measure = |after| Anchor::measure(&reading(0, 0, "a"), &after, 50_000);
+        assert!(measure(after(EXCHANGE_US_MAX, "a")).is_some());
+        assert_eq!(measure(after(EXCHANGE_US_MAX + 1, "a")), None);
+        assert_eq!(measure(after(5, "b")), None);
+    }
+
+    #[test]
+    fn the_systems_boot_clock_goes_on_and_is_the_same_for_everybody() {
+        let (one, two) = (SystemClock::new(), SystemClock::new());
+        let readings = [one.read(), two.read(), one.read()];
+        if matches!(one.boot, Boot::System) {
+            assert!(readings.windows(2).all(|pair| pair[0].boot_id == pair[1].boot_id));
+            assert!(readings.is_sorted_by_key(|reading| reading.boot_us), "{readings:?}");
+        }
     }
 
     #[test]

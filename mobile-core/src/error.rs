@@ -94,6 +94,15 @@ pub enum CoreError {
         /// Whose.
         person: String,
     },
+    /// Damaged databases were set aside, and no export has copied them.
+    #[error(
+        "{} damaged database(s) were set aside and may hold edits that only this device has: \
+         export them first ({})", files.len(), files.join(", ")
+    )]
+    SetAside {
+        /// The files.
+        files: Vec<String>,
+    },
     /// A sync is running; its result will do.
     #[error("a sync is running already")]
     AlreadyRunning,
@@ -176,6 +185,7 @@ impl CoreError {
             Self::WrongState { .. } => "wrong_state",
             Self::HasHeirs { .. } => "has_heirs",
             Self::Unsent { .. } => "unsent_edits",
+            Self::SetAside { .. } => "set_aside_not_exported",
             Self::AlreadyRunning => "already_running",
             Self::Cancelled => "cancelled",
             Self::Transport(error) => error.code(),
@@ -209,8 +219,12 @@ impl CoreError {
     /// The error as a problem document, as command lines and bindings show it.
     #[must_use]
     pub fn to_problem(&self) -> Problem {
-        if let Self::Transport(TransportError::Problem(problem)) = self {
-            return (**problem).clone();
+        match self {
+            Self::Transport(TransportError::Problem(problem)) => return (**problem).clone(),
+            Self::Transport(TransportError::Busy { problem: Some(problem), .. }) => {
+                return Problem { retryable: true, ..(**problem).clone() };
+            }
+            _ => {}
         }
         let status = match self {
             Self::Transport(_) => 503,
@@ -220,7 +234,8 @@ impl CoreError {
             Self::AlreadyRunning
             | Self::WrongState { .. }
             | Self::HasHeirs { .. }
-            | Self::Unsent { .. } => 409,
+            | Self::Unsent { .. }
+            | Self::SetAside { .. } => 409,
             Self::Database(_)
             | Self::DatabaseCorrupt { .. }
             | Self::DiskFailed(_)

@@ -2,10 +2,11 @@
 //!
 //! One JSON document: of everybody who has data in the folder, each transaction that the server has not
 //! settled or has refused, with all that is known about it. A database that cannot be opened is named,
-//! so that somebody looks at the file itself. What was exported may be wiped.
+//! so that somebody looks at the file itself; one that was set aside is copied beside the document. What
+//! was exported may be wiped.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -15,9 +16,9 @@ use crate::CoreError;
 use crate::clock::Clock;
 use crate::outbox::list::ReceiptView;
 use crate::outbox::unsent;
-use crate::store::file_error;
 use crate::store::meta::{self, name};
 use crate::store::registry::{self, Person, Registry};
+use crate::store::{aside, file_error, private};
 
 /// What the file begins with.
 const FORMAT: &str = "campo-unsent-1";
@@ -44,10 +45,13 @@ struct Work {
 /// A database that cannot be opened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unreadable {
-    /// Whose it is.
-    pub person: Person,
+    /// Whose it is, if this device still knows them.
+    pub person: Option<Person>,
     /// The file.
     pub path: PathBuf,
+    /// Its copy beside the document, for one that was set aside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copy: Option<PathBuf>,
     /// Why, as a stable code and for people.
     pub code: String,
     /// For people.
@@ -61,7 +65,7 @@ pub struct Exported {
     pub transactions: usize,
     /// People whose they are.
     pub people: usize,
-    /// Databases that could not be opened.
+    /// Databases that could not be opened, or were set aside.
     pub unreadable: Vec<Unreadable>,
 }
 
@@ -96,12 +100,25 @@ pub fn unsent(
                 work.push(Work { person: person.clone(), stream, transactions });
             }
             Err(error) => unreadable.push(Unreadable {
-                person: person.clone(),
+                person: Some(person.clone()),
                 path,
+                copy: None,
                 code: error.code().to_owned(),
                 cause: error.to_string(),
             }),
         }
+    }
+    let mut copies = Vec::new();
+    for file in aside::list(dir)? {
+        let copy = beside(to, copies.len() + 1);
+        unreadable.push(Unreadable {
+            person: registry.people.iter().find(|person| file.is_of(person)).cloned(),
+            path: file.path.clone(),
+            copy: Some(copy.clone()),
+            code: "set_aside".to_owned(),
+            cause: "it was damaged and set aside".to_owned(),
+        });
+        copies.push((file.path, copy));
     }
     let document = Document {
         format: FORMAT,
@@ -110,7 +127,14 @@ pub fn unsent(
         people: &work,
         unreadable: &unreadable,
     };
-    write(to, &serde_json::to_vec_pretty(&document)?)?;
+    write(to, &mut serde_json::to_vec_pretty(&document)?.as_slice())?;
+    copy_all(&copies).inspect_err(|_| {
+        // An export without its copies must not pass for one.
+        let _ = fs::remove_file(to);
+    })?;
+    for (from, _) in &copies {
+        aside::note_exported(from)?;
+    }
     for (store, work) in stores.iter().zip(&work) {
         store.write(|db| unsent::note_export(db, work.transactions.iter().map(|view| view.id)))?;
     }
@@ -118,11 +142,40 @@ pub fn unsent(
     Ok(Exported { transactions, people: work.len(), unreadable })
 }
 
+/// The name of the copy of a database, `….json.1.db`.
+fn beside(to: &Path, number: usize) -> PathBuf {
+    PathBuf::from(format!("{}.{number}.db", to.display()))
+}
+
+/// Copies databases with their logs: all of them, or none.
+fn copy_all(databases: &[(PathBuf, PathBuf)]) -> Result<(), CoreError> {
+    let with = |path: &Path, part: &str| PathBuf::from(format!("{}{part}", path.display()));
+    let mut made: Vec<PathBuf> = Vec::new();
+    for (from, to) in databases {
+        for part in ["-wal", ""] {
+            let (from, to) = (with(from, part), with(to, part));
+            let copied = match fs::File::open(&from) {
+                Err(error) if error.kind() == ErrorKind::NotFound && !part.is_empty() => continue,
+                Err(error) => Err(file_error(&from, &error)),
+                Ok(mut bytes) => write(&to, &mut bytes),
+            };
+            if let Err(error) = copied {
+                for copy in made {
+                    let _ = fs::remove_file(copy);
+                }
+                return Err(error);
+            }
+            made.push(to);
+        }
+    }
+    Ok(())
+}
+
 /// Whole and on the disk, or not there.
-fn write(to: &Path, bytes: &[u8]) -> Result<(), CoreError> {
+fn write(to: &Path, bytes: &mut dyn Read) -> Result<(), CoreError> {
     let failed = |error: std::io::Error| file_error(to, &error);
-    let mut file = fs::File::create_new(to).map_err(failed)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    let mut file = private::create_file(to).map_err(failed)?;
+    let written = std::io::copy(bytes, &mut file).and_then(|_| file.sync_all());
     if let Err(error) = written {
         // Half a file must not pass for an export.
         let _ = fs::remove_file(to);

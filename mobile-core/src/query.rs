@@ -11,10 +11,12 @@
 //! digit).
 //!
 //! A live query asks the authorizer which tables its statement reads, and fires after each commit that
-//! changed one of them. A sync changes all tables of a checkpoint in one commit.
+//! changed one of them. A sync changes all tables of a checkpoint in one commit. Commits of another process
+//! tell nobody: whoever waits looks for them every now and then, and takes every table for changed.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::types::{ToSqlOutput, Value as Sql, ValueRef};
@@ -30,6 +32,9 @@ use crate::store::{Changes, Store};
 
 /// Most rows that a query returns; more are cut off and the result says so.
 pub const QUERY_ROWS_MAX: usize = 10_000;
+
+/// Pause between looks for commits of other processes, while somebody waits for changes.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Rows of a query.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -72,6 +77,8 @@ fn is_bookkeeping(table: &str) -> bool {
 /// # Errors
 /// [`CoreError::Query`] says what is wrong with the SQL or its parameters.
 pub fn run(store: &Store, sql: &str, parameters: &[Json]) -> Result<QueryResult, CoreError> {
+    // Another process may have brought another schema.
+    store.notice_others()?;
     let schema = store.schema();
     store.query(|db| {
         let (mut statement, tables) = prepare(db, sql)?;
@@ -191,6 +198,7 @@ pub struct LiveQuery {
     tables: BTreeSet<String>,
     seen_commit: u64,
     changes: watch::Receiver<Changes>,
+    store: Weak<Store>,
 }
 
 impl LiveQuery {
@@ -198,10 +206,11 @@ impl LiveQuery {
     ///
     /// # Errors
     /// [`CoreError::Query`] says what is wrong with the SQL.
-    pub fn watch(store: &Store, sql: &str) -> Result<Self, CoreError> {
+    pub fn watch(store: &Arc<Store>, sql: &str) -> Result<Self, CoreError> {
         let changes = store.subscribe();
         let seen_commit = changes.borrow().commit;
-        Ok(Self { tables: store.query(|db| Ok(prepare(db, sql)?.1))?, seen_commit, changes })
+        let tables = store.query(|db| Ok(prepare(db, sql)?.1))?;
+        Ok(Self { tables, seen_commit, changes, store: Arc::downgrade(store) })
     }
 
     /// The tables that it reads.
@@ -222,8 +231,16 @@ impl LiveQuery {
                     return true;
                 }
             }
-            if self.changes.changed().await.is_err() {
-                return false;
+            let told = tokio::time::timeout(LOOK_EVERY, self.changes.changed()).await;
+            match told {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return false,
+                Err(_) => {
+                    let looked = self.store.upgrade().map(|store| store.notice_others());
+                    if let Some(Err(error)) = looked {
+                        tracing::warn!(code = error.code(), "others' commits cannot be seen");
+                    }
+                }
             }
         }
     }

@@ -211,7 +211,9 @@ async fn a_damaged_file_is_named_and_kept_and_good_again_when_it_is_mended() {
         damage();
         let damaged = std::fs::read(&path).expect("a file");
         let open = || Core::open(Config { clock: clock.clone(), ..Config::new(dir.path()) });
-        let Err(error) = open() else { panic!("{name}, and it opens") };
+        let Err(error) = open().and_then(|core| core.status()) else {
+            panic!("{name}, and it opens")
+        };
         assert_eq!((error.code(), error.retryable()), ("database_corrupt", false), "{name}");
         assert!(error.to_string().contains(&path.display().to_string()), "{error}");
         assert_eq!(std::fs::read(&path).expect("a file"), damaged, "{name}: it is left alone");

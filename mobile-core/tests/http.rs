@@ -76,9 +76,28 @@ async fn a_hotspots_login_page_is_garbage_and_a_busy_server_is_busy() {
     let page = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 6\r\n\r\n<html>";
     assert_eq!(push(page).await.code(), "unusable_answer");
     let busy = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n";
-    assert!(matches!(push(busy).await, TransportError::Busy { retry_after_s: Some(7) }));
+    let error = push(busy).await;
+    assert_eq!(error.code(), "server_busy");
+    assert!(matches!(error, TransportError::Busy { retry_after_s: Some(7), .. }));
     let plain = "HTTP/1.1 500 Oh\r\ncontent-length: 0\r\n\r\n";
     assert_eq!(push(plain).await.code(), "unusable_answer");
+}
+
+#[tokio::test]
+async fn a_busy_server_says_why() {
+    let body = r#"{"type":"about:blank","code":"login_throttled","status":429,"title":"Too many attempts"}"#;
+    let head = "content-type: application/problem+json\r\nretry-after: 30";
+    let answer =
+        format!("HTTP/1.1 429 Too Many\r\n{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let error = push(&answer).await;
+    assert_eq!((error.code(), error.retryable()), ("login_throttled", true));
+    assert_eq!(
+        error.to_string(),
+        "Too many attempts (login_throttled); it asks to come back in 30 s"
+    );
+    assert!(matches!(error, TransportError::Busy { retry_after_s: Some(30), .. }));
+    let told = CoreError::from(error).to_problem();
+    assert_eq!((told.code.as_str(), told.status, told.retryable), ("login_throttled", 429, true));
 }
 
 #[derive(Default)]

@@ -103,10 +103,34 @@ async fn only_an_unreadable_push_refuses_an_edit() {
     ana.sync().await.expect_err("the answer is lost");
     server.fail_next(Fault::PushFails(problem(413, "body_too_large")));
     assert_eq!(ana.sync().await.expect_err("it says no").code(), "body_too_large");
-    assert_eq!(state(), Some(State::Sending));
+    assert_eq!(state(), None, "the pull has told what became of it");
     ana.sync().await.expect("sync");
-    assert_eq!(state(), None);
     assert!(ana.core.problems().expect("list").is_empty());
+}
+
+#[tokio::test]
+async fn an_unreadable_edit_that_may_have_been_sent_holds_up_nothing_else() {
+    let server = Server::new();
+    let dir = tempfile::tempdir().expect("dir");
+    let ana = Phone::signed_in(&server, dir.path(), 1).await;
+    let large = ana.put("articulos", json!({ "nombre": "a" }));
+    server.fail_next(Fault::PushLost);
+    ana.sync().await.expect_err("its upload is cut");
+    ana.put("articulos", json!({ "id": large, "existencia": { "add": 1 } }));
+    for n in 0..6 {
+        ana.put("articulos", json!({ "nombre": format!("b{n}") }));
+    }
+    // All eight, the first four, the first two, and the culprit alone.
+    for _ in 0..4 {
+        server.fail_next(Fault::PushFails(problem(413, "body_too_large")));
+    }
+    assert_eq!(ana.sync().await.expect_err("one is too large").code(), "body_too_large");
+    assert_eq!(server.with(|s| s.rows.len()), 6, "the others went");
+    let left = ana.core.pending().expect("list");
+    let states: Vec<State> = left.iter().map(|receipt| receipt.state).collect();
+    assert_eq!(states, [State::Sending, State::Waiting], "the culprit and its heir");
+    ana.sync().await.expect("it can be read after all");
+    assert!(ana.core.pending().expect("list").is_empty());
 }
 
 #[tokio::test]

@@ -5,11 +5,9 @@ mod model;
 
 use std::sync::Arc;
 
-use mobile_core::clock::ManualClock;
-use mobile_core::store::registry;
 use mobile_core::transport::TransportError;
 use mobile_core::{Core, CoreError, pull};
-use model::{Phone, START_US, Server, object};
+use model::{Phone, Server, object};
 use serde_json::{Value as Json, json};
 use sync_protocol::wire::pull::{Column, PagePart, PageTable, PullPage};
 use sync_protocol::{RecordId, Scope};
@@ -152,43 +150,13 @@ async fn a_live_query_fires_for_its_own_tables_only() {
 }
 
 #[tokio::test]
-async fn a_damaged_database_is_reported_and_kept_until_it_is_set_aside() {
-    let dir = tempfile::tempdir().expect("dir");
-    let server = Server::new();
-    let ana = Phone::signed_in(&server, dir.path(), 1).await;
-    let path = ana.core.engine().expect("signed in").store().path().to_owned();
-    drop(ana);
-    std::fs::write(&path, b"this is no database, it is a note that somebody left here")
-        .expect("write");
-    let open = || {
-        mobile_core::Core::open(mobile_core::Config {
-            clock: Arc::new(ManualClock::new(START_US)),
-            ..mobile_core::Config::new(dir.path())
-        })
-    };
-    let Err(error) = open() else { panic!("it cannot be opened") };
-    assert!(matches!(error, CoreError::DatabaseCorrupt { .. }), "{error}");
-    assert!(std::fs::read(&path).expect("still there").starts_with(b"this is no database"));
-    let aside = registry::set_aside(&path).expect("renamed");
-    assert!(aside.exists() && !path.exists());
-    open().expect("begins anew");
-}
-
-#[tokio::test]
 async fn another_persons_data_is_apart() {
     let dir = tempfile::tempdir().expect("dir");
     let ana = phone(dir.path()).await;
     ana.put("articulos", json!({ "nombre": "de ana" }));
     ana.core.logout_keeping_data().await.expect("logout");
     assert_eq!(ana.core.list("articulos").expect_err("nobody is here").code(), "signed_out");
-    let sign_in = mobile_core::SignIn {
-        server: "http://model".into(),
-        tenant: "acme".into(),
-        user: "benito".into(),
-        password: "secret".into(),
-        device_name: None,
-    };
-    ana.core.login(sign_in).await.expect("login");
+    ana.login_as("benito").await;
     ana.sync().await.expect("sync");
     assert!(ana.core.list("articulos").expect("list").rows.is_empty());
     ana.login().await;
@@ -247,6 +215,48 @@ async fn a_dropped_scope_takes_only_rows_that_are_in_no_other() {
 }
 
 #[tokio::test]
+async fn beginning_anew_takes_rows_of_lost_scopes_off_with_the_first_page() {
+    let dir = tempfile::tempdir().expect("dir");
+    let ana = phone(dir.path()).await;
+    let store = Arc::clone(ana.core.engine().expect("signed in").store());
+    let now = store.read(|db| mobile_core::store::meta::get(db, "cursor")).expect("readable");
+    let (p, q, r) = (
+        "project:01970000-0000-7000-8000-00000000000a",
+        "project:01970000-0000-7000-8000-00000000000b",
+        "project:01970000-0000-7000-8000-00000000000c",
+    );
+    let apply = |page: &PullPage, asked: Option<&str>| {
+        pull::apply(&store, page, asked).expect("applied");
+    };
+    let names = || {
+        let rows = ana.core.query("SELECT nombre FROM articulos ORDER BY id", &[]);
+        let rows = rows.expect("valid").rows;
+        rows.iter().map(|row| row[0].as_str().expect("text").to_owned()).collect::<Vec<_>>()
+    };
+    apply(&page("1", &[p], &[], 1), now.as_deref());
+    apply(&page("2", &[p], &[], 2), Some("1"));
+    apply(&page("3", &[p, q], &[], 3), Some("2"));
+    apply(&page("4", &[r], &[], 4), Some("3"));
+    apply(&page("5", &[q], &[], 5), Some("4"));
+    ana.put("articulos", json!({ "id": RecordId(Uuid::from_u128(2)), "nombre": "mío" }));
+    pull::begin_anew(&store, None).expect("begun");
+    assert_eq!(names().len(), 5, "offline nothing leaves");
+    let backfill = |cursor: &str, gains: &[&str], drops: &[&str], id: u128| {
+        let gains = gains.iter().map(|scope| scope.parse().expect("a scope")).collect();
+        let page = page(cursor, &[q], drops, id);
+        PullPage { gains, part: PagePart::Backfill, checkpoint: false, ..page }
+    };
+    apply(&backfill("6", &[q, r], &[], 6), None);
+    assert_eq!(names(), ["fila 3", "fila 4", "fila 5", "fila 6"], "the first scope is lost");
+    assert_eq!(ana.core.pending().expect("list").len(), 1, "the edit is kept");
+    // A scope that is lost in the middle takes what has not come anew as well.
+    apply(&backfill("7", &[], &[q], 0), Some("6"));
+    assert_eq!(names(), ["fila 4"]);
+    apply(&PullPage { checkpoint: true, ..backfill("8", &[], &[], 0) }, Some("7"));
+    assert!(names().is_empty(), "it did not come anew");
+}
+
+#[tokio::test]
 async fn a_page_that_does_not_fit_changes_nothing() {
     let dir = tempfile::tempdir().expect("dir");
     let ana = phone(dir.path()).await;
@@ -275,4 +285,61 @@ async fn a_page_that_does_not_fit_changes_nothing() {
     let stale = pull::apply(&store, &good, Some("another cursor")).expect_err("somebody moved on");
     assert!(matches!(stale, CoreError::AlreadyRunning));
     pull::apply(&store, &good, now.as_deref()).expect("the good one is applied");
+}
+
+#[tokio::test]
+async fn a_live_query_fires_when_its_table_goes_or_comes_back() {
+    let dir = tempfile::tempdir().expect("dir");
+    let ana = phone(dir.path()).await;
+    let store = Arc::clone(ana.core.engine().expect("signed in").store());
+    let changes = store.subscribe();
+    let mut less = model::schema();
+    less.collections.remove("articulos");
+    let mut told = 0;
+    for schema in [less, model::schema()] {
+        let cursor = store.read(|db| mobile_core::store::meta::get(db, "cursor"));
+        let cursor = cursor.expect("readable").expect("in step");
+        let page = PullPage { schema: Some(schema), cursor: cursor.clone(), ..PullPage::default() };
+        pull::apply(&store, &page, Some(&cursor)).expect("applied");
+        let last = changes.borrow().tables.get("articulos").copied().unwrap_or(0);
+        assert!(last > told, "nobody was told");
+        told = last;
+    }
+    mobile_core::store::wipe::empty(&store).expect("emptied");
+    assert!(changes.borrow().tables["articulos"] > told, "nor of the wipe");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn nobody_else_on_the_machine_reads_what_is_here() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let above = tempfile::tempdir().expect("dir");
+    let dir = above.path().join("phone");
+    let ana = phone(&dir).await;
+    ana.put("articulos", json!({ "nombre": "Tabla" }));
+    let export = above.path().join("export.json");
+    ana.core.export(&export).expect("written");
+    let mode = |path: &std::path::Path| {
+        std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777
+    };
+    let database = ana.core.engine().expect("signed in").store().path().to_owned();
+    let folder = database.parent().expect("a folder").to_owned();
+    assert_eq!([&dir, &folder].map(|path| mode(path)), [0o700; 2]);
+    assert_eq!([&dir.join("device.json"), &export].map(|path| mode(path)), [0o600; 2]);
+    // What an earlier version left open is closed.
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).expect("opened");
+    drop(mobile_core::store::Store::open(&database).expect("opened"));
+    assert_eq!(mode(&folder), 0o700);
+}
+
+#[test]
+fn a_password_is_not_shown() {
+    let sign_in = mobile_core::SignIn {
+        server: "http://model".into(),
+        tenant: "acme".into(),
+        user: "ana".into(),
+        password: "correcto caballo".into(),
+        device_name: None,
+    };
+    assert!(!format!("{sign_in:?}").contains("caballo"));
 }

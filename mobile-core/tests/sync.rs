@@ -5,13 +5,18 @@ mod model;
 
 use std::sync::Arc;
 
-use mobile_core::CoreError;
 use mobile_core::clock::ManualClock;
 use mobile_core::outbox::entry::State;
+use mobile_core::outbox::push;
+use mobile_core::store::meta;
+use mobile_core::{CoreError, pull};
 use model::{Fault, Phone, START_US, Server, object};
 use serde_json::json;
 use sync_protocol::Value;
 use sync_protocol::problem::Problem;
+use sync_protocol::schema::Schema;
+use sync_protocol::wire::pull::PullPage;
+use sync_protocol::wire::receipt::{Receipt, ReceiptState};
 
 fn article(n: usize) -> serde_json::Value {
     json!({ "nombre": format!("artículo {n}"), "existencia": "10" })
@@ -139,6 +144,33 @@ async fn nothing_overtakes_an_edit_that_has_to_come_again() {
     assert_eq!((report.applied, report.parked), (1_005, 0));
     assert!(ana.core.pending().expect("list").is_empty());
     assert_eq!(ana.field(id, "nombre"), "nombre 1004");
+}
+
+#[tokio::test]
+async fn what_is_put_off_says_why_until_it_goes_through() {
+    let server = Server::new();
+    let dir = tempfile::tempdir().expect("dir");
+    let ana = Phone::signed_in(&server, dir.path(), 1).await;
+    ana.put("articulos", article(0));
+    let edit = ana.core.pending().expect("list").remove(0);
+    let store = Arc::clone(ana.core.engine().expect("signed in").store());
+    // What it builds on is not refused any more: that reason is over.
+    let shown = [("conflict_full", "conflict_full"), ("builds_on_held", "builds_on_held")];
+    for (told, shown) in [&shown[..], &[("builds_on_refused", "next_sync")]].concat() {
+        let receipt = Receipt {
+            id: edit.id,
+            state: ReceiptState::Parked,
+            problem: Some(Problem::new(409, told, "It has to wait").retryable()),
+            mutations: Vec::new(),
+            held: false,
+            settled_at_us: START_US,
+        };
+        store.write(|db| push::record(db, &model::schema(), &[receipt])).expect("written");
+        let why = ana.core.receipt(edit.id).expect("known").waiting_for.expect("says why");
+        assert_eq!(why.code, shown);
+    }
+    ana.sync().await.expect("sync");
+    assert!(ana.core.pending().expect("list").is_empty());
 }
 
 #[tokio::test]
@@ -318,6 +350,33 @@ async fn a_wrong_clock_changes_no_time_and_an_uncertain_one_says_so() {
 }
 
 #[tokio::test]
+async fn a_phone_that_sleeps_during_its_first_contact_learns_no_wrong_time() {
+    const HOURS_US: i64 = 3 * 60 * 60 * 1_000_000;
+    for late in [1, 2, 9] {
+        let server = Server::new();
+        let dir = tempfile::tempdir().expect("dir");
+        let ana = Phone::signed_in(&server, dir.path(), 1).await;
+        ana.clock.reboot("another");
+        ana.put("articulos", article(1));
+        for _ in 0..late {
+            server.fail_next(Fault::AnswerLate(HOURS_US));
+        }
+        ana.sync().await.expect("sync");
+        let edited_us = ana.core.receipts().expect("list")[0].edited_us.expect("fixed");
+        let sent = server.with(|s| s.rows.values().next().expect("one").meta.clone());
+        assert_eq!(sent.born.at_us, edited_us);
+        if late < 3 {
+            assert!((edited_us - START_US).abs() < 2_000_000, "certain and right: {edited_us}");
+        }
+        assert_eq!(
+            sent.born.uncertain,
+            late > 3,
+            "a line that is always slow makes no time certain"
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_ended_history_is_begun_anew_and_edits_stay() {
     let server = Server::new();
     let (one, two) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
@@ -379,4 +438,39 @@ async fn only_one_round_runs_at_a_time() {
     let (first, second) = tokio::join!(ana.sync(), ana.sync());
     assert!(first.is_ok());
     assert!(matches!(second, Err(CoreError::AlreadyRunning)));
+}
+
+#[tokio::test]
+async fn edits_of_what_was_hidden_show_when_it_comes_back() {
+    let server = Server::new();
+    let dir = tempfile::tempdir().expect("dir");
+    let ana = Phone::signed_in(&server, dir.path(), 1).await;
+    let id = ana.put("articulos", article(1));
+    ana.sync().await.expect("sync");
+    ana.put("articulos", json!({ "id": id, "visto": "2026-11-24T10:00:00Z" }));
+    let note = ana.put("movimientos", json!({ "nota": "entra" }));
+    let whole = model::schema();
+    let store = Arc::clone(ana.core.engine().expect("signed in").store());
+    let see = |schema: &Schema| {
+        let cursor = store.read(|db| meta::get(db, meta::name::CURSOR)).expect("readable");
+        let page = PullPage {
+            schema: Some(schema.clone()),
+            cursor: cursor.clone().expect("in step"),
+            ..PullPage::default()
+        };
+        pull::apply(&store, &page, cursor.as_deref()).expect("applied");
+    };
+    let mut less = whole.clone();
+    less.collections.remove("movimientos");
+    let articles = less.collections.get_mut("articulos").expect("there");
+    articles.fields.retain(|field| field.name != "visto");
+    see(&less);
+    assert!(!ana.core.get("articulos", id).expect("here").contains_key("visto"));
+    see(&whole);
+    assert_eq!(ana.field(id, "visto"), "2026-11-24T10:00:00.000000Z");
+    let nota = || ana.core.get("movimientos", note).expect("here")["nota"].clone();
+    assert_eq!(nota(), "entra");
+    // Nothing of it is taken for the server's.
+    ana.core.discard(ana.core.pending().expect("list")[1].id).expect("it was not sent");
+    assert!(ana.core.get("movimientos", note).is_err());
 }

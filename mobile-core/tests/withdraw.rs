@@ -79,3 +79,28 @@ async fn a_record_that_later_edits_need_is_not_withdrawn_before_them() {
     assert_eq!(units(&server, id), Some(1000));
     assert_eq!(server.with(|s| s.rows.len()), 1);
 }
+
+#[tokio::test]
+async fn what_is_taken_back_while_the_server_puts_it_off_has_no_effect() {
+    let server = Server::new();
+    let dir = tempfile::tempdir().expect("dir");
+    let ana = Phone::signed_in(&server, dir.path(), 1).await;
+    let id = ana.put("articulos", json!({ "nombre": "Tabla", "existencia": 10 }));
+    ana.sync().await.expect("sync");
+    ana.put("articulos", json!({ "id": id, "existencia": { "add": -3 } }));
+    let edit = ana.core.pending().expect("list").remove(0);
+    server.with(|s| s.in_use = Some(id));
+    let before = server.with(|s| s.pushes_begun);
+    let (synced, ()) = tokio::join!(ana.sync(), async {
+        while server.with(|s| s.pushes_begun) == before {
+            tokio::task::yield_now().await;
+        }
+        ana.core.discard(edit.id).expect("it can be taken back");
+    });
+    assert_eq!(synced.expect("sync").parked, 1, "somebody holds the row");
+    ana.sync().await.expect("sync");
+    assert_eq!(ana.core.receipt(edit.id).expect("known").state, State::Discarded);
+    assert_eq!(units(&server, id), Some(1000));
+    assert_eq!(ana.field(id, "existencia"), "10.00");
+    assert!(ana.core.pending().expect("list").is_empty());
+}

@@ -8,7 +8,7 @@ use sync_protocol::value::parse_timestamp;
 use sync_protocol::wire::review::{Authorship, Conflict, ConflictStatus, Keep, Severity};
 
 use super::problem;
-use crate::output::{Output, duration, moment, plain};
+use crate::output::{Output, duration, line, moment, plain};
 
 /// Which ones.
 #[derive(Debug, clap::Args)]
@@ -106,7 +106,7 @@ pub fn describe(conflict: &Conflict) -> String {
         text.push_str(&format!("           --keep {}\n", candidate.receipt));
     }
     for note in &conflict.notes {
-        text.push_str(&format!("  note     {} ({})\n", note.text, moment(note.at_us)));
+        text.push_str(&format!("  note     {} ({})\n", line(&note.text), moment(note.at_us)));
     }
     if let Some(resolution) = &conflict.resolution {
         let kept = match &resolution.keep {
@@ -115,13 +115,13 @@ pub fn describe(conflict: &Conflict) -> String {
             Keep::Value(value) => plain(value),
         };
         let when = moment(resolution.at_us);
-        text.push_str(&format!("  decided  {kept}: {} ({when})\n", resolution.reason));
+        text.push_str(&format!("  decided  {kept}: {} ({when})\n", line(&resolution.reason)));
     }
     text
 }
 
 fn author(by: &Authorship) -> String {
-    let mut text = format!("  by {}", by.user_name.as_deref().unwrap_or("the office (SQL)"));
+    let mut text = format!("  by {}", line(by.user_name.as_deref().unwrap_or("the office (SQL)")));
     if let Some(device) = &by.device_name {
         text.push_str(&format!(" on {device}"));
     }

@@ -19,11 +19,14 @@ pub fn run(config: &Config, to: &Path, output: Output) -> Result<(), Problem> {
         let mut text =
             format!("{} edits of {} people are in the file.\n", done.transactions, done.people);
         for database in &done.unreadable {
+            let whose = database.person.as_ref().map_or("somebody", |p| p.display_name.as_str());
+            let kept = match &database.copy {
+                Some(copy) => format!("it was copied to {}", copy.display()),
+                None => format!("keep the file {}", database.path.display()),
+            };
             text.push_str(&format!(
-                "{} could not be read ({}): keep the file {}\n",
-                database.person.display_name,
-                database.cause,
-                database.path.display()
+                "The database of {whose} could not be read ({}): {kept}\n",
+                database.cause
             ));
         }
         text

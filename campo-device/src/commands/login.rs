@@ -7,7 +7,7 @@ use super::problem;
 use crate::output::Output;
 
 /// Who, where.
-#[derive(Debug, clap::Args)]
+#[derive(clap::Args)]
 pub struct Args {
     /// The server's address, `https://…`.
     #[arg(long, env = "CAMPO_SERVER")]
@@ -24,6 +24,18 @@ pub struct Args {
     /// What the phone calls itself, for people.
     #[arg(long)]
     device_name: Option<String>,
+}
+
+impl std::fmt::Debug for Args {
+    /// Without the password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Args")
+            .field("server", &self.server)
+            .field("tenant", &self.tenant)
+            .field("user", &self.user)
+            .field("device_name", &self.device_name)
+            .finish_non_exhaustive()
+    }
 }
 
 pub async fn run(core: &Core, args: Args, output: Output) -> Result<(), Problem> {
@@ -43,4 +55,21 @@ pub async fn run(core: &Core, args: Args, output: Output) -> Result<(), Problem>
             person.display_name, person.user_name, person.tenant_name, person.server
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let args = Args {
+            server: "http://here".to_owned(),
+            tenant: "robles".to_owned(),
+            user: "ana".to_owned(),
+            password: "correcto caballo".to_owned(),
+            device_name: None,
+        };
+        assert!(!format!("{args:?}").contains("caballo"));
+    }
 }

@@ -7,7 +7,7 @@ use sync_protocol::problem::Problem;
 use sync_protocol::wire::receipt::FieldOutcome;
 
 use super::problem;
-use crate::output::{Output, Table, moment, plain};
+use crate::output::{Output, Table, line, moment, plain};
 
 pub fn run(core: &Core, id: Option<ReceiptId>, output: Output) -> Result<(), Problem> {
     match id {
@@ -52,9 +52,9 @@ fn describe(view: &ReceiptView) -> String {
     let mut text = format!("{} is {}.\n", view.id, state(view));
     text.push_str(&format!("Made {}: {}.\n", moment(view.made_wall_us), edits(view)));
     if let Some(problem) = &view.problem {
-        text.push_str(&format!("{problem}\n"));
+        text.push_str(&format!("{}\n", line(&problem.to_string())));
     } else if let Some(why) = &view.waiting_for {
-        text.push_str(&format!("It {} ({}).\n", why.text, why.code));
+        text.push_str(&format!("It {} ({}).\n", line(&why.text), why.code));
     }
     if let Some(id) = view.replaces {
         text.push_str(&format!("It corrects {id}.\n"));
@@ -72,7 +72,10 @@ fn describe(view: &ReceiptView) -> String {
                     format!("in review, conflict {conflict}")
                 }
                 FieldOutcome::InReview { conflict, question: Some(question) } => {
-                    format!("in review, and you are asked: {question} (`answer {conflict} …`)")
+                    format!(
+                        "in review, and you are asked: {} (`answer {conflict} …`)",
+                        line(question)
+                    )
                 }
                 FieldOutcome::Decided { conflict, kept: true } => {
                     format!("chosen in conflict {conflict}")

@@ -8,7 +8,7 @@ use crate::output::Output;
 
 pub async fn run(core: &Core, output: Output) -> Result<(), Problem> {
     output.result(&core.wipe().await.map_err(problem)?, |people| match people.len() {
-        0 => "There was nothing to wipe.".to_owned(),
+        0 => "Nobody's data is on this phone.".to_owned(),
         n => format!("The data of {n} people was wiped from this phone."),
     })
 }

@@ -38,7 +38,7 @@ impl Output {
             serde_json::to_string(value)
                 .map_err(|error| Problem::new(500, "not_json", error.to_string()))?
         } else {
-            for_people(value)
+            harmless(&for_people(value))
         };
         if !text.ends_with('\n') {
             text.push('\n');
@@ -61,20 +61,37 @@ impl Output {
                 text.push('\n');
                 text.push_str(detail);
             }
-            text
+            harmless(&text)
         };
         // Nothing can be done about a closed standard error.
         let _ = writeln!(std::io::stderr(), "{text}");
     }
 }
 
-/// A JSON value as people read it: text without quotes, nothing for null.
+/// A text that somebody else wrote, in one line: it cannot pass for a line of ours.
+pub fn line(text: &str) -> String {
+    harmless(text).replace('\n', " ")
+}
+
+/// Without what a terminal would obey, or what turns the order of what is read around. Lines stay.
+fn harmless(text: &str) -> String {
+    let obeyed = |c: char| (c.is_control() && c != '\n') || TURNS.contains(&c);
+    text.chars().map(|c| if obeyed(c) { ' ' } else { c }).collect()
+}
+
+/// Characters that change the direction of the text after them.
+const TURNS: [char; 12] = [
+    '\u{61c}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}',
+    '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',
+];
+
+/// A JSON value as people read it, in one line: text without quotes, nothing for null.
 pub fn plain(value: &Json) -> String {
     match value {
         Json::Null => String::new(),
-        Json::String(text) => text.clone(),
+        Json::String(text) => line(text),
         Json::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join(", "),
-        other => other.to_string(),
+        other => line(&other.to_string()),
     }
 }
 
@@ -112,6 +129,15 @@ mod tests {
         assert_eq!(duration(12_000_000), "12 s");
         assert_eq!(duration(3_720_000_000), "1 h 2 min");
         assert_eq!(duration(90_000_000_000), "1 d 1 h");
+    }
+
+    #[test]
+    fn what_others_wrote_moves_no_cursor_and_makes_no_line() {
+        let text = "a\u{1b}[2J\r\n  decided  yes\u{202e}";
+        assert_eq!(plain(&Json::from(text)), "a [2J    decided  yes ");
+        assert_eq!(harmless("one\ntwo\u{7}\n"), "one\ntwo \n");
+        let nested = serde_json::json!([{ "k": "a\u{202e}b" }, ["\u{9b}2J"]]);
+        assert_eq!(plain(&nested), "{\"k\":\"a b\"},  2J");
     }
 
     #[test]

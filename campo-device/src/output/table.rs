@@ -1,6 +1,6 @@
 //! Columns under each other.
 
-/// Most characters of one cell; the rest is cut off with `…`. `get` and `--json` show everything.
+/// Most characters of one cell; the rest is cut off with `…`. `get` and `--json` show all of it.
 const CELL_CHARS_MAX: usize = 60;
 
 /// Rows under a heading, aligned by characters.
@@ -47,7 +47,7 @@ impl Table {
 
 /// One line, not too long, nothing that a terminal would obey.
 fn shortened(cell: &str) -> String {
-    let line: String = cell.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let line = super::line(cell);
     if line.chars().count() <= CELL_CHARS_MAX {
         return line;
     }

@@ -12,7 +12,6 @@ use crate::edit::{Edit, known_collection};
 use crate::query::{self, LiveQuery, QueryResult};
 use crate::store::meta::{self, name};
 use crate::store::rows;
-use crate::sync::session::StoredSession;
 
 impl Core {
     /// Makes edits that take effect together. Returns what `f` returned and the receipt's id (`None`
@@ -25,9 +24,9 @@ impl Core {
         f: impl FnOnce(&mut Edit<'_>) -> Result<T, CoreError>,
     ) -> Result<(T, Option<ReceiptId>), CoreError> {
         let engine = self.engine()?;
-        let schema = engine.store().schema();
         let now = self.config.clock.read();
         let made = engine.store().write(|db| {
+            let schema = engine.store().schema_in(db)?;
             let permissions = permissions(db)?;
             let random = self.config.random.as_ref();
             let mut edit = Edit::begin(db, &schema, &permissions, random, now)?;
@@ -106,10 +105,13 @@ impl Core {
     /// [`CoreError::NoSuchRecord`]; those of the database.
     pub fn get(&self, collection: &str, record: RecordId) -> Result<Map<String, Json>, CoreError> {
         let store = self.store()?;
-        let schema = store.schema();
+        let (schema, row) = store.read(|db| {
+            let schema = store.schema_in(db)?;
+            let row = rows::read(db, known_collection(&schema, collection)?, record)?;
+            Ok((schema, row))
+        })?;
         let known = known_collection(&schema, collection)?;
-        let row = store
-            .read(|db| rows::read(db, known, record))?
+        let row = row
             .ok_or_else(|| CoreError::NoSuchRecord { collection: collection.to_owned(), record })?;
         let mut json = fields_to_json(&known.fields, &row.fields);
         json.insert("id".to_owned(), record.to_string().into());
@@ -124,7 +126,7 @@ impl Core {
     /// [`CoreError::UnknownCollection`]; those of the database.
     pub fn list(&self, collection: &str) -> Result<QueryResult, CoreError> {
         let store = self.store()?;
-        let schema = store.schema();
+        let schema = store.read(|db| store.schema_in(db))?;
         let known = known_collection(&schema, collection)?;
         let columns: String = known
             .fields
@@ -152,12 +154,11 @@ impl Core {
     /// # Errors
     /// [`CoreError::Query`]; those of the database.
     pub fn watch(&self, sql: &str) -> Result<LiveQuery, CoreError> {
-        LiveQuery::watch(self.store()?.as_ref(), sql)
+        LiveQuery::watch(&self.store()?, sql)
     }
 }
 
 pub(super) fn permissions(db: &rusqlite::Connection) -> Result<BTreeSet<String>, CoreError> {
     // After a logout edits go on with what was last known: the server checks again.
-    let session: Option<StoredSession> = meta::get_json(db, name::SESSION)?;
-    Ok(session.map(|session| session.permissions.into_iter().collect()).unwrap_or_default())
+    Ok(meta::get_json(db, name::PERMISSIONS)?.unwrap_or_default())
 }

@@ -6,7 +6,7 @@ mod receipts;
 mod review;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use sync_protocol::fault::{self, Point};
@@ -57,7 +57,7 @@ impl Config {
 }
 
 /// Who signs in, where.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SignIn {
     /// The server's address, `https://…`.
     pub server: String,
@@ -69,6 +69,18 @@ pub struct SignIn {
     pub password: String,
     /// What the device calls itself, for people.
     pub device_name: Option<String>,
+}
+
+impl std::fmt::Debug for SignIn {
+    /// Without the password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SignIn")
+            .field("server", &self.server)
+            .field("tenant", &self.tenant)
+            .field("user", &self.user)
+            .field("device_name", &self.device_name)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How this device stands.
@@ -108,23 +120,17 @@ pub struct Core {
 }
 
 impl Core {
-    /// Opens a folder, and the database of whoever is active in it.
+    /// Opens a folder. The database of whoever is active in it is opened by the first call that needs it:
+    /// that one tells what is wrong with it, and nobody else is kept from signing in.
     ///
     /// # Errors
-    /// Says what is wrong with the folder or the database; nothing was changed then.
+    /// Says what is wrong with the folder; nothing was changed then.
     pub fn open(config: Config) -> Result<Self, CoreError> {
         let registry = Registry::load(&config.dir, config.random.as_ref())?;
-        let active = registry.active.clone();
-        let core = Self { config, registry: Mutex::new(registry), engine: Mutex::new(None) };
-        if let Some(person) = active {
-            let engine = core.engine_for(&person)?;
-            *core.engine.lock().unwrap_or_else(PoisonError::into_inner) = Some(engine);
-        }
-        Ok(core)
+        Ok(Self { config, registry: Mutex::new(registry), engine: Mutex::new(None) })
     }
 
-    fn engine_for(&self, person: &Person) -> Result<Arc<Engine>, CoreError> {
-        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    fn engine_for(&self, registry: &Registry, person: &Person) -> Result<Arc<Engine>, CoreError> {
         let store = Arc::new(registry.open(&self.config.dir, person)?);
         let transport = (self.config.connect)(&person.server)?;
         Ok(Arc::new(Engine::new(
@@ -132,23 +138,34 @@ impl Core {
             transport,
             Arc::clone(&self.config.clock),
             Arc::clone(&self.config.random),
-            self.device(),
+            registry.device,
         )))
     }
 
     /// This installation.
     #[must_use]
     pub fn device(&self) -> DeviceId {
-        self.registry.lock().unwrap_or_else(PoisonError::into_inner).device
+        lock(&self.registry).device
     }
 
     /// The active person's engine, for sync loops and progress.
     ///
     /// # Errors
-    /// [`CoreError::SignedOut`].
+    /// [`CoreError::SignedOut`]; whatever keeps their database from being opened.
     pub fn engine(&self) -> Result<Arc<Engine>, CoreError> {
-        let engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
-        engine.clone().ok_or(CoreError::SignedOut)
+        if let Some(engine) = lock(&self.engine).clone() {
+            return Ok(engine);
+        }
+        // Whoever needs both locks takes the registry's first.
+        let registry = lock(&self.registry);
+        let mut engine = lock(&self.engine);
+        if let Some(engine) = &*engine {
+            return Ok(Arc::clone(engine));
+        }
+        let person = registry.active.as_ref().ok_or(CoreError::SignedOut)?;
+        let opened = self.engine_for(&registry, person)?;
+        *engine = Some(Arc::clone(&opened));
+        Ok(opened)
     }
 
     fn store(&self) -> Result<Arc<Store>, CoreError> {
@@ -158,9 +175,10 @@ impl Core {
     /// The collections that the active person may see.
     ///
     /// # Errors
-    /// [`CoreError::SignedOut`].
+    /// [`CoreError::SignedOut`]; those of the database.
     pub fn schema(&self) -> Result<Arc<Schema>, CoreError> {
-        Ok(self.store()?.schema())
+        let store = self.store()?;
+        store.read(|db| store.schema_in(db))
     }
 
     /// Signs somebody in and makes them the active person. Others' data stays as it is.
@@ -189,16 +207,32 @@ impl Core {
             user_name: sign_in.user,
             display_name: session.user_name.clone(),
         };
-        let engine = self.engine_for(&person)?;
+        // Whoever is here already goes on with their rounds and their live queries.
+        let running = self.running_for(&person);
+        let goes_on = running.is_some();
+        let registry = lock(&self.registry).clone();
+        let engine = running.map_or_else(|| self.engine_for(&registry, &person), Ok)?;
         session::keep(engine.store(), &session, &before, &after)?;
         fault::reached(Point::SessionKept);
-        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut registry = lock(&self.registry);
         let mut next = registry.clone();
         next.activate(person.clone());
         next.save(&self.config.dir)?;
         *registry = next;
-        *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = Some(engine);
+        *lock(&self.engine) = Some(Arc::clone(&engine));
+        if goes_on {
+            engine.kick();
+        }
         Ok(person)
+    }
+
+    /// The engine of the active person, if this is them at the same server.
+    fn running_for(&self, person: &Person) -> Option<Arc<Engine>> {
+        let registry = lock(&self.registry);
+        let active = registry.active.as_ref()?;
+        let same = (&active.server, active.tenant, active.user)
+            == (&person.server, person.tenant, person.user);
+        lock(&self.engine).clone().filter(|_| same)
     }
 
     /// Runs one round of push and pull.
@@ -214,7 +248,7 @@ impl Core {
     /// # Errors
     /// Those of the database.
     pub fn status(&self) -> Result<Status, CoreError> {
-        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let registry = lock(&self.registry).clone();
         let mut status = Status {
             device: registry.device,
             person: registry.active,
@@ -229,10 +263,14 @@ impl Core {
             remaining: 0,
             collections: Vec::new(),
         };
-        let Ok(engine) = self.engine() else { return Ok(status) };
+        let engine = match self.engine() {
+            Err(CoreError::SignedOut) => return Ok(status),
+            engine => engine?,
+        };
         status.waiting_for = engine.why_waiting()?;
-        status.collections = engine.store().schema().collections.keys().cloned().collect();
         engine.store().read(|db| {
+            let schema = engine.store().schema_in(db)?;
+            status.collections = schema.collections.keys().cloned().collect();
             status.signed_in = meta::get(db, name::SESSION)?.is_some();
             status.stream = meta::get(db, name::STREAM)?.and_then(|id| id.parse().ok());
             status.receipts = counts(db)?;
@@ -247,4 +285,9 @@ impl Core {
         })?;
         Ok(status)
     }
+}
+
+/// Takes a lock also after a panic elsewhere: what it guards is replaced as a whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

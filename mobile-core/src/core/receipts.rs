@@ -60,8 +60,8 @@ impl Core {
         correction: Option<&Map<String, Json>>,
     ) -> Result<ReceiptId, CoreError> {
         let engine = self.engine()?;
-        let schema = engine.store().schema();
         let corrected = engine.store().write(|db| {
+            let schema = engine.store().schema_in(db)?;
             let permissions = permissions(db)?;
             let author = correct::Author {
                 permissions: &permissions,
@@ -80,8 +80,8 @@ impl Core {
     /// As [`correct::discard`].
     pub fn discard(&self, id: ReceiptId) -> Result<(), CoreError> {
         let engine = self.engine()?;
-        let schema = engine.store().schema();
-        engine.store().write(|db| correct::discard(db, &schema, id))?;
+        let store = engine.store();
+        store.write(|db| correct::discard(db, store.schema_in(db)?.as_ref(), id))?;
         engine.edited();
         Ok(())
     }

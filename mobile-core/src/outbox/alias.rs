@@ -72,11 +72,14 @@ fn rename(
             mutation.record.to_string()
         ])?;
     }
-    let mut statement = db.prepare_cached(
+    let mut statement = db.prepare_cached(concat!(
         "SELECT seq, mutations FROM campo_outbox
-         WHERE ((settled = 0 AND maybe_sent = 0) OR (state = 'refused' AND replaced_by IS NULL))
+         WHERE seq IN (SELECT seq FROM campo_outbox WHERE settled = 0 AND maybe_sent = 0
+             UNION ALL SELECT seq FROM campo_outbox WHERE ",
+        is_problem!(),
+        " AND state = 'refused' AND replaced_by IS NULL)
            AND instr(mutations, ?1) > 0",
-    )?;
+    ))?;
     let unsent: Vec<(i64, String)> = statement
         .query_map([old.to_string()], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;

@@ -10,6 +10,9 @@ use sync_protocol::wire::receipt::{FieldOutcome, Receipt};
 use super::entry::{self, Entry, State};
 use crate::CoreError;
 
+/// Code of what waits for the correction of a refused edit.
+const BUILDS_ON_REFUSED: &str = "builds_on_refused";
+
 /// Condition of transactions whose author was asked something.
 macro_rules! asked {
     () => {
@@ -101,14 +104,21 @@ pub fn list(
         Which::All => "1",
         Which::Pending => "settled = 0",
         Which::Unsent => {
-            "(settled = 0 AND state IN ('waiting', 'sending', 'parked'))
-             OR (state = 'refused' AND replaced_by IS NULL)"
+            concat!(
+                "seq IN (SELECT seq FROM campo_outbox
+                   WHERE settled = 0 AND state IN ('waiting', 'sending', 'parked')
+                   UNION ALL SELECT seq FROM campo_outbox WHERE ",
+                is_problem!(),
+                " AND state = 'refused' AND replaced_by IS NULL)"
+            )
         }
         Which::Problems => {
             concat!(
-                "state = 'parked' OR (state = 'refused' AND replaced_by IS NULL) OR (",
+                "seq IN (SELECT seq FROM campo_outbox WHERE ",
+                is_problem!(),
+                " AND (state = 'parked' OR (state = 'refused' AND replaced_by IS NULL) OR (",
                 asked!(),
-                ")"
+                ")))"
             )
         }
     };
@@ -149,7 +159,12 @@ pub fn counts(db: &Connection) -> Result<std::collections::BTreeMap<String, i64>
 /// Those of SQLite.
 pub fn questions(db: &Connection) -> Result<i64, CoreError> {
     Ok(db
-        .prepare_cached(concat!("SELECT count(*) FROM campo_outbox WHERE ", asked!()))?
+        .prepare_cached(concat!(
+            "SELECT count(*) FROM campo_outbox WHERE ",
+            is_problem!(),
+            " AND ",
+            asked!()
+        ))?
         .query_row([], |row| row.get(0))?)
 }
 
@@ -172,18 +187,19 @@ pub fn problem_of(entry: &Entry) -> Option<Problem> {
         State::Refused => said,
         State::Parked => Some(said.unwrap_or_else(|| {
             let ids: Vec<String> = entry.builds_on.iter().map(ToString::to_string).collect();
-            Problem::new(409, "builds_on_refused", "It builds on an edit that was refused")
+            Problem::new(409, BUILDS_ON_REFUSED, "It builds on an edit that was refused")
                 .detail(format!("It is sent by itself when that is corrected: {}", ids.join(", ")))
         })),
         _ => None,
     }
 }
 
-/// Why the server put a transaction off that goes again with the next sync.
+/// Why the server put a transaction off that goes again with the next sync. Whether what it builds on is
+/// refused is known here: one that waits has its way free.
 fn put_off(entry: &Entry) -> Option<WaitingFor> {
     let problem = entry.receipt.as_ref()?.problem.as_ref()?;
-    let busy = ["busy", "builds_on_busy"].contains(&problem.code.as_str());
-    busy.then(|| WaitingFor { code: problem.code.clone(), text: problem.title.clone() })
+    let still = problem.retryable && problem.code != BUILDS_ON_REFUSED;
+    still.then(|| WaitingFor { code: problem.code.clone(), text: problem.title.clone() })
 }
 
 fn show(entry: Entry, why: Option<&WaitingFor>) -> ReceiptView {

@@ -18,9 +18,15 @@
 //! is corrected ([`correct::retry`]) or discarded. Fields *in review* stay in their author's view
 //! until a person has decided.
 //!
-//! Contents are kept after they are settled, for the life of the database: after a restoration of the
-//! server (its history has ended), what it may have lost goes again under the same ids, that is what
-//! is not settled and what was settled within the last 7 days ([`push::send_again`]).
+//! Ids and states are kept for the life of the database, contents for 7 days after they are settled: after
+//! a restoration of the server (its history has ended), what it may have lost goes again under the same
+//! ids, that is what is not settled and what was settled within that time ([`push::send_again`],
+//! [`push::forget_content`]). What a person decided on keeps its content (a decision can be
+//! taken back), and so does an insertion that became another record.
+//!
+//! Most of the outbox is settled, so nothing that runs often looks through all of it: what waits is in the
+//! index of open entries, what somebody has to look at in that of problems. SQLite uses the latter only
+//! where a query has its very condition (`is_problem`).
 //!
 //! [`correct::discard`] takes an edit back: at once if the server cannot have it, otherwise it is withdrawn
 //! with the next push, which tells whether in time.
@@ -30,6 +36,13 @@
 //!
 //! [`push`] chooses what is sent and takes in answers, [`stream`] notices that this database is a copy,
 //! [`parking`] finds what waits for whom, [`list`] shows receipts, [`unsent`] knows what exists nowhere else.
+
+/// The condition of the index of problems, word for word.
+macro_rules! is_problem {
+    () => {
+        "state IN ('refused', 'parked', 'in_review')"
+    };
+}
 
 pub mod alias;
 pub mod correct;

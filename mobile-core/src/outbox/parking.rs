@@ -47,14 +47,20 @@ pub fn changes(mut refused: BTreeSet<String>, open: &[Waiting]) -> Vec<(i64, Sta
 /// Those of SQLite, and [`CoreError::Stored`].
 pub fn refresh(db: &Connection) -> Result<(), CoreError> {
     let refused: BTreeSet<String> = db
-        .prepare_cached(
-            "SELECT id FROM campo_outbox WHERE (state = 'refused' AND replaced_by IS NULL)
-                OR (state = 'in_review' AND json_extract(receipt, '$.held'))",
-        )?
+        .prepare_cached(concat!(
+            "SELECT id FROM campo_outbox WHERE ",
+            is_problem!(),
+            " AND ((state = 'refused' AND replaced_by IS NULL)
+                OR (state = 'in_review' AND json_extract(receipt, '$.held')))",
+        ))?
         .query_map([], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     let parked: bool = db
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM campo_outbox WHERE state = 'parked')")?
+        .prepare_cached(concat!(
+            "SELECT EXISTS (SELECT 1 FROM campo_outbox WHERE ",
+            is_problem!(),
+            " AND state = 'parked')"
+        ))?
         .query_row([], |row| row.get(0))?;
     if refused.is_empty() && !parked {
         return Ok(());

@@ -8,7 +8,7 @@ use sync_protocol::problem::Problem;
 use sync_protocol::schema::Schema;
 use sync_protocol::wire::push::PushAnswer;
 use sync_protocol::wire::receipt::{Receipt, ReceiptState};
-use sync_protocol::{EditTime, ReceiptId};
+use sync_protocol::{EditTime, PushId, ReceiptId};
 
 use super::entry::{self, Entry, State};
 use super::{correct, parking, settle};
@@ -20,6 +20,11 @@ use crate::store::meta;
 /// that exact at best. More than this means that one of the clocks was wrong, and stays.
 const ORDER_TOLERANCE_US: i64 = 10_000_000;
 
+/// What was settled for so long is not sent again to a server that was restored, in microseconds.
+pub const SENT_AGAIN_US: i64 = 7 * 24 * 60 * 60 * 1_000_000;
+/// Most settled transactions whose content goes with one answer of the server.
+const FORGOTTEN_MAX: i64 = 200;
+
 /// Limits of one push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chunk {
@@ -29,9 +34,9 @@ pub struct Chunk {
     pub bytes_max: usize,
 }
 
-/// Takes the next transactions in order and marks them as sending. `answered` are those that this
-/// sync has had an answer for, which it does not send again; `skipped` those that it leaves out,
-/// to which what builds on them is added: without them the server would refuse it.
+/// Takes the next transactions in order. `answered` are those that this sync has had an answer for, which
+/// it does not send again; `skipped` those that it leaves out, to which what builds on them is added:
+/// without them the server would refuse it.
 ///
 /// # Errors
 /// Those of SQLite, and [`CoreError::Stored`].
@@ -66,16 +71,24 @@ pub fn take(
         taken.push(entry);
         Ok(true)
     })?;
-    if planted::is(Bug::SentNotNoted) {
-        return Ok(taken);
-    }
-    for entry in &taken {
-        db.prepare_cached(
-            "UPDATE campo_outbox SET state = 'sending', maybe_sent = 1 WHERE seq = ?1",
-        )?
-        .execute([entry.seq])?;
-    }
     Ok(taken)
+}
+
+/// Notes that an attempt takes transactions along.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn note_sending(db: &Connection, taken: &[Entry], push: PushId) -> Result<(), CoreError> {
+    if planted::is(Bug::SentNotNoted) {
+        return Ok(());
+    }
+    for entry in taken {
+        db.prepare_cached(
+            "UPDATE campo_outbox SET state = 'sending', maybe_sent = 1, push = ?2 WHERE seq = ?1",
+        )?
+        .execute(params![entry.seq, push.to_string()])?;
+    }
+    Ok(())
 }
 
 fn has_refused(db: &Connection) -> Result<bool, CoreError> {
@@ -97,17 +110,18 @@ pub fn to_withdraw(db: &Connection, max: usize) -> Result<Vec<ReceiptId>, CoreEr
     Ok(ids.iter().filter_map(|id| id.parse().ok()).collect())
 }
 
-/// Takes back the mark of transactions that provably did not reach the server.
+/// Takes back the mark of transactions that provably did not reach the server with this attempt, unless
+/// another process has taken them along since.
 ///
 /// # Errors
 /// Those of SQLite.
-pub fn release(db: &Connection, entries: &[Entry]) -> Result<(), CoreError> {
+pub fn release(db: &Connection, entries: &[Entry], push: PushId) -> Result<(), CoreError> {
     for entry in entries.iter().filter(|entry| !entry.maybe_sent) {
         db.prepare_cached(
             "UPDATE campo_outbox SET state = 'waiting', maybe_sent = 0
-             WHERE seq = ?1 AND state = 'sending'",
+             WHERE seq = ?1 AND state = 'sending' AND push = ?2",
         )?
-        .execute([entry.seq])?;
+        .execute(params![entry.seq, push.to_string()])?;
     }
     Ok(())
 }
@@ -125,12 +139,31 @@ pub fn send_again(db: &Connection, since_us: i64) -> Result<(), CoreError> {
            AND (settled = 0 OR json_extract(receipt, '$.settled_at_us') >= ?1)",
         [since_us],
     )?;
-    db.execute("UPDATE campo_outbox SET seen_told = 0", [])?;
+    db.execute("UPDATE campo_outbox SET seen_told = 0 WHERE receipt IS NOT NULL", [])?;
     Ok(())
 }
 
-/// Checks that an answer has one receipt for each transaction, in order. Anything else is no answer:
-/// the transactions stay as sent without one.
+/// Empties transactions that were settled too long ago to be sent again and of which the server knows that the
+/// outcome is here. Their ids and states stay.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn forget_content(db: &Connection, server_now_us: i64) -> Result<(), CoreError> {
+    db.prepare_cached(
+        "UPDATE campo_outbox SET mutations = '[]', receipt = NULL, position = NULL
+         WHERE seq IN (SELECT seq FROM campo_outbox
+             WHERE settled = 1 AND seen_told = 1 AND receipt IS NOT NULL
+               AND state IN ('applied', 'superseded', 'handed_over', 'discarded')
+               AND instr(receipt, '\"conflict\"') = 0 AND instr(receipt, '\"alias\"') = 0
+             ORDER BY seq LIMIT ?2)
+           AND json_extract(receipt, '$.settled_at_us') < ?1",
+    )?
+    .execute([server_now_us.saturating_sub(SENT_AGAIN_US), FORGOTTEN_MAX])?;
+    Ok(())
+}
+
+/// Checks that an answer has one receipt for each transaction, in order, and that withdrawals are over.
+/// Anything else is no answer: the transactions stay as sent without one.
 ///
 /// # Errors
 /// A sentence that says what differs.
@@ -149,6 +182,9 @@ pub fn check_answer(
             return Err(format!("a receipt for {} where one for {id} was due", receipt.id));
         }
     }
+    if let Some(open) = answer.withdrawn.iter().find(|r| r.state == ReceiptState::Parked) {
+        return Err(format!("the withdrawal of {} was put off", open.id));
+    }
     Ok(())
 }
 
@@ -157,6 +193,9 @@ pub fn check_answer(
 /// # Errors
 /// Those of SQLite, and [`CoreError::Stored`].
 pub fn record(db: &Connection, schema: &Schema, receipts: &[Receipt]) -> Result<(), CoreError> {
+    if receipts.is_empty() {
+        return Ok(());
+    }
     for receipt in receipts {
         settle::decided(db, schema, receipt)?;
         if receipt.state == ReceiptState::Discarded {
@@ -195,7 +234,8 @@ pub fn refuse_locally(
 pub fn unseen(db: &Connection, max: usize) -> Result<Vec<ReceiptId>, CoreError> {
     let mut statement = db.prepare_cached(
         "SELECT id FROM campo_outbox
-         WHERE settled = 1 AND seen_told = 0 AND state <> 'in_review' AND receipt IS NOT NULL
+         WHERE settled = 1 AND seen_told = 0 AND state <> 'in_review'
+           AND (receipt IS NOT NULL OR state IN ('applied', 'superseded'))
          ORDER BY seq LIMIT ?1",
     )?;
     let max = i64::try_from(max).unwrap_or(i64::MAX);
@@ -216,7 +256,7 @@ pub fn told(db: &Connection, ids: &[ReceiptId]) -> Result<(), CoreError> {
     Ok(())
 }
 
-/// Learns from a contact with the server: its clock, and with the first one of a boot the anchor
+/// Learns from a contact with the server: its clock, and with the first quick one of a boot the anchor
 /// for all edits of that boot.
 ///
 /// # Errors
@@ -227,16 +267,17 @@ pub fn contact(
     after: &Reading,
     server_time_us: i64,
 ) -> Result<(), CoreError> {
-    let anchor: Option<Anchor> = meta::get_json(db, meta::name::ANCHOR)?;
-    if anchor.is_none_or(|anchor| anchor.boot_id != after.boot_id) {
+    let mut anchored = is_anchored(db, &after.boot_id)?;
+    if !anchored && let Some(anchor) = Anchor::measure(before, after, server_time_us) {
         // Edits of the boot before keep the anchor that was measured in it.
         fix_certain_times(db)?;
-        if before.boot_id == after.boot_id {
-            let anchor = Anchor::measure(before, after, server_time_us);
-            meta::set_json(db, meta::name::ANCHOR, &anchor)?;
-        }
+        meta::set_json(db, meta::name::ANCHOR, &anchor)?;
+        anchored = true;
     }
-    fix_times(db, server_time_us)?;
+    // The next contact may still make the times of this boot certain.
+    if anchored {
+        fix_times(db, server_time_us)?;
+    }
     meta::set_json(db, meta::name::LAST_CONTACT_US, &server_time_us)
 }
 
@@ -265,15 +306,17 @@ fn fix(db: &Connection, bound_others_by: Option<i64>) -> Result<(), CoreError> {
             "SELECT EXISTS (SELECT 1 FROM campo_outbox WHERE settled = 0 AND edited_us IS NULL)",
         )?
         .query_row([], |row| row.get(0))?;
-    let Some(anchor) = meta::get_json::<Anchor>(db, meta::name::ANCHOR)?.filter(|_| open) else {
+    if !open {
         return Ok(());
-    };
+    }
+    let anchor: Option<Anchor> = meta::get_json(db, meta::name::ANCHOR)?;
     let last_contact_us = meta::get_number(db, meta::name::LAST_CONTACT_US)?;
     let mut last_certain_us = meta::get_number(db, meta::name::LAST_EDIT_US)?;
     let mut earliest_us = last_certain_us.max(last_contact_us);
     let mut fixed: Vec<(i64, EditTime)> = Vec::new();
     entry::list(db, "settled = 0 AND edited_us IS NULL", |entry| {
-        let time = match (anchor.time_of(&entry.made), bound_others_by) {
+        let certain = anchor.as_ref().and_then(|anchor| anchor.time_of(&entry.made));
+        let time = match (certain, bound_others_by) {
             (Some(time), _) => {
                 let behind = last_certain_us - time.at_us;
                 let at_us = if (0..ORDER_TOLERANCE_US).contains(&behind) {

@@ -17,6 +17,9 @@ use crate::store::rows;
 /// Records whose view has to be computed anew.
 pub type Touched = BTreeSet<(String, RecordId)>;
 
+/// Whether a record came with a page or a checkpoint.
+pub type Brought<'a> = &'a dyn Fn(RecordId) -> Result<bool, CoreError>;
+
 /// A push's answer. What took effect stays in the view until the checkpoint that brings the rows; what
 /// had no effect leaves it now. An edit that a pull has settled already is not changed: its receipt
 /// came from a later moment.
@@ -25,7 +28,7 @@ pub type Touched = BTreeSet<(String, RecordId)>;
 /// Those of SQLite, and [`CoreError::Stored`].
 pub fn decided(db: &Connection, schema: &Schema, receipt: &Receipt) -> Result<(), CoreError> {
     let Some(entry) = entry::get(db, receipt.id)? else { return Ok(()) };
-    if entry.settled {
+    if entry.settled || is_put_off_and_taken_back(&entry, receipt) {
         return Ok(());
     }
     let early = receipt.state == ReceiptState::Applied && planted::is(Bug::SettledBeforeRows);
@@ -43,6 +46,11 @@ pub fn decided(db: &Connection, schema: &Schema, receipt: &Receipt) -> Result<()
         show_again(db, schema, &entry)?;
     }
     write_receipt(db, &entry, receipt, false)
+}
+
+/// The server did not keep what it puts off, so the author's word stands: the next push withdraws it.
+fn is_put_off_and_taken_back(entry: &Entry, receipt: &Receipt) -> bool {
+    entry.withdraw && receipt.state == ReceiptState::Parked
 }
 
 /// It was too late to take the edit back: it is in the view again, as any edit that was decided.
@@ -74,7 +82,8 @@ pub fn settle(
     let Some(entry) = entry::get(db, receipt.id)? else { return Ok(()) };
     if receipt.state == ReceiptState::Parked {
         // Not settled: it is sent again after the correction of what it builds on.
-        return if entry.settled { Ok(()) } else { write_receipt(db, &entry, receipt, false) };
+        let stays = entry.settled || is_put_off_and_taken_back(&entry, receipt);
+        return if stays { Ok(()) } else { write_receipt(db, &entry, receipt, false) };
     }
     if entry.state == State::Discarded {
         return Ok(());
@@ -100,50 +109,46 @@ pub fn settle(
 /// takes over from the one that was made here, or both would show. The caller writes and recomputes the
 /// records that are added.
 ///
+/// `brought` says whether a record came. It is asked for each open edit of the collection, which are few;
+/// rows that come may be many.
+///
 /// # Errors
-/// Those of SQLite, and [`CoreError::Stored`].
+/// Those of SQLite, and [`CoreError::Stored`]; those of `brought`.
 pub fn take_in(
     db: &Connection,
     schema: &Schema,
     collection: &str,
-    brought: &BTreeSet<RecordId>,
+    brought: Brought<'_>,
     touched: &mut Touched,
 ) -> Result<(), CoreError> {
     for receipt in merged(db)? {
-        let came = |outcome: &MutationOutcome| {
-            outcome.collection == collection
-                && outcome.alias.is_some_and(|alias| brought.contains(&alias))
-        };
-        if receipt.mutations.iter().any(came) {
-            alias::take_over(db, schema, &receipt, touched)?;
+        let aliases = receipt.mutations.iter().filter(|outcome| outcome.collection == collection);
+        for alias in aliases.filter_map(|outcome| outcome.alias) {
+            if brought(alias)? {
+                alias::take_over(db, schema, &receipt, touched)?;
+                break;
+            }
         }
     }
     let mut statement = db.prepare_cached(
-        "SELECT DISTINCT m.record FROM campo_mutation m JOIN campo_outbox o ON o.seq = m.seq
+        "SELECT m.record, m.seq, m.position
+         FROM campo_mutation m JOIN campo_outbox o ON o.seq = m.seq
          WHERE m.collection = ?1 AND m.in_view = 1 AND o.settled = 0
            AND o.state IN ('applied', 'superseded')",
     )?;
-    let decided: BTreeSet<String> =
-        statement.query_map([collection], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let decided: Vec<(String, i64, i64)> = statement
+        .query_map([collection], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<Result<_, _>>()?;
     if planted::is(Bug::BackfillShowsTwice) {
         return Ok(());
     }
     take_in_what_is_settled(db, collection, brought, touched)?;
-    if decided.is_empty() {
-        return Ok(());
-    }
-    for id in brought {
-        let record = id.to_string();
-        if !decided.contains(&record) {
-            continue;
+    for (record, seq, position) in decided {
+        let id = record.parse().map_err(|_| CoreError::Stored("record id".to_owned()))?;
+        if brought(id)? {
+            take_out_of_view(db, seq, position)?;
+            touched.insert((collection.to_owned(), id));
         }
-        db.prepare_cached(
-            "UPDATE campo_mutation SET in_view = 0
-             WHERE collection = ?1 AND record = ?2 AND seq IN (SELECT seq FROM campo_outbox
-               WHERE settled = 0 AND state IN ('applied', 'superseded'))",
-        )?
-        .execute(params![collection, record])?;
-        touched.insert((collection.to_owned(), *id));
     }
     Ok(())
 }
@@ -152,7 +157,7 @@ pub fn take_in(
 fn take_in_what_is_settled(
     db: &Connection,
     collection: &str,
-    brought: &BTreeSet<RecordId>,
+    brought: Brought<'_>,
     touched: &mut Touched,
 ) -> Result<(), CoreError> {
     let mut statement = db.prepare_cached(
@@ -172,21 +177,22 @@ fn take_in_what_is_settled(
     for (seq, position, content, receipt) in found {
         let mutation: Mutation = serde_json::from_str(&content)?;
         let receipt: Receipt = serde_json::from_str(&receipt)?;
-        if receipt.held || !brought.contains(&mutation.record) {
+        if receipt.held || !brought(mutation.record)? {
             continue;
         }
         let Some(outcome) = receipt.mutations.get(position) else { continue };
         touched.insert((collection.to_owned(), mutation.record));
         match in_review(mutation, outcome) {
             Some(left) => entry::show_mutation(db, seq, position, &left)?,
-            None => {
-                db.prepare_cached(
-                    "UPDATE campo_mutation SET in_view = 0 WHERE seq = ?1 AND position = ?2",
-                )?
-                .execute(params![seq, i64::try_from(position).unwrap_or(i64::MAX)])?;
-            }
+            None => take_out_of_view(db, seq, i64::try_from(position).unwrap_or(i64::MAX))?,
         }
     }
+    Ok(())
+}
+
+fn take_out_of_view(db: &Connection, seq: i64, position: i64) -> Result<(), CoreError> {
+    db.prepare_cached("UPDATE campo_mutation SET in_view = 0 WHERE seq = ?1 AND position = ?2")?
+        .execute([seq, position])?;
     Ok(())
 }
 

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! page ─► schema, if it brings one: tables are migrated
-//!      ─► drops: rows in no other scope leave, staged ones too
+//!      ─► drops: rows in no other scope leave, staged ones too; where everything is brought anew, rows
+//!                in none of the scopes that are gained leave with the first page
 //!      ─► delta page:     staged ([`staged`]) until the page that is a checkpoint, which shows all of
 //!                         them together and settles this device's edits
 //!      ─► backfill page:  straight into the tables; the scope counts as incomplete until the checkpoint.
@@ -64,16 +65,16 @@ pub fn apply(
     page: &PullPage,
     asked_with: Option<&str>,
 ) -> Result<Applied, CoreError> {
-    let known = store.schema();
-    let schema = page.schema.as_ref().unwrap_or(&known);
-    let checked = check(schema, page)?;
     let write = |db: &rusqlite::Transaction<'_>| {
+        // The tables' own record of the schema counts, not this process's copy of it.
+        let known = store.schema_in(db)?;
+        let schema = page.schema.as_ref().unwrap_or(&known);
+        let checked = check(schema, page)?;
         if meta::get(db, name::CURSOR)?.as_deref() != asked_with {
             return Err(CoreError::AlreadyRunning);
         }
         if page.schema.is_some() {
-            // The tables' own record of the schema counts, not this process's copy of it.
-            tables::migrate(db, &meta::schema(db)?, schema, &schema.hash())?;
+            tables::migrate(db, &known, schema, &schema.hash())?;
         }
         apply_in(db, schema, page, &checked)
     };
@@ -93,6 +94,11 @@ fn apply_in(
         ..Applied::default()
     };
     scopes::drop_scopes(db, schema, &page.drops)?;
+    let is_first = meta::get(db, name::CURSOR)?.is_none();
+    if is_first && meta::get(db, name::BEGUN_ANEW)?.is_some() {
+        // The first page without a cursor gains every scope that the user has.
+        scopes::take_off_lost(db, schema, &page.gains)?;
+    }
     for scope in &page.gains {
         db.execute("INSERT OR IGNORE INTO campo_backfill (scope) VALUES (?1)", [scope.as_str()])?;
     }
@@ -114,8 +120,10 @@ fn apply_in(
             if page.part == PagePart::Backfill {
                 staged::forget(db, table)?;
             }
-            let brought = table.ids.iter().chain(&table.exits).copied().collect();
-            settle::take_in(db, schema, &table.collection, &brought, &mut touched)?;
+            let brought: HashSet<RecordId> =
+                table.ids.iter().chain(&table.exits).copied().collect();
+            let came = |record| Ok(brought.contains(&record));
+            settle::take_in(db, schema, &table.collection, &came, &mut touched)?;
             write_table(db, collection, table, &sets, &mut touched)?;
         } else {
             staged::stage(db, collection, table, &sets)?;
@@ -130,7 +138,9 @@ fn apply_in(
         staged::stage_receipts(db, &page.settled)?;
     }
     settle::recompute(db, schema, &touched)?;
-    parking::refresh(db)?;
+    if page.checkpoint || !page.settled.is_empty() {
+        parking::refresh(db)?;
+    }
     if page.checkpoint {
         if page.part == PagePart::Backfill {
             // A backfill ends with the checkpoint of its last page, never with a delta's before it.
@@ -151,15 +161,16 @@ fn apply_in(
     Ok(applied)
 }
 
-/// Begins anew where the server cannot go on from the cursor: the next pull brings everything. What it
-/// does not bring leaves at its end; edits stay. `since_us`, when the server's history itself has ended:
+/// Begins anew where the server cannot go on from the cursor: the next pull brings everything. Rows of
+/// scopes that the user has no more leave with its first page, what else it does not bring at its end;
+/// edits stay. `since_us`, when the server's history itself has ended:
 /// edits that were settled after that moment are sent again, because the server may have lost them.
 ///
 /// # Errors
 /// Those of SQLite.
 pub fn begin_anew(store: &Store, since_us: Option<i64>) -> Result<(), CoreError> {
-    let schema = store.schema();
     store.write(|db| {
+        let schema = store.schema_in(db)?;
         if let Some(since_us) = since_us {
             push::send_again(db, since_us)?;
         }

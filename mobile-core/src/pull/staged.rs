@@ -1,7 +1,5 @@
 //! Rows of a delta that wait for its checkpoint.
 
-use std::collections::BTreeSet;
-
 use rusqlite::{Connection, params};
 use sync_protocol::RecordId;
 use sync_protocol::schema::{Collection, Schema};
@@ -92,6 +90,14 @@ pub fn forget(db: &Connection, table: &PageTable) -> Result<(), CoreError> {
     Ok(())
 }
 
+fn is_staged(db: &Connection, collection: &str, record: RecordId) -> Result<bool, CoreError> {
+    Ok(db
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM campo_staged WHERE collection = ?1 AND record = ?2)",
+        )?
+        .query_row(params![collection, record.to_string()], |row| row.get(0))?)
+}
+
 /// Shows everything that waited, and settles the edits that waited with it.
 ///
 /// # Errors
@@ -99,6 +105,11 @@ pub fn forget(db: &Connection, table: &PageTable) -> Result<(), CoreError> {
 pub fn show(db: &Connection, schema: &Schema, touched: &mut Touched) -> Result<(), CoreError> {
     if is_empty(db)? {
         return Ok(());
+    }
+    // Once for each collection: it looks through the open edits, not through the rows.
+    for name in schema.collections.keys() {
+        let came = |record| is_staged(db, name, record);
+        settle::take_in(db, schema, name, &came, touched)?;
     }
     let mut statement = db.prepare_cached(
         "SELECT collection, record, version, scopes, content FROM campo_staged
@@ -121,7 +132,6 @@ pub fn show(db: &Connection, schema: &Schema, touched: &mut Touched) -> Result<(
             None => None,
         };
         let edited = rows::has_edits(db, &name, record)?;
-        settle::take_in(db, schema, &name, &BTreeSet::from([record]), touched)?;
         // One whose last edit has just left the view still has its server state beside the table.
         if edited || touched.contains(&(name.clone(), record)) {
             rows::put_beside(db, collection, record, state.as_ref())?;

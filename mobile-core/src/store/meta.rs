@@ -19,8 +19,10 @@ pub mod name {
     pub const SCHEMA_HASH: &str = "schema_hash";
     /// The history that this database's edits belong to.
     pub const STREAM: &str = "stream";
-    /// Tokens and permissions, JSON.
+    /// Tokens, JSON.
     pub const SESSION: &str = "session";
+    /// What the person may do, as of the last login or refresh, JSON.
+    pub const PERMISSIONS: &str = "permissions";
     /// How far the boot clock is from the server's, JSON.
     pub const ANCHOR: &str = "anchor";
     /// The server's clock at the last contact, in microseconds since 1970.

@@ -6,9 +6,11 @@
 //! written in one transaction by [`Store::write`]; where that fails, nothing has changed.
 //!
 //! A database that cannot be opened is never replaced: the error says why, and only
-//! [`registry::set_aside`] (an explicit act of the user) renames it.
+//! [`aside::set_aside`] (an explicit act of the user) renames one, if it is damaged.
 
+pub mod aside;
 pub mod meta;
+pub mod private;
 pub mod registry;
 pub mod rows;
 pub mod scopes;
@@ -17,7 +19,8 @@ pub mod wipe;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
@@ -36,16 +39,29 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001_bookkeeping.sql"),
     include_str!("../../migrations/0002_pushes.sql"),
     include_str!("../../migrations/0003_withdrawals.sql"),
+    include_str!("../../migrations/0004_permissions.sql"),
+    include_str!("../../migrations/0005_push_marks.sql"),
+    include_str!("../../migrations/0006_settled_content.sql"),
 ];
 
 /// An open database.
 pub struct Store {
     path: PathBuf,
-    writer: Mutex<Connection>,
+    /// Closed before the writer: whoever closes last writes the log into the file, which this cannot.
     reader: Mutex<Connection>,
-    schema: RwLock<Arc<Schema>>,
+    writer: Mutex<Connection>,
+    schema: RwLock<KnownSchema>,
     touched: Arc<Mutex<BTreeSet<String>>>,
+    /// SQLite's count of what others committed, as of the last look.
+    others: AtomicI64,
     changes: watch::Sender<Changes>,
+}
+
+/// A schema, by its hash as the server knows it.
+#[derive(Default)]
+struct KnownSchema {
+    hash: Option<String>,
+    schema: Arc<Schema>,
 }
 
 /// Which tables changed with the last commit, and how many commits changed any.
@@ -69,7 +85,7 @@ impl Store {
 
     fn open_file(path: &Path) -> Result<Self, CoreError> {
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|cause| file_error(folder, &cause))?;
+            private::close_folder(folder).map_err(|cause| file_error(folder, &cause))?;
         }
         let mut writer = Connection::open(path)?;
         writer.busy_timeout(BUSY_TIMEOUT)?;
@@ -84,7 +100,6 @@ impl Store {
         reader.busy_timeout(BUSY_TIMEOUT)?;
         reader.pragma_update(None, "query_only", true)?;
         crate::query::restrict(&reader)?;
-        let schema = meta::schema(&writer)?;
         let touched = Arc::new(Mutex::new(BTreeSet::new()));
         let hook_touched = Arc::clone(&touched);
         writer.update_hook(Some(move |_, _: &str, table: &str, _| {
@@ -93,14 +108,20 @@ impl Store {
                 touched.insert(table.to_owned());
             }
         }))?;
-        Ok(Self {
+        let store = Self {
             path: path.to_owned(),
-            writer: Mutex::new(writer),
             reader: Mutex::new(reader),
-            schema: RwLock::new(Arc::new(schema)),
+            writer: Mutex::new(writer),
+            schema: RwLock::default(),
             touched,
+            others: AtomicI64::new(0),
             changes: watch::channel(Changes::default()).0,
-        })
+        };
+        store.read(|db| {
+            store.others.store(data_version(db)?, Ordering::Relaxed);
+            store.schema_in(db)
+        })?;
+        Ok(store)
     }
 
     /// The file.
@@ -109,10 +130,30 @@ impl Store {
         &self.path
     }
 
-    /// The collections that this person may see, as of the last sync.
+    /// The collections that this person may see, as this process saw them last. What checks or writes asks
+    /// [`Store::schema_in`] instead.
     #[must_use]
     pub fn schema(&self) -> Arc<Schema> {
-        Arc::clone(&self.schema.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.schema.read().unwrap_or_else(PoisonError::into_inner).schema)
+    }
+
+    /// The collections that this person may see, as of the transaction that `db` is in: a page or another
+    /// process may have brought others while it waited to begin.
+    ///
+    /// # Errors
+    /// Those of SQLite, and [`CoreError::Stored`].
+    pub fn schema_in(&self, db: &Connection) -> Result<Arc<Schema>, CoreError> {
+        let hash = meta::get(db, meta::name::SCHEMA_HASH)?;
+        {
+            let known = self.schema.read().unwrap_or_else(PoisonError::into_inner);
+            if known.hash == hash {
+                return Ok(Arc::clone(&known.schema));
+            }
+        }
+        let schema = Arc::new(meta::schema(db)?);
+        let known = KnownSchema { hash, schema: Arc::clone(&schema) };
+        *self.schema.write().unwrap_or_else(PoisonError::into_inner) = known;
+        Ok(schema)
     }
 
     /// Runs one SQLite transaction, committed when `f` succeeds and undone when it does not.
@@ -142,10 +183,40 @@ impl Store {
         &self,
         f: impl FnOnce(&Transaction<'_>) -> Result<T, CoreError>,
     ) -> Result<T, CoreError> {
-        let result = self.write(f)?;
-        let schema = meta::schema(&lock(&self.writer))?;
-        *self.schema.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(schema);
+        let result = self.write(|db| {
+            let before = self.schema_in(db)?;
+            let result = f(db)?;
+            let after = meta::schema(db)?;
+            // No hook tells of tables that are made, altered or dropped.
+            let names = before.collections.keys().chain(after.collections.keys());
+            lock(&self.touched).extend(names.cloned());
+            Ok(result)
+        })?;
+        self.read(|db| self.schema_in(db))?;
         Ok(result)
+    }
+
+    /// Looks whether another process has committed anything, and then tells that every table may have
+    /// changed. Never waits: whoever writes now in this process looks afterwards.
+    ///
+    /// # Errors
+    /// Those of SQLite.
+    pub fn notice_others(&self) -> Result<(), CoreError> {
+        let writer = match self.writer.try_lock() {
+            Ok(writer) => writer,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(()),
+        };
+        let count = data_version(&writer)?;
+        if self.others.swap(count, Ordering::Relaxed) == count {
+            return Ok(());
+        }
+        let before = self.schema();
+        let after = self.schema_in(&writer)?;
+        drop(writer);
+        let names = before.collections.keys().chain(after.collections.keys());
+        self.notify(names.cloned().collect());
+        Ok(())
     }
 
     /// Reads on the writing connection, so that it sees the last commit.
@@ -198,6 +269,11 @@ fn write_in<T>(
     fault::reached(Point::DeviceBeforeCommit);
     transaction.commit()?;
     Ok(result)
+}
+
+/// Changes with what other connections commit, and not with what this one does.
+fn data_version(db: &Connection) -> Result<i64, CoreError> {
+    Ok(db.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?)
 }
 
 /// Says which file is damaged.

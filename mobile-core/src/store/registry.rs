@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sync_protocol::fault::{self, Point};
 use sync_protocol::{DeviceId, TenantId, UserId};
 
-use super::{Store, file_error};
+use super::{Store, file_error, private};
 use crate::CoreError;
 use crate::random::Random;
 
@@ -70,11 +70,16 @@ impl Registry {
     /// # Errors
     /// [`CoreError::File`]; the old content stays then.
     pub fn save(&self, dir: &Path) -> Result<(), CoreError> {
-        fs::create_dir_all(dir).map_err(|error| file_error(dir, &error))?;
+        private::create_folder(dir).map_err(|error| file_error(dir, &error))?;
         let path = file(dir);
         let new = dir.join("device.json.new");
         let write = || -> std::io::Result<()> {
-            let mut file = fs::File::create(&new)?;
+            // One that is there was cut.
+            match fs::remove_file(&new) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let mut file = private::create_file(&new)?;
             file.write_all(&serde_json::to_vec_pretty(self)?)?;
             file.sync_all()?;
             fault::reached(Point::RegistryWritten);
@@ -108,9 +113,9 @@ impl Registry {
         Store::open(&path)
     }
 
-    /// Takes a person out, who has no data here any more.
-    pub fn forget(&mut self, person: &Person) {
-        let same = |p: &Person| (p.tenant, p.user) == (person.tenant, person.user);
+    /// Takes a user out, who has no data here any more.
+    pub fn forget(&mut self, tenant: TenantId, user: UserId) {
+        let same = |p: &Person| (p.tenant, p.user) == (tenant, user);
         self.people.retain(|p| !same(p));
         if self.active.as_ref().is_some_and(same) {
             self.active = None;
@@ -118,18 +123,20 @@ impl Registry {
     }
 }
 
-/// Removes a person's database, which has been emptied.
+/// Removes all files of a user, whose database has been emptied.
 ///
 /// # Errors
 /// [`CoreError::File`].
-pub fn remove(dir: &Path, person: &Person) -> Result<(), CoreError> {
-    let path = database(dir, person.tenant, person.user);
-    // The log goes first: without its database it would be taken for that of the next one.
-    for part in ["-wal", "-shm", ""] {
-        let file = PathBuf::from(format!("{}{part}", path.display()));
-        match fs::remove_file(&file) {
+pub fn remove(dir: &Path, tenant: TenantId, user: UserId) -> Result<(), CoreError> {
+    let main = database(dir, tenant, user);
+    let mut files = data_files(dir)?;
+    files.retain(|file| (file.tenant, file.user) == (tenant, user));
+    // The log goes before its database: without it, it would be taken for that of the next one.
+    files.sort_by_key(|file| file.path == main);
+    for DataFile { path, .. } in files {
+        match fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(file_error(&file, &error));
+                return Err(file_error(&path, &error));
             }
             _ => {}
         }
@@ -147,23 +154,47 @@ pub fn database(dir: &Path, tenant: TenantId, user: UserId) -> PathBuf {
     dir.join(tenant.to_string()).join(format!("{user}.db"))
 }
 
-/// Renames a database that cannot be opened to `….db.corrupt-<n>`, with its WAL, and returns the new
-/// name. Only on an explicit act of the user: unsent edits may be in it.
+/// A file with data of somebody who used this device, whether the registry still knows them or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataFile {
+    /// Their company.
+    pub tenant: TenantId,
+    /// Themselves.
+    pub user: UserId,
+    /// The file: a database, its log, or one that was set aside.
+    pub path: PathBuf,
+}
+
+impl DataFile {
+    /// Whether it is this person's.
+    #[must_use]
+    pub fn is_of(&self, person: &Person) -> bool {
+        (self.tenant, self.user) == (person.tenant, person.user)
+    }
+}
+
+/// All files with people's data, by name.
 ///
 /// # Errors
 /// [`CoreError::File`].
-pub fn set_aside(path: &Path) -> Result<PathBuf, CoreError> {
-    let named = |suffix: &str| PathBuf::from(format!("{}{suffix}", path.display()));
-    let mut n = 1;
-    while named(&format!(".corrupt-{n}")).exists() {
-        n += 1;
-    }
-    for part in ["-wal", "-shm", ""] {
-        let from = named(part);
-        if from.exists() {
-            fs::rename(&from, named(&format!(".corrupt-{n}{part}")))
-                .map_err(|error| file_error(&from, &error))?;
+pub fn data_files(dir: &Path) -> Result<Vec<DataFile>, CoreError> {
+    let names = |folder: &Path| -> Result<Vec<(String, PathBuf)>, CoreError> {
+        let failed = |error: std::io::Error| file_error(folder, &error);
+        let mut names = Vec::new();
+        for entry in fs::read_dir(folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            names.push((entry.file_name().to_string_lossy().into_owned(), entry.path()));
+        }
+        names.sort();
+        Ok(names)
+    };
+    let mut files = Vec::new();
+    for (tenant, folder) in names(dir)? {
+        let Ok(tenant) = tenant.parse::<TenantId>() else { continue };
+        for (name, path) in names(&folder)? {
+            let user = name.split_once(".db").and_then(|(user, _)| user.parse::<UserId>().ok());
+            files.extend(user.map(|user| DataFile { tenant, user, path }));
         }
     }
-    Ok(named(&format!(".corrupt-{n}")))
+    Ok(files)
 }

@@ -267,6 +267,26 @@ pub fn recompute(
     }
 }
 
+/// Computes anew what the app sees of all records with edits in the view, after their table has changed:
+/// an edit may set a field that was not there.
+///
+/// # Errors
+/// Those of SQLite, and [`CoreError::Stored`].
+pub fn recompute_edited(db: &Connection, collection: &Collection) -> Result<(), CoreError> {
+    let mut statement = db.prepare_cached(
+        "SELECT DISTINCT record FROM campo_mutation WHERE collection = ?1 AND in_view = 1",
+    )?;
+    let records: Vec<String> =
+        statement.query_map([&collection.name], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    for record in records {
+        let record = record.parse().map_err(|_| CoreError::Stored("record id".to_owned()))?;
+        // It went with a table that the schema had lost.
+        keep_server_state(db, collection, record)?;
+        recompute(db, collection, record)?;
+    }
+    Ok(())
+}
+
 /// The edits of a record that are in the view, in order.
 ///
 /// # Errors

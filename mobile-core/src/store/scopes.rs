@@ -1,4 +1,8 @@
 //! Sets of scopes: each row is in one, named by a small number.
+//!
+//! Rows of a history that ended are *stale* until they came anew or did not: the number of their set is
+//! negative. The set itself stays known, so that a row that is in no scope held any more leaves with the
+//! first page, not with the last.
 
 use std::collections::BTreeSet;
 
@@ -7,15 +11,13 @@ use sync_protocol::planted::{self, Bug};
 use sync_protocol::schema::Schema;
 use sync_protocol::{RecordId, Scope};
 
+use super::meta::{self, name};
 use super::rows;
 use super::tables::quoted;
 use crate::CoreError;
 
 /// The set of a row that the server does not have (yet).
 pub const NONE: i64 = 0;
-
-/// The set of rows from a history that ended: they stay in sight until they came anew or did not.
-pub const STALE: i64 = -1;
 
 /// The number of a set; the empty set is [`NONE`].
 ///
@@ -47,11 +49,8 @@ pub fn drop_scopes(db: &Connection, schema: &Schema, drops: &[Scope]) -> Result<
         return Ok(());
     }
     let drops: BTreeSet<&Scope> = drops.iter().collect();
-    let mut statement = db.prepare("SELECT id, scopes FROM campo_scope_set")?;
-    let sets: Vec<(i64, String)> =
-        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
-    for (before, text) in sets {
-        let set: BTreeSet<Scope> = serde_json::from_str(&text)?;
+    let begun_anew = meta::get(db, name::BEGUN_ANEW)?.is_some();
+    for (before, set) in sets(db)? {
         let left: BTreeSet<Scope> = set.iter().filter(|s| !drops.contains(s)).cloned().collect();
         if left.len() == set.len() {
             continue;
@@ -69,6 +68,9 @@ pub fn drop_scopes(db: &Connection, schema: &Schema, drops: &[Scope]) -> Result<
             )?;
         }
         move_rows(db, schema, before, after)?;
+        if begun_anew {
+            move_rows(db, schema, -before, -after)?;
+        }
     }
     for scope in drops {
         db.execute("DELETE FROM campo_backfill WHERE scope = ?1", [scope.as_str()])?;
@@ -87,13 +89,34 @@ pub fn mark_all_stale(db: &Connection, schema: &Schema) -> Result<(), CoreError>
     }
     db.execute_batch(
         "DELETE FROM campo_backfill;
-         UPDATE campo_server_row SET scopes = -1 WHERE content IS NOT NULL;",
+         UPDATE campo_server_row SET scopes = -scopes WHERE scopes > 0;",
     )?;
     for collection in schema.collections.values() {
         let table = quoted(&collection.name);
-        db.execute(&format!("UPDATE {table} SET _scopes = ?1 WHERE _scopes <> ?2"), [STALE, NONE])?;
+        db.execute(&format!("UPDATE {table} SET _scopes = -_scopes WHERE _scopes > 0"), [])?;
     }
     Ok(())
+}
+
+/// Takes off stale rows that are in none of these scopes, which are all that the user has now; the sets of
+/// the others shrink.
+///
+/// # Errors
+/// Those of SQLite, and [`CoreError::Stored`].
+pub fn take_off_lost(db: &Connection, schema: &Schema, held: &[Scope]) -> Result<(), CoreError> {
+    if planted::is(Bug::StaleRowsKept) {
+        return Ok(());
+    }
+    let mut lost = Vec::new();
+    for (id, set) in sets(db)? {
+        let left: BTreeSet<Scope> = set.iter().filter(|s| held.contains(s)).cloned().collect();
+        if left.is_empty() {
+            lost.push(-id);
+        } else if left.len() < set.len() {
+            move_rows(db, schema, -id, -number(db, &left)?)?;
+        }
+    }
+    take_off(db, schema, lost.into_iter())
 }
 
 /// Takes off what is stale: called when everything that the server has was brought anew.
@@ -104,39 +127,65 @@ pub fn sweep_stale(db: &Connection, schema: &Schema) -> Result<(), CoreError> {
     if planted::is(Bug::StaleRowsKept) {
         return Ok(());
     }
-    move_rows(db, schema, STALE, NONE)
+    take_off(db, schema, sets(db)?.iter().map(|(id, _)| -id))
+}
+
+fn sets(db: &Connection) -> Result<Vec<(i64, BTreeSet<Scope>)>, CoreError> {
+    let mut statement = db.prepare("SELECT id, scopes FROM campo_scope_set")?;
+    let mut found = statement.query([])?;
+    let mut sets = Vec::new();
+    while let Some(row) = found.next()? {
+        let text = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
+        sets.push((row.get(0)?, serde_json::from_str(text)?));
+    }
+    Ok(sets)
 }
 
 fn move_rows(db: &Connection, schema: &Schema, before: i64, after: i64) -> Result<(), CoreError> {
-    let mut statement =
-        db.prepare("SELECT collection, record FROM campo_server_row WHERE scopes = ?1")?;
-    let edited: Vec<(String, String)> = statement
-        .query_map([before], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<Result<_, _>>()?;
     if after == NONE {
-        db.execute(
-            "UPDATE campo_server_row SET scopes = 0, version = 0, content = NULL WHERE scopes = ?1",
-            [before],
-        )?;
-    } else {
-        db.execute(
-            "UPDATE campo_server_row SET scopes = ?2 WHERE scopes = ?1",
-            params![before, after],
-        )?;
+        return take_off(db, schema, std::iter::once(before));
     }
+    db.execute(
+        "UPDATE campo_server_row SET scopes = ?2 WHERE scopes = ?1",
+        params![before, after],
+    )?;
     for collection in schema.collections.values() {
         let table = quoted(&collection.name);
-        if after == NONE {
-            db.execute(
-                &format!("DELETE FROM {table} WHERE _scopes = ?1 AND _pending = 0"),
-                [before],
-            )?;
-        } else {
-            db.execute(
-                &format!("UPDATE {table} SET _scopes = ?2 WHERE _scopes = ?1"),
-                params![before, after],
-            )?;
-        }
+        let sql = format!("UPDATE {table} SET _scopes = ?2 WHERE _scopes = ?1");
+        db.execute(&sql, params![before, after])?;
+    }
+    Ok(())
+}
+
+/// Takes off the rows of these sets. Those with edits in the view are computed anew without the server's
+/// state.
+fn take_off(
+    db: &Connection,
+    schema: &Schema,
+    sets: impl Iterator<Item = i64>,
+) -> Result<(), CoreError> {
+    let sets = serde_json::to_string(&sets.collect::<Vec<i64>>())?;
+    let mut statement = db.prepare(
+        "SELECT collection, record FROM campo_server_row
+         WHERE scopes IN (SELECT value FROM json_each(?1))",
+    )?;
+    let edited: Vec<(String, String)> = statement
+        .query_map([&sets], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    db.execute(
+        "UPDATE campo_server_row SET scopes = 0, version = 0, content = NULL
+         WHERE scopes IN (SELECT value FROM json_each(?1))",
+        [&sets],
+    )?;
+    for collection in schema.collections.values() {
+        let table = quoted(&collection.name);
+        db.execute(
+            &format!(
+                "DELETE FROM {table}
+                 WHERE _scopes IN (SELECT value FROM json_each(?1)) AND _pending = 0"
+            ),
+            [&sets],
+        )?;
     }
     for (collection, record) in edited {
         if let Some(collection) = schema.collection(&collection) {

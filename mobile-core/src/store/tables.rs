@@ -23,7 +23,7 @@ use std::collections::BTreeSet;
 use rusqlite::Connection;
 use sync_protocol::schema::{Collection, Field, FieldType, Schema};
 
-use super::meta;
+use super::{meta, rows};
 use crate::CoreError;
 
 /// Quotes a name for SQL.
@@ -102,10 +102,11 @@ pub fn select_one(collection: &Collection) -> String {
 ///
 /// New collections and fields are added. What the schema no longer has goes, with its content:
 /// either nobody has it any more, or this person may not see it any more. Edits of it stay in the
-/// outbox, which holds them as they go to the server. A field whose type changed begins empty.
+/// outbox, which holds them as they go to the server, and show again when it comes back. A field whose
+/// type changed begins empty.
 ///
 /// # Errors
-/// Those of SQLite.
+/// Those of SQLite, and [`CoreError::Stored`].
 pub fn migrate(db: &Connection, old: &Schema, new: &Schema, hash: &str) -> Result<(), CoreError> {
     for gone in old.collections.keys().filter(|name| !new.collections.contains_key(*name)) {
         db.execute_batch(&format!("DROP TABLE IF EXISTS {}", quoted(gone)))?;
@@ -114,9 +115,15 @@ pub fn migrate(db: &Connection, old: &Schema, new: &Schema, hash: &str) -> Resul
         }
     }
     for collection in new.collections.values() {
-        match old.collections.get(&collection.name) {
-            None => db.execute_batch(&create(collection))?,
+        let changed = match old.collections.get(&collection.name) {
+            None => {
+                db.execute_batch(&create(collection))?;
+                true
+            }
             Some(before) => alter(db, before, collection)?,
+        };
+        if changed {
+            rows::recompute_edited(db, collection)?;
         }
         for field in collection.fields.iter().filter(|f| is_indexed(collection, f)) {
             db.execute_batch(&format!(
@@ -131,8 +138,10 @@ pub fn migrate(db: &Connection, old: &Schema, new: &Schema, hash: &str) -> Resul
     meta::set(db, meta::name::SCHEMA_HASH, hash)
 }
 
-fn alter(db: &Connection, old: &Collection, new: &Collection) -> Result<(), CoreError> {
+/// Answers whether any column has changed.
+fn alter(db: &Connection, old: &Collection, new: &Collection) -> Result<bool, CoreError> {
     let table = quoted(&new.name);
+    let mut changed = false;
     let same = |a: &Field, b: &Field| declared(&a.kind) == declared(&b.kind);
     let mut present: BTreeSet<&str> = old.fields.iter().map(|f| f.name.as_str()).collect();
     for field in &old.fields {
@@ -147,12 +156,14 @@ fn alter(db: &Connection, old: &Collection, new: &Collection) -> Result<(), Core
             let column = quoted(&field.name);
             db.execute_batch(&format!("ALTER TABLE {table} DROP COLUMN {column}"))?;
             present.remove(field.name.as_str());
+            changed = true;
         }
     }
     for field in new.fields.iter().filter(|f| !present.contains(f.name.as_str())) {
         let column = quoted(&field.name);
         let kind = declared(&field.kind);
         db.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN {column} {kind}"))?;
+        changed = true;
     }
-    Ok(())
+    Ok(changed)
 }

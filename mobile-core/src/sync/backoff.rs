@@ -29,6 +29,9 @@ pub enum Cause {
     },
 }
 
+/// Longest pause that a server can ask for; a proxy may ask for anything.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
+
 /// The pause after this many failures in a row (from 1). `unit` is a random number from 0 up to 1: a
 /// site's phones must not all come back in the same second. What the server asked for is the least.
 #[must_use]
@@ -37,7 +40,7 @@ pub fn pause(failures: u32, unit: f64, cause: Cause) -> Duration {
     let jittered = longest(failures.max(1), cause).mul_f64(0.5 + 0.5 * unit);
     match cause {
         Cause::Refused { retry_after: Some(least) } => {
-            jittered.max(least.mul_f64(1.0 + 0.2 * unit))
+            jittered.max(least.min(RETRY_AFTER_MAX).mul_f64(1.0 + 0.2 * unit))
         }
         _ => jittered,
     }
@@ -70,6 +73,12 @@ mod tests {
         assert_eq!(pause(2, 1.0, BUSY), FIRST * 2);
         assert_eq!(pause(40, 1.0, BUSY), PAUSE_MAX);
         assert_eq!(pause(40, 0.0, BUSY), PAUSE_MAX / 2);
+    }
+
+    #[test]
+    fn nobody_is_sent_away_for_ever() {
+        let cause = Cause::Refused { retry_after: Some(Duration::from_secs(u64::MAX)) };
+        assert_eq!(pause(1, 0.0, cause), RETRY_AFTER_MAX);
     }
 
     #[test]

@@ -7,11 +7,12 @@
 //! the next one goes on from there.
 //!
 //! 1. **Contact.** In a boot that has not met the server, an empty push first: its answer's clock makes
-//!    the times of all edits of this boot certain before the first of them is sent.
+//!    the times of all edits of this boot certain before the first of them is sent. It has to be quick: the
+//!    server read its clock somewhere between request and answer.
 //! 2. **Push** ([`push`]): chunks in order until nothing waits. A chunk that the server cannot read is
 //!    halved until the culprit is alone; that one is refused here, the others go on. A chunk at which
 //!    the server fails in two rounds is halved too; its culprit, and what builds on it, is left out of
-//!    the round, which goes on and then tells the failure.
+//!    the round, which goes on and then tells the failure. So is a culprit that may have been read before.
 //! 3. **Pull** ([`pull`]): pages are applied while the next ones arrive. A cut stream is resumed as
 //!    long as each attempt brings something.
 //!
@@ -327,7 +328,7 @@ impl Engine {
                 &Failure { code: error.code().to_owned(), text: error.to_string() },
             ),
         });
-        if let Err(error) = result {
+        if let Err(error) = result.and_then(|()| self.store.notice_others()) {
             // A full disk, say: the caller has the first error, which is the one that matters.
             tracing::warn!(code = error.code(), "the outcome of the sync could not be noted");
         }
@@ -346,7 +347,7 @@ fn cause(error: &CoreError) -> Cause {
         {
             Cause::Unreached
         }
-        CoreError::Transport(TransportError::Busy { retry_after_s }) => {
+        CoreError::Transport(TransportError::Busy { retry_after_s, .. }) => {
             Cause::Refused { retry_after: retry_after_s.map(Duration::from_secs) }
         }
         _ => Cause::Refused { retry_after: None },

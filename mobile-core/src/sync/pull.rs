@@ -8,6 +8,7 @@ use tokio::sync::{OwnedMutexGuard, mpsc, watch};
 
 use super::{Engine, Progress, SyncReport, authorised, push};
 use crate::CoreError;
+use crate::outbox::push::SENT_AGAIN_US;
 use crate::pull::{self, Applied};
 use crate::store::Store;
 use crate::store::meta::{self, name};
@@ -18,9 +19,6 @@ const PAGES_WAITING_MAX: usize = 1;
 /// Most streams in one round: far more than a long first sync over a bad line needs, and an end to a
 /// server that never reaches a checkpoint.
 const STREAMS_MAX: usize = 10_000;
-
-/// Edits that were settled this long ago are sent again to a server that was restored.
-const SENT_AGAIN_US: i64 = 7 * 24 * 60 * 60 * 1_000_000;
 
 /// Fetches until the tables stand at a checkpoint. `left_out` is why the push left something out.
 pub(super) async fn run(

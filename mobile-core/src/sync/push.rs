@@ -19,6 +19,9 @@ use crate::transport::TransportError;
 
 /// A push in one request. Larger ones cost less each; smaller ones lose less when they are cut.
 const CHUNK: Chunk = Chunk { transactions_max: 1_000, bytes_max: 1024 * 1024 };
+/// Most attempts at a quick contact in a boot that had none. On a line that is so slow all the time, edits
+/// go with uncertain times.
+const CONTACTS_MAX: usize = 3;
 /// Most withdrawals in one push.
 const WITHDRAWN_MAX: usize = 1_000;
 /// Most receipts that one push says it has seen.
@@ -54,14 +57,17 @@ impl From<Failed> for CoreError {
 }
 
 /// Sends what waits, until nothing does. Returns the error of what was left out because the server
-/// fails at it: it stays as sent, and the next round tries it again.
+/// fails at it or cannot read it: it stays as sent, and the next round tries it again.
 pub(super) async fn run(
     engine: &Engine,
     report: &mut SyncReport,
 ) -> Result<Option<CoreError>, CoreError> {
-    let waiting = engine.store.read(push::is_waiting)?;
     let boot_id = engine.clock.boot_id();
-    if waiting && !engine.store.read(|db| push::is_anchored(db, &boot_id))? {
+    for _ in 0..CONTACTS_MAX {
+        let waiting = engine.store.read(push::is_waiting)?;
+        if !waiting || engine.store.read(|db| push::is_anchored(db, &boot_id))? {
+            break;
+        }
         send(engine, Load::default()).await?;
     }
     let last: Option<Failure> = engine.store.read(|db| meta::get_json(db, name::LAST_FAILURE))?;
@@ -79,6 +85,9 @@ pub(super) async fn run(
             let mark = (!taken.is_empty() || !withdraw.is_empty())
                 .then(|| stream::mark(db, random))
                 .transpose()?;
+            if let Some(mark) = &mark {
+                push::note_sending(db, &taken, mark.id)?;
+            }
             Ok((taken, mark))
         })?;
         if taken.is_empty() && seen.is_empty() && withdraw.is_empty() {
@@ -106,8 +115,8 @@ pub(super) async fn run(
             Err(Failed::Push(TransportError::Problem(problem))) if is_unreadable(&problem) => {
                 match taken.as_slice() {
                     [culprit] if !culprit.maybe_sent => {
-                        let schema = engine.store.schema();
                         engine.store.write(|db| {
+                            let schema = engine.store.schema_in(db)?;
                             let now_us = engine.server_now_us(db)?;
                             push::refuse_locally(db, &schema, culprit.id, *problem, now_us)
                         })?;
@@ -117,10 +126,18 @@ pub(super) async fn run(
                         chunk = CHUNK;
                     }
                     // The server may have read it once: only its own receipt says what became of it.
-                    [] | [_] => return Err(TransportError::Problem(problem).into()),
+                    [culprit] => {
+                        tracing::warn!(id = %culprit.id, "the server cannot read this edit");
+                        skipped.ids.insert(culprit.id);
+                        skipped.error = Some(TransportError::Problem(problem).into());
+                        chunk = CHUNK;
+                    }
+                    [] => return Err(TransportError::Problem(problem).into()),
                     taken => {
                         // The server could not read the request, so it applied none of it.
-                        engine.store.write(|db| push::release(db, taken))?;
+                        if let Some(mark) = &mark {
+                            engine.store.write(|db| push::release(db, taken, mark.id))?;
+                        }
                         chunk.transactions_max = taken.len().div_ceil(2);
                     }
                 }
@@ -145,12 +162,12 @@ pub(super) async fn run(
             }
             // Not about the edits: nothing can be done by sending fewer.
             Err(failed) => {
-                if is_provably_not_sent(&failed) {
+                if is_provably_not_sent(&failed)
+                    && let Some(mark) = &mark
+                {
                     engine.store.write(|db| {
-                        if let Some(mark) = &mark {
-                            stream::not_sent(db, mark.id)?;
-                        }
-                        push::release(db, &taken)
+                        stream::not_sent(db, mark.id)?;
+                        push::release(db, &taken, mark.id)
                     })?;
                 }
                 return Err(failed.into());
@@ -160,7 +177,8 @@ pub(super) async fn run(
     }
 }
 
-/// What a round leaves out because the server fails at it again and again.
+/// What a round leaves out because the server fails at it again and again, or cannot read what it may have
+/// read before.
 #[derive(Default)]
 struct Skipped {
     /// These, and what builds on them.
@@ -218,16 +236,17 @@ async fn send(engine: &Engine, load: Load<'_>) -> Result<Vec<Receipt>, Failed> {
     fault::reached(Point::PushAnswered);
     push::check_answer(taken, withdraw, &answer)
         .map_err(|text| Failed::Push(TransportError::Garbage(text)))?;
-    let schema = engine.store.schema();
     engine
         .store
         .write(|db| {
+            let schema = engine.store.schema_in(db)?;
             push::record(db, &schema, &answer.withdrawn)?;
             push::record(db, &schema, &answer.receipts)?;
             if let Some(mark) = mark {
                 stream::answered(db, mark.id)?;
             }
             push::told(db, seen)?;
+            push::forget_content(db, answer.server_time_us)?;
             push::contact(db, &before, &after, answer.server_time_us)
         })
         .map_err(Failed::After)?;

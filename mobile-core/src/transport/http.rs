@@ -114,11 +114,11 @@ async fn refusal(answer: Answer) -> TransportError {
         Err(error) => return error,
     };
     match (status, problem) {
-        (StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS, _) => {
-            TransportError::Busy { retry_after_s }
+        (StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS, problem) => {
+            TransportError::Busy { retry_after_s, problem: problem.map(Box::new) }
         }
         (StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT, None) => {
-            TransportError::Busy { retry_after_s }
+            TransportError::Busy { retry_after_s, problem: None }
         }
         (StatusCode::UNAUTHORIZED, Some(problem)) => {
             TransportError::SessionEnded(Box::new(problem))

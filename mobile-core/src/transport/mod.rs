@@ -29,10 +29,12 @@ pub enum TransportError {
         maybe_sent: bool,
     },
     /// The server asks to come later.
-    #[error("the server is busy{}", after(*.retry_after_s))]
+    #[error("{}{}", why_busy(.problem.as_deref()), after(*.retry_after_s))]
     Busy {
         /// In how many seconds, if it said so.
         retry_after_s: Option<u64>,
+        /// Why, if it said so.
+        problem: Option<Box<Problem>>,
     },
     /// The access token is not good (any more).
     #[error("the session has ended: log in again. Edits are kept and will be sent then")]
@@ -43,6 +45,10 @@ pub enum TransportError {
     /// What came is not this protocol: a hotspot's login page, a proxy's error, half a page.
     #[error("the server's answer cannot be used: {0}")]
     Garbage(String),
+}
+
+fn why_busy(problem: Option<&Problem>) -> String {
+    problem.map_or_else(|| "the server is busy".to_owned(), ToString::to_string)
 }
 
 fn after(seconds: Option<u64>) -> String {
@@ -89,9 +95,9 @@ impl TransportError {
                 OfflineReason::Timeout => "timeout",
                 OfflineReason::Interrupted => "interrupted",
             },
-            Self::Busy { .. } => "server_busy",
             Self::SessionEnded(_) => "session_ended",
-            Self::Problem(problem) => &problem.code,
+            Self::Problem(problem) | Self::Busy { problem: Some(problem), .. } => &problem.code,
+            Self::Busy { problem: None, .. } => "server_busy",
             Self::Garbage(_) => "unusable_answer",
         }
     }

@@ -64,7 +64,9 @@ fn put_off(transaction: &Transaction, now_us: i64) -> Receipt {
     Receipt {
         id: transaction.id,
         state: ReceiptState::Parked,
-        problem: Some(Problem::new(503, "busy", "A row that this edit needs is in use")),
+        problem: Some(
+            Problem::new(503, "busy", "A row that this edit needs is in use").retryable(),
+        ),
         mutations: Vec::new(),
         held: false,
         settled_at_us: now_us,

@@ -38,6 +38,8 @@ pub enum Fault {
     /// It never arrives, but the phone cannot know.
     PushLost,
     PushFails(Box<Problem>),
+    /// The phone sleeps for so many microseconds between a push or a refresh and its answer.
+    AnswerLate(i64),
     PullCutAfter(usize),
     PullGarbageAfter(usize),
     SessionEnded,
@@ -91,8 +93,12 @@ pub struct State {
     /// Refreshes that arrived.
     pub refreshes: usize,
     pub only_token: Option<String>,
+    /// Sessions that were ended.
+    pub logouts: usize,
     /// Revisions that decisions were sent with.
     pub resolved: Vec<i64>,
+    /// Pushes that are on the way or arrived.
+    pub pushes_begun: usize,
     /// A row that somebody else holds while the next push arrives, and not longer.
     pub in_use: Option<RecordId>,
 }
@@ -121,7 +127,9 @@ impl Server {
             sessions: 0,
             refreshes: 0,
             only_token: None,
+            logouts: 0,
             resolved: Vec::new(),
+            pushes_begun: 0,
             in_use: None,
         })))
     }
@@ -185,29 +193,44 @@ impl Transport for Link {
         for _ in 0..3 {
             tokio::task::yield_now().await;
         }
-        let fault = self.server.with(|s| s.fault(|f| matches!(f, Fault::RefreshFails(_))));
+        let mine = |f: &Fault| matches!(f, Fault::RefreshFails(_) | Fault::AnswerLate(_));
+        let fault = self.server.with(|s| s.fault(mine));
         if let Some(Fault::RefreshFails(problem)) = fault {
             return Err(TransportError::Problem(problem));
         }
-        Ok(session(&self.server, Uuid::from_u128(3)))
+        let session = session(&self.server, Uuid::from_u128(3));
+        if let Some(Fault::AnswerLate(us)) = fault {
+            self.clock.advance(us);
+            self.server.with(|s| s.now_us += us);
+        }
+        Ok(session)
     }
 
     async fn logout(&self, _: &LogoutRequest) -> Result<(), TransportError> {
+        self.server.with(|s| s.logouts += 1);
         Ok(())
     }
 
     async fn push(&self, _: &str, request: &PushRequest) -> Result<PushAnswer, TransportError> {
-        self.server.with(|state| {
-            let fault = state.fault(|fault| {
+        let fault = self.server.with(|state| {
+            state.pushes_begun += 1;
+            state.fault(|fault| {
                 matches!(
                     fault,
                     Fault::PushNeverArrives
                         | Fault::PushAnswerLost
                         | Fault::PushLost
                         | Fault::PushFails(_)
+                        | Fault::AnswerLate(_)
                         | Fault::SessionEnded
                 )
-            });
+            })
+        });
+        // On the way: what the author does meanwhile is done now.
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+        }
+        self.server.with(|state| {
             match fault {
                 Some(Fault::PushNeverArrives) => {
                     return Err(offline(OfflineReason::CannotConnect, false));
@@ -233,6 +256,11 @@ impl Transport for Link {
             }
             let answer = merge::push(state, request)?;
             match fault {
+                Some(Fault::AnswerLate(us)) => {
+                    self.clock.advance(us);
+                    state.now_us += us;
+                    Ok(answer)
+                }
                 Some(_) => Err(offline(OfflineReason::Interrupted, true)),
                 None => Ok(answer),
             }
@@ -379,11 +407,16 @@ impl Phone {
     }
 
     pub async fn login(&self) {
+        self.login_as("ana").await;
+    }
+
+    /// Two people are one to the model if their names are equally long.
+    pub async fn login_as(&self, user: &str) {
         self.core
             .login(SignIn {
                 server: "http://model".into(),
                 tenant: "acme".into(),
-                user: "ana".into(),
+                user: user.into(),
                 password: "secret".into(),
                 device_name: None,
             })

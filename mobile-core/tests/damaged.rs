@@ -1,0 +1,91 @@
+//! Databases that cannot be opened: nobody but their person is held up, only a damaged one is renamed, and
+//! what may be in it does not go before an export has it.
+#![allow(missing_docs, reason = "tests are named by what they show")]
+
+mod model;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use mobile_core::CoreError;
+use mobile_core::random::SystemRandom;
+use mobile_core::store::aside;
+use mobile_core::store::registry::Registry;
+use model::{Phone, Server};
+use serde_json::json;
+
+const NOTE: &[u8] = b"this is no database, it is a note that somebody left here";
+
+/// A phone whose person's database was closed, and where that is.
+async fn closed(
+    server: &Arc<Server>,
+    dir: &Path,
+) -> (PathBuf, Arc<mobile_core::clock::ManualClock>) {
+    let ana = Phone::signed_in(server, dir, 1).await;
+    ana.put("articulos", json!({ "nombre": "Tabla" }));
+    let path = ana.core.engine().expect("signed in").store().path().to_owned();
+    (path, Arc::clone(&ana.clock))
+}
+
+fn set_aside(dir: &Path) -> Result<Option<PathBuf>, CoreError> {
+    let registry = Registry::load(dir, &SystemRandom).expect("a registry");
+    aside::set_aside(&registry, dir, registry.active.as_ref().expect("somebody is active"))
+}
+
+#[tokio::test]
+async fn only_a_damaged_database_is_set_aside() {
+    let server = Server::new();
+    let dir = tempfile::tempdir().expect("dir");
+    let (path, clock) = closed(&server, dir.path()).await;
+    assert_eq!(set_aside(dir.path()).expect("it can be opened"), None);
+    let db = rusqlite::Connection::open(&path).expect("a database");
+    let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0)).expect("one");
+    db.pragma_update(None, "user_version", 99).expect("a newer app wrote it");
+    let error = set_aside(dir.path()).expect_err("it is whole");
+    assert_eq!(error.code(), "database_too_new");
+    db.pragma_update(None, "user_version", version).expect("as it was");
+    drop(db);
+    let ana = Phone::open(&server, dir.path(), 2, clock);
+    assert_eq!(ana.core.pending().expect("list").len(), 1, "nothing was renamed");
+}
+
+#[tokio::test]
+async fn what_was_set_aside_is_exported_before_it_can_be_wiped() {
+    let server = Server::new();
+    let dir = tempfile::tempdir().expect("dir");
+    let (path, clock) = closed(&server, dir.path()).await;
+    std::fs::write(&path, NOTE).expect("damaged");
+    let ana = Phone::open(&server, dir.path(), 2, clock);
+    let error = ana.core.status().expect_err("it cannot be opened");
+    assert!(matches!(error, CoreError::DatabaseCorrupt { .. }), "{error}");
+    assert!(std::fs::read(&path).expect("still there") == NOTE);
+    let aside = set_aside(dir.path()).expect("renamed").expect("it is damaged");
+    assert!(aside.exists() && !path.exists());
+    ana.core.status().expect("begins anew, without being started again");
+    ana.login().await;
+    for refused in [ana.core.logout().await.map(|()| Vec::new()), ana.core.wipe().await] {
+        assert_eq!(refused.expect_err("edits may be in it").code(), "set_aside_not_exported");
+    }
+    assert!(ana.core.status().expect("status").signed_in, "nothing has happened");
+    let file = dir.path().join("for-support.json");
+    let exported = ana.core.export(&file).expect("written");
+    let [unreadable] = exported.unreadable.as_slice() else { panic!("{exported:?}") };
+    assert_eq!(unreadable.path, aside);
+    assert_eq!(unreadable.person.as_ref().map(|p| p.user_name.as_str()), Some("ana"));
+    let copy = unreadable.copy.as_ref().expect("it was copied");
+    assert_eq!(std::fs::read(copy).expect("a copy"), NOTE);
+    ana.core.wipe().await.expect("an export has it");
+}
+
+#[tokio::test]
+async fn another_person_signs_in_beside_a_damaged_database() {
+    let server = Server::new();
+    let dir = tempfile::tempdir().expect("dir");
+    let (path, clock) = closed(&server, dir.path()).await;
+    std::fs::write(&path, NOTE).expect("damaged");
+    let phone = Phone::open(&server, dir.path(), 2, clock);
+    assert_eq!(phone.core.pending().expect_err("hers is damaged").code(), "database_corrupt");
+    phone.login_as("benito").await;
+    phone.sync().await.expect("his is whole");
+    assert_eq!(std::fs::read(&path).expect("still there"), NOTE);
+}
