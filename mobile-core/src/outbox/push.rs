@@ -139,12 +139,12 @@ pub fn send_again(db: &Connection, since_us: i64) -> Result<(), CoreError> {
            AND (settled = 0 OR json_extract(receipt, '$.settled_at_us') >= ?1)",
         [since_us],
     )?;
-    db.execute("UPDATE campo_outbox SET seen_told = 0 WHERE receipt IS NOT NULL", [])?;
+    db.execute("UPDATE campo_outbox SET seen_told = 0", [])?;
     Ok(())
 }
 
-/// Empties transactions that were settled too long ago to be sent again and of which the server knows that the
-/// outcome is here. Their ids and states stay.
+/// Empties transactions that were settled too long ago to be sent again and of which the server knows that
+/// the outcome is here. Their ids and states stay.
 ///
 /// # Errors
 /// Those of SQLite.
