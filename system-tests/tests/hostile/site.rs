@@ -46,7 +46,8 @@ impl Site {
                 (vec!["--data".to_owned(), files.display().to_string()], None)
             }
             Engine::Postgres => {
-                let cluster = Cluster::start(&["fsync=off", "max_connections=60"]).expect("PostgreSQL");
+                let cluster =
+                    Cluster::start(&["fsync=off", "max_connections=60"]).expect("PostgreSQL");
                 cluster.create_database(DATABASE).expect("a database");
                 let owner = cluster.url(DATABASE, SUPERUSER);
                 told(Command::new(program()).args(["migrate", "--database", &owner]));
