@@ -237,7 +237,7 @@ pub async fn send(connection: &mut TcpStream, bytes: &[u8]) -> bool {
 /// Reads until the server ends the connection, at most for so long; what came, and whether it ended.
 pub async fn until_closed(connection: &mut TcpStream, at_most: Duration) -> (String, bool) {
     let mut all = Vec::new();
-    let mut part = [0; 4096];
+    let mut part = vec![0; 64 * 1024];
     let reading = async {
         // A reset is an end as well.
         while let Ok(length @ 1..) = connection.read(&mut part).await {

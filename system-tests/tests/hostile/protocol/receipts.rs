@@ -15,7 +15,9 @@ async fn run(stage: &Stage) {
     let receipts = stage.attacker.pushes(&stage.pup, &[mine.clone()]).await;
     assert_eq!(receipts[0]["state"], "applied", "{receipts:?}");
 
-    let foreign = [stage.pup.stream, Uuid::nil(), stage.wolf.user];
+    // Another's, plain SQL's, and that of one's own decisions (UUIDv8).
+    let decisions = stage.wolf.user.as_u128() & !(0xf << 76) | 0x8 << 76;
+    let foreign = [stage.pup.stream, Uuid::nil(), Uuid::from_u128(decisions)];
     for stream in foreign {
         let thief = Session { stream, ..stage.wolf.clone() };
         let answer = stage.attacker.push(&thief, &[]).await;
