@@ -359,7 +359,7 @@ impl Company {
         let waited = self.waiting(phone)?;
         let at_us = now_us - self.begin_us;
         let again = self.plan.is_hit(phone, at_us, at_us + BAR_US);
-        let first = waited.first().map(|id| short(id)).unwrap_or_default();
+        let first = waited.first().map(short).unwrap_or_default();
         self.world.tell(format!("phone {phone}: back, {} wait {first}", waited.len()));
         if !again && self.phones[phone].app.is_some() {
             self.sending.insert(phone, (now_us, waited.clone()));

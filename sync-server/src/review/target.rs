@@ -1,8 +1,9 @@
 //! What a decision writes. Pure.
 
 use serde_json::{Map, Value as Json};
+use sync_protocol::limits::DECIMAL_UNITS_MAX;
 use sync_protocol::problem::Problem;
-use sync_protocol::schema::{Collection, Field};
+use sync_protocol::schema::{Collection, Field, FieldType, MergeRule};
 use sync_protocol::value::ValueError;
 use sync_protocol::wire::review::{Conflict, Keep};
 use sync_protocol::{EditTime, Fields, Value};
@@ -105,18 +106,21 @@ fn fields(
         let field = collection.field(name).ok_or_else(|| gone(name))?;
         let present = row.fields.get(name).unwrap_or(&Value::Null);
         let new = match (field.merge, json) {
-            (sync_protocol::schema::MergeRule::Counter, Json::Object(difference)) => {
+            (MergeRule::Counter, Json::Object(difference)) => {
                 let add = difference.get("add").unwrap_or(&Json::Null);
                 let add = Value::difference_from_json(field, add).map_err(|error| {
                     Problem::new(422, error.code(), error.title()).detail(error.to_string())
                 })?;
-                let sum = present.units().unwrap_or(0).saturating_add(add);
-                match field.kind {
-                    sync_protocol::schema::FieldType::Decimal { .. } => Value::Decimal(sum),
-                    _ => Value::Integer(sum),
-                }
+                let sum = present.units().unwrap_or(0).checked_add(add);
+                let decimal = matches!(field.kind, FieldType::Decimal { .. });
+                let sum = sum.filter(|sum| !decimal || sum.abs() <= DECIMAL_UNITS_MAX);
+                let sum = sum.ok_or_else(|| {
+                    Problem::new(422, "out_of_range", "The result does not fit the field")
+                        .detail(format!("`{name}` would become too large"))
+                })?;
+                if decimal { Value::Decimal(sum) } else { Value::Integer(sum) }
             }
-            (sync_protocol::schema::MergeRule::Set, Json::Object(elements)) => {
+            (MergeRule::Set, Json::Object(elements)) => {
                 let texts = |name: &str| {
                     let list = elements.get(name).and_then(Json::as_array);
                     list.into_iter().flatten().filter_map(|e| e.as_str().map(str::to_owned))
@@ -129,7 +133,7 @@ fn fields(
                     after.remove(&gone);
                 }
                 after.extend(texts("add"));
-                Value::Set(after)
+                value(field, &after.into_iter().collect())?
             }
             _ => value(field, json)?,
         };

@@ -110,7 +110,7 @@ pub async fn old_receipts_that_were_seen_lose_their_details_and_no_others(b: Ben
     adopted.receipt.mutations[0].alias = Some(record());
     let echoed = make(ReceiptState::Applied, OLD_US);
     let needed = [new.clone(), in_review, decided, adopted, echoed.clone()];
-    let all = [&seen[..], &[unseen.clone()], &needed[..]].concat();
+    let all = [&seen[..], std::slice::from_ref(&unseen), &needed[..]].concat();
     receipts::save(&b, &all).await;
     let ids = |of: &[StoredReceipt]| of.iter().map(|s| s.receipt.id).collect::<Vec<_>>();
     let mut tx = b.begin().await;

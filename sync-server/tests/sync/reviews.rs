@@ -184,6 +184,19 @@ async fn an_own_value_must_be_one_that_its_decider_might_write(company: Company)
     }
     let value = Keep::Value(json!({ "notas": "las dos" }));
     resolve(laura.review(), id, decision(1, value)).await.expect("decided");
+
+    let report = juan.value("avance_items", item, "avance_id");
+    let report: RecordId = report.as_str().expect("an id").parse().expect("a uuid");
+    juan.edit(update("avances", report, json!({ "resumen": "a" }), 1), ReceiptState::Applied).await;
+    ana.edit(delete("avances", report, 1), ReceiptState::InReview).await;
+    let open = ListQuery { status: vec![ConflictStatus::Open], ..ListQuery::default() };
+    let id = list(laura.review(), open).await.expect("listed").conflicts[0].id;
+    for (element, code) in [("a\u{0}b".to_owned(), "nul_character"), ("x".repeat(121), "too_long")]
+    {
+        let value = Keep::Value(json!({ "cuadrilla": { "add": [element] } }));
+        let refused = resolve(laura.review(), id, decision(1, value)).await;
+        assert_eq!(refused.expect_err("no element").code, code);
+    }
 }
 
 on_every_store!(a_decision_cannot_be_undone_over_a_later_edit);

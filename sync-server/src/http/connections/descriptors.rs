@@ -11,7 +11,7 @@ const ASSUMED: usize = 1024;
 pub fn raise_limit() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, ..limit.clone() };
+    let raised = Rlimit { current: limit.maximum, ..limit };
     // Refused where the system has another bound as well; then it stays as it is.
     let current = match setrlimit(Resource::Nofile, raised) {
         Ok(()) => limit.maximum,

@@ -12,7 +12,7 @@ pub const ATTACK: Attack =
 
 async fn run(stage: &Stage) {
     let mine = transaction(&[stage.movement(Uuid::now_v7())]);
-    let receipts = stage.attacker.pushes(&stage.pup, &[mine.clone()]).await;
+    let receipts = stage.attacker.pushes(&stage.pup, std::slice::from_ref(&mine)).await;
     assert_eq!(receipts[0]["state"], "applied", "{receipts:?}");
 
     // Another's, plain SQL's, and that of one's own decisions (UUIDv8).
