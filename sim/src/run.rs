@@ -8,7 +8,7 @@ use sync_protocol::fault::{self, Crash, Point};
 
 use crate::nth::disk::Looking;
 use crate::ops::{session, sync};
-use crate::oracle::{Checked, Violation, checkpoint, conservation, violated};
+use crate::oracle::{Checked, Violation, checkpoint, conservation, panicked, violated};
 use crate::plan::Setup;
 use crate::registry::operations;
 use crate::rng::Rng;
@@ -45,17 +45,12 @@ pub type Armed = (Point, u32, u32);
 #[must_use]
 pub fn run_with(setup: &Setup, telling: bool, armed: Option<Armed>) -> Outcome {
     quiet_crashes();
-    std::panic::catch_unwind(|| whole(setup, telling, armed)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()));
-        let found = text.unwrap_or_default();
-        Outcome {
-            violation: Some((0, Violation { invariant: "nothing panics", found })),
-            trace_hash: String::new(),
-            seen: BTreeSet::new(),
-            fired: 0,
-            counts: Counts::default(),
-        }
+    std::panic::catch_unwind(|| whole(setup, telling, armed)).unwrap_or_else(|panic| Outcome {
+        violation: Some((0, panicked(panic.as_ref()))),
+        trace_hash: String::new(),
+        seen: BTreeSet::new(),
+        fired: 0,
+        counts: Counts::default(),
     })
 }
 

@@ -25,7 +25,7 @@ use futures::FutureExt as _;
 
 use self::company::Company;
 use self::plan::Faults;
-use crate::oracle::Violation;
+use crate::oracle::{Violation, panicked};
 use crate::run::quiet_crashes;
 use crate::world::Counts;
 
@@ -72,12 +72,7 @@ pub fn run(seed: u64, faults: Faults, telling: bool) -> Outcome {
         let ended = AssertUnwindSafe(company.whole()).catch_unwind().await;
         outcome.violation = match ended {
             Ok(checked) => checked.err(),
-            Err(panic) => {
-                let text = panic.downcast_ref::<String>().cloned();
-                let text = text.or_else(|| panic.downcast_ref::<&str>().map(|&t| t.to_owned()));
-                let found = text.unwrap_or_default();
-                Some(Violation { invariant: "nothing panics", found })
-            }
+            Err(panic) => Some(panicked(panic.as_ref())),
         };
         if let Some(violation) = &outcome.violation {
             company.world.tell(format!("VIOLATED: {}: {}", violation.invariant, violation.found));

@@ -12,7 +12,7 @@ use std::panic::AssertUnwindSafe;
 use futures::FutureExt as _;
 
 use self::disk::Failure;
-use crate::oracle::{Checked, Violation};
+use crate::oracle::{Checked, Violation, panicked};
 use crate::rng::Rng;
 use crate::run::{begin, heal};
 use crate::world::World;
@@ -58,12 +58,7 @@ pub fn run(what: What, nth: Option<u64>, telling: bool) -> Outcome {
         let ended = AssertUnwindSafe(whole(&mut world, what, nth, &mut outcome)).catch_unwind();
         outcome.violation = match ended.await {
             Ok(checked) => checked.err(),
-            Err(panic) => {
-                let text = panic.downcast_ref::<String>().cloned();
-                let text = text.or_else(|| panic.downcast_ref::<&str>().map(|&t| t.to_owned()));
-                let found = text.unwrap_or_default();
-                Some(Violation { invariant: "nothing panics", found })
-            }
+            Err(panic) => Some(panicked(panic.as_ref())),
         };
         disk::disarm();
         if let Some(violation) = &outcome.violation {

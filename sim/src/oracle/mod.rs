@@ -16,6 +16,8 @@ pub mod ledger;
 pub mod snapshot;
 pub mod view;
 
+use std::any::Any;
+
 /// Something that must hold does not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
@@ -27,6 +29,14 @@ pub struct Violation {
 
 /// Whether all is well.
 pub type Checked = Result<(), Violation>;
+
+/// What a panic says, as something that must not be.
+#[must_use]
+pub fn panicked(panic: &(dyn Any + Send)) -> Violation {
+    let text = panic.downcast_ref::<String>().cloned();
+    let text = text.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()));
+    Violation { invariant: "nothing panics", found: text.unwrap_or_default() }
+}
 
 /// Something that must hold does not.
 ///

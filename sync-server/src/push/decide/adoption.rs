@@ -9,7 +9,7 @@ use sync_protocol::{Fields, RecordId, Value};
 use super::{Decided, Work};
 use crate::push::check::CheckedMutation;
 use crate::push::load::referenced_collection;
-use crate::push::rows::{RowName, key_text};
+use crate::push::rows::key_text;
 use crate::store::StoredRow;
 
 /// Who has a natural key, as the mutations decided so far leave it.
@@ -25,9 +25,8 @@ impl Work<'_> {
     pub(super) fn holder(&self, collection: &Collection, key: &[String]) -> Holder {
         let has =
             |row: &StoredRow| row.meta.deleted.is_none() && key_of(collection, &row.fields) == key;
-        let of_collection = |(name, _): &RowName| *name == collection.name;
-        let changed = self.rows.iter().filter(|(name, _)| of_collection(name));
-        if let Some(((_, id), _)) = changed.clone().find(|(_, row)| has(row)) {
+        let taken = self.rows.iter().find(|((of, _), row)| *of == collection.name && has(row));
+        if let Some(((_, id), _)) = taken {
             return Holder::Row(*id);
         }
         let name = (collection.name.clone(), key.to_vec());

@@ -145,8 +145,8 @@ impl Work<'_> {
 /// A row that was deleted so long ago that its content is gone cannot come back.
 fn refuse_emptied(collection: &Collection, row: &StoredRow) -> Decided<()> {
     let missing =
-        |field: &&Field| field.required && row.fields.get(&field.name).is_none_or(Value::is_null);
-    if collection.fields.iter().find(missing).is_none() {
+        |field: &Field| field.required && row.fields.get(&field.name).is_none_or(Value::is_null);
+    if !collection.fields.iter().any(missing) {
         return Ok(());
     }
     Err(Box::new(
