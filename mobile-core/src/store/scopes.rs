@@ -55,7 +55,10 @@ pub fn drop_scopes(db: &Connection, schema: &Schema, drops: &[Scope]) -> Result<
         if left.len() == set.len() {
             continue;
         }
-        let after = number(db, &left)?;
+        let after = match planted::is(Bug::FirstLostScopeTakesRow) {
+            true => NONE,
+            false => number(db, &left)?,
+        };
         if after == NONE {
             db.execute(
                 "UPDATE campo_staged SET content = NULL, checksum = 0, scopes = 0 WHERE scopes = ?1",
