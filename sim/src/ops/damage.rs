@@ -31,6 +31,19 @@ const ATTEMPTS_MAX: usize = 6;
 /// A part of the server's rows on a phone.
 async fn rows_are_damaged(world: &mut World, rng: &mut Rng) -> Checked {
     let Some((device, person)) = world.used_phone(rng) else { return Ok(()) };
+    if rng.percent(50) && world.devices[device].online {
+        // Amid a round, so that rows wait for their checkpoint.
+        if world.devices[device].flight.is_none() {
+            world.counts.syncs += 1;
+            world.devices[device].begin_sync();
+        }
+        for _ in 0..1 + rng.below(2) {
+            sync::cut(world, rng, device).await?;
+        }
+        if world.user_of(device) != Some(person) {
+            return Ok(());
+        }
+    }
     let snapshot = world.snapshot();
     let rows: Vec<(String, RecordId)> = snapshot.rows.keys().cloned().collect();
     let Some(sql) = tamper(world, device, |db| row_damage(db, rng, &rows)).await? else {
@@ -43,6 +56,8 @@ async fn rows_are_damaged(world: &mut World, rng: &mut Rng) -> Checked {
     }
     world.devices[device].online = true;
     world.devices[device].digests = true;
+    // The session may have ended meanwhile.
+    session::login(world, rng, device, person, false).await?;
     for _ in 0..ROUNDS {
         sync::healthy(world, rng, device).await?;
     }

@@ -14,9 +14,59 @@ use crate::CoreError;
 use crate::edit::fill_in;
 use crate::outbox::copy::{self, Mended};
 use crate::outbox::entry;
-use crate::outbox::settle::Touched;
+use crate::outbox::settle::{self, Touched};
 use crate::store::{checksum, rows};
 use crate::verify::damage::{self, Kind};
+
+/// Where a transaction stands whose state cannot be read: the server says what became of it.
+const ASKS_THE_SERVER: &str =
+    "state = 'waiting', settled = 0, maybe_sent = 1, withdraw = 0, seen_told = 0, receipt = NULL";
+/// Where one stands that its author took back before it was sent: the server does not know of it.
+const TAKEN_BACK: &str = "state = 'discarded', settled = 1, withdraw = 0, receipt = NULL, \
+     maybe_sent = CASE maybe_sent WHEN 0 THEN 0 ELSE 1 END, seen_told = CASE seen_told WHEN 1 THEN 1 ELSE 0 END";
+
+/// Whether the author of a transaction took it back, as far as can be read: its state says so, or, where
+/// that is damaged, that it is done with, has its content and has no answer.
+fn was_taken_back(row: &rusqlite::Row<'_>) -> Result<bool, CoreError> {
+    let state = row.get_ref("state")?.as_str().ok().and_then(entry::State::read);
+    let done = matches!(row.get_ref("settled")?, ValueRef::Integer(1));
+    let unanswered = matches!(row.get_ref("receipt")?, ValueRef::Null);
+    let forgotten = row.get_ref("mutations")?.as_str() == Ok("[]");
+    Ok(match state {
+        Some(state) => state == entry::State::Discarded,
+        None => done && unanswered && !forgotten,
+    })
+}
+
+/// A mutation as `campo_mutation` should have it.
+struct Shown {
+    mutation: Mutation,
+    in_view: bool,
+}
+
+/// What should be there of a mutation; nothing where its edit is done with.
+fn shown(entry: &entry::Entry, index: usize) -> Option<Shown> {
+    let mutation = entry.mutations.get(index)?.clone();
+    if !entry.settled {
+        return Some(Shown { mutation, in_view: !entry.withdraw });
+    }
+    match entry.state {
+        // Later edits may refer to what it wanted to insert.
+        entry::State::Refused if entry.replaced_by.is_none() => {
+            Some(Shown { mutation, in_view: false })
+        }
+        entry::State::InReview => {
+            let receipt = entry.receipt.as_ref().filter(|receipt| !receipt.held);
+            let outcome = receipt.and_then(|receipt| receipt.mutations.get(index));
+            let mutation = match outcome {
+                Some(outcome) => settle::in_review(mutation, outcome)?,
+                None => mutation,
+            };
+            Some(Shown { mutation, in_view: true })
+        }
+        _ => None,
+    }
+}
 
 impl Mending<'_> {
     pub(super) fn transactions(&mut self) -> Result<(), CoreError> {
@@ -56,10 +106,8 @@ impl Mending<'_> {
                 || ![3, 4, 5, 11].into_iter().all(flag)
                 || !null_or(9, &reads::<Receipt>)
             {
-                wrong.push((
-                    seq,
-                    "state = 'waiting', settled = 0, maybe_sent = 1, withdraw = 0, seen_told = 0, receipt = NULL",
-                ));
+                let set = if was_taken_back(row)? { TAKEN_BACK } else { ASKS_THE_SERVER };
+                wrong.push((seq, set));
             }
             if !matches!(row.get_ref(6)?, ValueRef::Null | ValueRef::Integer(_)) || !flag(7) {
                 wrong.push((seq, "edited_us = NULL, uncertain = 1"));
@@ -140,15 +188,15 @@ impl Mending<'_> {
         }
         let mut touched = Touched::new();
         let mut known: BTreeSet<(i64, i64)> = BTreeSet::new();
-        let mut missing: Vec<(i64, i64, Mutation)> = Vec::new();
+        let mut missing: Vec<(i64, usize, Shown)> = Vec::new();
         entry::list(self.db, "1 = 1", |entry| {
-            // Of an edit that is settled only what a person decides on is left in the view.
-            let all = !entry.settled && !entry.withdraw;
-            for (position, mutation) in (0_i64..).zip(&entry.mutations) {
+            for (position, index) in (0_i64..).zip(0..entry.mutations.len()) {
                 let key = (entry.seq, position);
                 known.insert(key);
-                if damaged.contains(&key) || (all && !whole.contains(&key)) {
-                    missing.push((entry.seq, position, mutation.clone()));
+                let Some(shown) = shown(&entry, index) else { continue };
+                // What is not in the view may have gone for good.
+                if damaged.contains(&key) || (shown.in_view && !whole.contains(&key)) {
+                    missing.push((entry.seq, index, shown));
                 }
             }
             Ok(true)
@@ -163,12 +211,17 @@ impl Mending<'_> {
                 self.note(Kind::Edit, &place, "cannot be read, or is of no known transaction")?;
             }
         }
-        for (seq, position, mut mutation) in missing {
+        for (seq, position, Shown { mut mutation, in_view }) in missing {
             let Some(collection) = schema.collection(&mutation.collection) else { continue };
-            rows::keep_server_state(self.db, collection, mutation.record)?;
+            if in_view {
+                rows::keep_server_state(self.db, collection, mutation.record)?;
+            }
             fill_in(self.db, schema, collection, &mut mutation)?;
-            let at = usize::try_from(position).unwrap_or(0);
-            entry::show_mutation(self.db, seq, at, &mutation)?;
+            entry::show_mutation(self.db, seq, position, &mutation)?;
+            self.db.execute(
+                "UPDATE campo_mutation SET in_view = ?3 WHERE seq = ?1 AND position = ?2",
+                params![seq, i64::try_from(position).unwrap_or(i64::MAX), in_view],
+            )?;
             touched.insert((mutation.collection.clone(), mutation.record));
             let place = format!("campo_mutation {seq}/{position}");
             self.note(Kind::Edit, &place, "made anew from its transaction")?;

@@ -33,6 +33,7 @@ use crate::store::meta;
 pub fn all(db: &Connection) -> Result<u64, CoreError> {
     let mut mending = Mending { db, found: 0 };
     mending.values()?;
+    mending.schema()?;
     let schema = meta::schema(db).unwrap_or_default();
     mending.scope_sets()?;
     mending.transactions()?;

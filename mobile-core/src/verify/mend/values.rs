@@ -33,6 +33,16 @@ impl Mending<'_> {
         Ok(())
     }
 
+    /// Without its schema a device can read no page: the next pull brings it, if no hash is told.
+    pub(super) fn schema(&mut self) -> Result<(), CoreError> {
+        let has = |name| Ok::<_, CoreError>(meta::get(self.db, name)?.is_some());
+        if has(name::SCHEMA_HASH)? && !has(name::SCHEMA)? {
+            meta::remove(self.db, name::SCHEMA_HASH)?;
+            self.note(Kind::Bookkeeping, "campo_meta schema", "is missing")?;
+        }
+        Ok(())
+    }
+
     pub(super) fn scope_sets(&mut self) -> Result<(), CoreError> {
         let mut statement = self.db.prepare("SELECT id, scopes FROM campo_scope_set")?;
         let mut found = statement.query([])?;
