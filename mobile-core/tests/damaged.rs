@@ -14,7 +14,7 @@ use mobile_core::outbox::entry::State;
 use mobile_core::random::SystemRandom;
 use mobile_core::store::aside;
 use mobile_core::store::registry::Registry;
-use mobile_core::verify::mend;
+use mobile_core::verify::{checkpoint, damage, mend};
 use model::{Phone, Server};
 use serde_json::json;
 
@@ -182,4 +182,25 @@ async fn a_row_of_a_damaged_set_of_scopes_does_not_outlive_a_new_beginning() {
     let ana = Phone::open(&server, dir.path(), 2, clock);
     ana.sync().await.expect("sync");
     assert_eq!(ana.core.list("articulos").expect("list").rows.len(), 0);
+}
+
+#[tokio::test]
+async fn a_scope_that_neither_end_has_rows_of_any_more_is_right() {
+    let server = Server::new();
+    let dir = tempfile::tempdir().expect("dir");
+    let ana = Phone::signed_in(&server, dir.path(), 1).await;
+    ana.put("articulos", json!({ "nombre": "Tabla" }));
+    ana.sync().await.expect("sync");
+    let store = ana.core.engine().expect("signed in").store().clone();
+    let compared = |before: &str| {
+        store.write(|db| {
+            db.execute_batch(before)?;
+            let schema = store.schema_in(db)?;
+            let differing = checkpoint::compare(db, &schema, &[], 1)?;
+            let open = damage::log(db)?.iter().filter(|found| found.repaired_us.is_none()).count();
+            Ok((differing, open))
+        })
+    };
+    assert_eq!(compared("").expect("a row that the server lacks"), (1, 1));
+    assert_eq!(compared("DELETE FROM articulos").expect("it left"), (0, 0));
 }

@@ -70,16 +70,14 @@ pub fn compare(
     db.execute("DELETE FROM campo_backfill", [])?;
     db.execute("DELETE FROM campo_suspect", [])?;
     let keys: BTreeSet<&(Scope, String)> = here.keys().chain(there.keys()).collect();
-    let mut differing = 0;
+    let mut differing: Vec<String> = Vec::new();
     for key @ (scope, collection) in keys {
         let place = format!("{scope} {collection}");
         let empty = RowSet::default();
         let (own, theirs) = (here.get(key).unwrap_or(&empty), there.get(key).unwrap_or(&empty));
         if own == theirs {
-            damage::repaired(db, &place)?;
             continue;
         }
-        differing += 1;
         let detail = format!(
             "{} rows here ({}), {} rows at the server ({})",
             own.rows, own.digest, theirs.rows, theirs.digest
@@ -89,7 +87,10 @@ pub fn compare(
             "INSERT INTO campo_suspect (scope, collection) VALUES (?1, ?2)",
             params![scope.as_str(), collection],
         )?;
+        differing.push(place);
     }
+    // Also those of which neither end has a row any more.
+    damage::others_repaired(db, Kind::Digest, &differing)?;
     meta::set_json(db, name::VERIFIED_US, &server_time_us)?;
-    Ok(differing)
+    Ok(u64::try_from(differing.len()).unwrap_or(u64::MAX))
 }

@@ -99,6 +99,19 @@ pub fn repaired(db: &Connection, place: &str) -> Result<(), CoreError> {
     Ok(())
 }
 
+/// Notes that all of a kind is right again, but for what is at these places.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn others_repaired(db: &Connection, kind: Kind, places: &[String]) -> Result<(), CoreError> {
+    db.prepare_cached(
+        "UPDATE campo_damage SET repaired_us = ?3 WHERE kind = ?1 AND repaired_us IS NULL
+         AND place NOT IN (SELECT value FROM json_each(?2))",
+    )?
+    .execute(params![kind.as_str(), serde_json::to_string(places)?, now_us(db)])?;
+    Ok(())
+}
+
 /// Notes that everything came anew from the server.
 ///
 /// # Errors

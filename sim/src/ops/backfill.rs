@@ -1,13 +1,14 @@
 //! Somebody gains a scope with many rows, over a line that breaks again and again, while the office goes on.
 
 use serde_json::json;
+use sync_protocol::schema::Collection;
 use sync_protocol::{EditTime, Fields, RecordId, Value};
 use sync_server::store::{RowWrite, WriteKind};
 use uuid::Uuid;
 
 use super::{moves, office, sync};
 use crate::operation;
-use crate::oracle::Checked;
+use crate::oracle::{Checked, Violation};
 use crate::registry::Operation;
 use crate::rng::Rng;
 use crate::world::World;
@@ -45,17 +46,14 @@ async fn gained(world: &mut World, rng: &mut Rng) -> Checked {
 }
 
 /// The office makes a project with many rows.
-async fn big_project(
-    world: &mut World,
-    rng: &mut Rng,
-) -> Result<Option<RecordId>, crate::oracle::Violation> {
+async fn big_project(world: &mut World, rng: &mut Rng) -> Result<Option<RecordId>, Violation> {
     let schema = world.schema();
     let new = |rng: &mut Rng| {
         RecordId(Uuid::from_u128(u128::from(rng.draw()) << 64 | u128::from(rng.draw())))
     };
     let project = new(rng);
     let at_us = world.time.now_us();
-    let row = |record, collection: &sync_protocol::schema::Collection, own: Fields| {
+    let row = |record, collection: &Collection, own: Fields| {
         let mut set: Fields =
             collection.fields.iter().map(|f| (f.name.clone(), f.default_value())).collect();
         set.extend(own);

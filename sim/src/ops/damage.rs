@@ -5,13 +5,15 @@
 //! of what is staged. Damage of anything is for `verify`. Left out is one thing that is in the bargain: the
 //! receipt of an edit whose content the phone has forgotten is kept once, and may be lost.
 
+use mobile_core::core::Verification;
 use rusqlite::Connection;
 use sync_protocol::RecordId;
 use uuid::Uuid;
 
 use super::{session, sync};
 use crate::operation;
-use crate::oracle::{Checked, damage, violated};
+use crate::oracle::ledger::Place;
+use crate::oracle::{Checked, Violation, damage, violated};
 use crate::registry::Operation;
 use crate::rng::Rng;
 use crate::world::{World, broken};
@@ -46,11 +48,10 @@ async fn rows_are_damaged(world: &mut World, rng: &mut Rng) -> Checked {
     }
     let snapshot = world.snapshot();
     let rows: Vec<(String, RecordId)> = snapshot.rows.keys().cloned().collect();
-    let Some(sql) = tamper(world, device, |db| row_damage(db, rng, &rows)).await? else {
+    let Some(sql) = tamper(world, (device, person), |db| row_damage(db, rng, &rows)).await? else {
         return Ok(());
     };
     world.tell(format!("phone {device}: damaged: {sql}"));
-    world.ledger.damage((device, person));
     if rng.percent(40) {
         sync::unchecked(world, rng, device).await?;
     }
@@ -67,9 +68,10 @@ async fn rows_are_damaged(world: &mut World, rng: &mut Rng) -> Checked {
 /// Anything in a phone's file.
 async fn file_is_damaged(world: &mut World, rng: &mut Rng) -> Checked {
     let Some((device, person)) = world.used_phone(rng) else { return Ok(()) };
-    let Some(sql) = tamper(world, device, |db| any_damage(db, rng)).await? else { return Ok(()) };
+    let Some(sql) = tamper(world, (device, person), |db| any_damage(db, rng)).await? else {
+        return Ok(());
+    };
     world.tell(format!("phone {device}: damaged: {sql}"));
-    world.ledger.damage((device, person));
     if rng.percent(40) {
         sync::unchecked(world, rng, device).await?;
     }
@@ -101,7 +103,7 @@ async fn one_verification(
     rng: &mut Rng,
     device: usize,
     person: usize,
-) -> Result<mobile_core::core::Verification, crate::oracle::Violation> {
+) -> Result<Verification, Violation> {
     for _ in 0..ATTEMPTS_MAX {
         world.devices[device].begin_verify();
         sync::to_the_end(world, rng, device, false).await?;
@@ -133,14 +135,20 @@ fn is_right(world: &mut World, device: usize, person: usize) -> Checked {
 /// Lets somebody at the closed file. Answers what was done; nothing where nothing could be.
 async fn tamper(
     world: &mut World,
-    device: usize,
+    place: Place,
     damage: impl FnOnce(&Connection) -> rusqlite::Result<Option<String>>,
-) -> Result<Option<String>, crate::oracle::Violation> {
-    let engine = world.devices[device].core().engine().map_err(|error| broken(&error))?;
+) -> Result<Option<String>, Violation> {
+    let engine = world.devices[place.0].core().engine().map_err(|error| broken(&error))?;
     let file = engine.store().path().to_owned();
     drop(engine);
-    let done = world.devices[device].tamper(&file, damage).await;
-    Ok(done.expect("a phone's file can be damaged"))
+    // The app may die when it is opened again.
+    let before = world.ledger.damage(place);
+    let done = world.devices[place.0].tamper(&file, damage).await;
+    let done = done.expect("a phone's file can be damaged");
+    if done.is_none() {
+        world.ledger.known.entry(place).or_default().damage = before;
+    }
+    Ok(done)
 }
 
 /// The rows' tables.

@@ -65,9 +65,10 @@ impl Ledger {
         damaged.map(|(place, _)| *place).collect()
     }
 
-    /// Nothing is expected of a phone's database until it is mended.
-    pub fn damage(&mut self, place: Place) {
-        self.known.entry(place).or_default().damage = Standing::Damaged;
+    /// Nothing is expected of a phone's database until it is mended. Answers how it stood.
+    pub fn damage(&mut self, place: Place) -> Standing {
+        let known = self.known.entry(place).or_default();
+        std::mem::replace(&mut known.damage, Standing::Damaged)
     }
 }
 

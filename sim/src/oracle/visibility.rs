@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::Connection;
 use serde_json::{Map, Value as Json};
-use sync_protocol::schema::Schema;
+use sync_protocol::schema::{Collection, Schema};
 use sync_protocol::wire::pull::PullPage;
 
 use super::{Checked, violated};
@@ -17,7 +17,7 @@ pub type Sees = BTreeMap<String, BTreeSet<String>>;
 #[must_use]
 pub fn of(role: &str, schema: &Schema) -> Sees {
     let collections = schema.collections.values().filter(|c| may(role, &c.read));
-    let fields = |collection: &sync_protocol::schema::Collection| {
+    let fields = |collection: &Collection| {
         let read = collection.fields.iter();
         let read = read.filter(|field| field.read.as_deref().is_none_or(|p| may(role, p)));
         read.map(|field| field.name.clone()).collect()
