@@ -204,3 +204,51 @@ async fn a_scope_that_neither_end_has_rows_of_any_more_is_right() {
     assert_eq!(compared("").expect("a row that the server lacks"), (1, 1));
     assert_eq!(compared("DELETE FROM articulos").expect("it left"), (0, 0));
 }
+
+#[tokio::test]
+async fn what_is_done_with_does_not_wait_for_ever_after_damage() {
+    for column in ["receipt", "state", "settled", "maybe_sent", "seen_told"] {
+        for told in [true, false] {
+            let server = Server::new();
+            let dir = tempfile::tempdir().expect("dir");
+            let closed = {
+                let ana = Phone::signed_in(&server, dir.path(), 1).await;
+                ana.put("articulos", json!({ "nombre": "Tabla" }));
+                ana.sync().await.expect("sync");
+                if told {
+                    ana.sync().await.expect("the server hears that it is here");
+                }
+                let path = ana.core.engine().expect("signed in").store().path().to_owned();
+                (path, Arc::clone(&ana.clock))
+            };
+            let sql = format!("UPDATE campo_outbox SET {column} = '?' || {column}");
+            let ana = mended(&server, dir.path(), closed, &sql);
+            ana.sync().await.expect("sync");
+            let receipts = ana.core.receipts().expect("list");
+            assert_eq!(receipts[0].state, State::Applied, "{column}");
+            assert!(ana.core.pending().expect("list").is_empty(), "{column}, told: {told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_log_of_damage_can_be_read() {
+    for column in ["found_us", "repaired_us"] {
+        let server = Server::new();
+        let dir = tempfile::tempdir().expect("dir");
+        let closed = {
+            let ana = Phone::signed_in(&server, dir.path(), 1).await;
+            let store = ana.core.engine().expect("signed in").store().clone();
+            let note = |db: &rusqlite::Transaction<'_>| {
+                damage::mended(db, damage::Kind::Content, "articulos", "as a test")
+            };
+            store.write(note).expect("noted");
+            (store.path().to_owned(), Arc::clone(&ana.clock))
+        };
+        let sql = format!("UPDATE campo_damage SET {column} = '?' || {column}");
+        let ana = mended(&server, dir.path(), closed, &sql);
+        let store = ana.core.engine().expect("signed in").store().clone();
+        let log = store.read(damage::log).expect("it can be read");
+        assert!(log.len() == 2 && log.iter().all(|found| found.repaired_us.is_some()), "{log:?}");
+    }
+}

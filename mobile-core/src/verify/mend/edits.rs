@@ -25,17 +25,61 @@ const ASKS_THE_SERVER: &str =
 const TAKEN_BACK: &str = "state = 'discarded', settled = 1, withdraw = 0, receipt = NULL, \
      maybe_sent = CASE maybe_sent WHEN 0 THEN 0 ELSE 1 END, seen_told = CASE seen_told WHEN 1 THEN 1 ELSE 0 END";
 
-/// Whether the author of a transaction took it back, as far as can be read: its state says so, or, where
-/// that is damaged, that it is done with, has its content and has no answer.
-fn was_taken_back(row: &rusqlite::Row<'_>) -> Result<bool, CoreError> {
-    let state = row.get_ref("state")?.as_str().ok().and_then(entry::State::read);
-    let done = matches!(row.get_ref("settled")?, ValueRef::Integer(1));
-    let unanswered = matches!(row.get_ref("receipt")?, ValueRef::Null);
-    let forgotten = row.get_ref("mutations")?.as_str() == Ok("[]");
-    Ok(match state {
-        Some(state) => state == entry::State::Discarded,
-        None => done && unanswered && !forgotten,
-    })
+/// Where a transaction stands as far as it can be read.
+struct Stands {
+    state: Option<entry::State>,
+    /// Whether it is done with; none where that cannot be read.
+    settled: Option<bool>,
+    seen_told: bool,
+    receipt: Option<Receipt>,
+    unanswered: bool,
+    forgotten: bool,
+}
+
+impl Stands {
+    fn read(row: &rusqlite::Row<'_>) -> Result<Self, CoreError> {
+        let receipt = row.get_ref("receipt")?;
+        Ok(Self {
+            state: row.get_ref("state")?.as_str().ok().and_then(entry::State::read),
+            settled: match row.get_ref("settled")? {
+                ValueRef::Integer(0) => Some(false),
+                ValueRef::Integer(1) => Some(true),
+                _ => None,
+            },
+            seen_told: matches!(row.get_ref("seen_told")?, ValueRef::Integer(1)),
+            unanswered: matches!(receipt, ValueRef::Null),
+            receipt: receipt.as_str().ok().and_then(|text| serde_json::from_str(text).ok()),
+            forgotten: row.get_ref("mutations")?.as_str() == Ok("[]"),
+        })
+    }
+
+    /// Whether its author took it back: its state says so, or, where that is damaged, that it is done with,
+    /// has its content and has no answer.
+    fn was_taken_back(&self) -> bool {
+        match self.state {
+            Some(state) => state == entry::State::Discarded,
+            None => self.settled == Some(true) && self.unanswered && !self.forgotten,
+        }
+    }
+
+    /// What mends it.
+    fn mended(&self) -> String {
+        if self.was_taken_back() {
+            return TAKEN_BACK.to_owned();
+        }
+        // Its outcome is in the rows, and the server, which knows that, does not tell it again.
+        if self.settled == Some(true) || self.seen_told {
+            let told = self.receipt.as_ref().map(|receipt| entry::State::from(receipt.state));
+            let state = self.state.or(told).unwrap_or(entry::State::Applied);
+            let receipt = if self.receipt.is_some() { "receipt" } else { "NULL" };
+            return format!(
+                "state = '{}', settled = 1, withdraw = 0, maybe_sent = 1, seen_told = {}, receipt = {receipt}",
+                state.as_str(),
+                u8::from(self.seen_told)
+            );
+        }
+        ASKS_THE_SERVER.to_owned()
+    }
 }
 
 /// A mutation as `campo_mutation` should have it.
@@ -69,7 +113,7 @@ fn shown(entry: &entry::Entry, index: usize) -> Option<Shown> {
 }
 
 impl Mending<'_> {
-    pub(super) fn transactions(&mut self) -> Result<(), CoreError> {
+    pub(super) fn transactions(&mut self, schema: &Schema) -> Result<(), CoreError> {
         for (seq, mended) in copy::mend(self.db)? {
             let place = format!("campo_outbox {seq}");
             match mended {
@@ -84,7 +128,8 @@ impl Mending<'_> {
              FROM campo_outbox",
         )?;
         let mut found = statement.query([])?;
-        let mut wrong: Vec<(i64, &'static str)> = Vec::new();
+        let mut wrong: Vec<(i64, String)> = Vec::new();
+        let mut anew = false;
         let mut lost: Vec<(i64, String)> = Vec::new();
         while let Some(row) = found.next()? {
             let seq: i64 = row.get(0)?;
@@ -106,17 +151,19 @@ impl Mending<'_> {
                 || ![3, 4, 5, 11].into_iter().all(flag)
                 || !null_or(9, &reads::<Receipt>)
             {
-                let set = if was_taken_back(row)? { TAKEN_BACK } else { ASKS_THE_SERVER };
-                wrong.push((seq, set));
+                let stands = Stands::read(row)?;
+                // It may have been done with, and told: without a cursor the server tells it once more.
+                anew |= stands.settled.is_none() && !stands.seen_told;
+                wrong.push((seq, stands.mended()));
             }
             if !matches!(row.get_ref(6)?, ValueRef::Null | ValueRef::Integer(_)) || !flag(7) {
-                wrong.push((seq, "edited_us = NULL, uncertain = 1"));
+                wrong.push((seq, "edited_us = NULL, uncertain = 1".to_owned()));
             }
             if !null_or(8, &|id| id.parse::<ReceiptId>().is_ok()) {
-                wrong.push((seq, "replaced_by = NULL"));
+                wrong.push((seq, "replaced_by = NULL".to_owned()));
             }
             if !matches!(row.get_ref(10)?, ValueRef::Integer(_)) {
-                wrong.push((seq, "ord = seq"));
+                wrong.push((seq, "ord = seq".to_owned()));
             }
         }
         drop(found);
@@ -128,6 +175,9 @@ impl Mending<'_> {
                 &format!("campo_outbox {seq}"),
                 "where it stands was unreadable",
             )?;
+        }
+        if anew {
+            self.begin_anew(schema)?;
         }
         for (seq, raw) in lost {
             self.lost(seq, &raw)?;

@@ -18,13 +18,14 @@ mod values;
 
 use rusqlite::{Connection, params};
 use sync_protocol::RecordId;
+use sync_protocol::schema::Schema;
 
 use super::damage::{self, Kind};
 use crate::CoreError;
 #[cfg(doc)]
 use crate::outbox::copy;
 use crate::outbox::settle;
-use crate::store::meta;
+use crate::store::{meta, scopes};
 
 /// Mends what it finds. Answers how much that was.
 ///
@@ -36,7 +37,8 @@ pub fn all(db: &Connection) -> Result<u64, CoreError> {
     mending.schema()?;
     let schema = meta::schema(db).unwrap_or_default();
     mending.scope_sets()?;
-    mending.transactions()?;
+    mending.transactions(&schema)?;
+    mending.damage_log()?;
     let mut touched = mending.mutations(&schema)?;
     mending.server_rows(&schema)?;
     mending.staged(&schema)?;
@@ -59,6 +61,13 @@ struct Mending<'a> {
 }
 
 impl Mending<'_> {
+    /// Without a cursor the server brings everything, and tells all receipts that this device has not seen.
+    fn begin_anew(&mut self, schema: &Schema) -> Result<(), CoreError> {
+        meta::remove(self.db, meta::name::CURSOR)?;
+        scopes::mark_all_stale(self.db, schema)?;
+        meta::set(self.db, meta::name::BEGUN_ANEW, "true")
+    }
+
     fn note(&mut self, kind: Kind, place: &str, detail: &str) -> Result<(), CoreError> {
         self.found += 1;
         damage::mended(self.db, kind, place, detail)

@@ -13,7 +13,7 @@ use super::{Mending, reads};
 use crate::CoreError;
 use crate::store::meta::{self, name};
 use crate::store::tables::quoted;
-use crate::store::{checksum, rows, scopes};
+use crate::store::{checksum, rows};
 use crate::verify::damage::Kind;
 use crate::verify::held;
 
@@ -139,10 +139,7 @@ impl Mending<'_> {
             .iter()
             .any(|(_, receipt)| !matches!(receipt, Sql::Text(text) if reads::<Receipt>(text)));
         if unreadable {
-            // Without a cursor the server tells all receipts that this device has not seen.
-            meta::remove(self.db, name::CURSOR)?;
-            scopes::mark_all_stale(self.db, schema)?;
-            meta::set(self.db, name::BEGUN_ANEW, "true")?;
+            self.begin_anew(schema)?;
             self.note(Kind::Bookkeeping, "campo_staged_receipt", "beginning anew")?;
         }
         Ok(())
