@@ -48,6 +48,8 @@ pub fn remove(db: &Connection, seq: i64) -> Result<(), CoreError> {
 pub enum Mended {
     /// The transaction was written from its copy.
     FromCopy,
+    /// It was gone, and is there again, as one that may have been sent.
+    CameBack,
     /// The copy was damaged, and written anew.
     CopyAnew,
     /// Neither is what was written; this was in the transaction.
@@ -79,9 +81,13 @@ pub fn mend(db: &Connection) -> Result<Vec<(i64, Mended)>, CoreError> {
                 remove(db, seq)?;
                 Mended::CopyAnew
             }
-            (Some(copy), _) if is_whole(&copy) => {
+            (Some(copy), present) if is_whole(&copy) => {
                 restore(db, seq, &copy)?;
-                Mended::FromCopy
+                match present {
+                    Some(_) => Mended::FromCopy,
+                    None if is_done_with(db, seq)? => Mended::FromCopy,
+                    None => Mended::CameBack,
+                }
             }
             (_, Some(present)) if is_whole(&present) => {
                 write(db, seq)?;
@@ -94,7 +100,7 @@ pub fn mend(db: &Connection) -> Result<Vec<(i64, Mended)>, CoreError> {
     // A copy that is gone is written anew, as long as there is something to copy.
     let mut statement = db.prepare(
         "SELECT o.seq FROM campo_outbox o LEFT JOIN campo_outbox_copy c ON c.seq = o.seq
-         WHERE c.seq IS NULL AND o.mutations <> '[]' AND json_valid(o.mutations)",
+         WHERE c.seq IS NULL AND o.mutations <> '[]' AND json_valid(o.mutations) AND o.state <> 'discarded'",
     )?;
     let bare: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
     for seq in bare {
@@ -102,6 +108,18 @@ pub fn mend(db: &Connection) -> Result<Vec<(i64, Mended)>, CoreError> {
         mended.push((seq, Mended::CopyAnew));
     }
     Ok(mended)
+}
+
+/// Whether a transaction that was gone has nothing in the view, and none that later edits may refer to: then
+/// its outcome is in the rows. Notes that.
+fn is_done_with(db: &Connection, seq: i64) -> Result<bool, CoreError> {
+    let done = db
+        .prepare_cached(
+            "UPDATE campo_outbox SET state = 'applied', settled = 1
+             WHERE seq = ?1 AND NOT EXISTS (SELECT 1 FROM campo_mutation WHERE seq = ?1)",
+        )?
+        .execute([seq])?;
+    Ok(done > 0)
 }
 
 /// Whether a copy's transaction is here under another number, by which its mutations name it.

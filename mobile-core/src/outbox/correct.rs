@@ -242,6 +242,8 @@ pub fn discard(db: &Connection, schema: &Schema, id: ReceiptId) -> Result<(), Co
         "UPDATE campo_outbox SET state = 'discarded', settled = 1 WHERE seq = ?1",
         [entry.seq],
     )?;
+    // Nobody needs it any more: were it gone, its copy must not bring it back.
+    copy::remove(db, entry.seq)?;
     let_heirs_go(db, entry.id)?;
     parking::refresh(db)?;
     settle::recompute(db, schema, &touched)

@@ -114,10 +114,15 @@ fn shown(entry: &entry::Entry, index: usize) -> Option<Shown> {
 
 impl Mending<'_> {
     pub(super) fn transactions(&mut self, schema: &Schema) -> Result<(), CoreError> {
+        let mut anew = false;
         for (seq, mended) in copy::mend(self.db)? {
             let place = format!("campo_outbox {seq}");
             match mended {
                 Mended::FromCopy => self.note(Kind::Edit, &place, "written from its copy")?,
+                Mended::CameBack => {
+                    anew = true;
+                    self.note(Kind::Edit, &place, "came back from its copy")?;
+                }
                 Mended::CopyAnew => self.note(Kind::Edit, &place, "its copy was written anew")?,
                 Mended::Lost(text) => self.lost(seq, &text)?,
             }
@@ -129,7 +134,6 @@ impl Mending<'_> {
         )?;
         let mut found = statement.query([])?;
         let mut wrong: Vec<(i64, String)> = Vec::new();
-        let mut anew = false;
         let mut lost: Vec<(i64, String)> = Vec::new();
         while let Some(row) = found.next()? {
             let seq: i64 = row.get(0)?;
