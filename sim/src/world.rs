@@ -380,6 +380,7 @@ impl World {
             quiet &= !backfill && page.drops.is_empty() && page.schema.is_none();
             let checkpoint = page.checkpoint;
             visibility::of_page(&sees, &page)?;
+            visibility::rows_of_page(now, self.people[place.1].id, &page)?;
             let digests = page.digests.as_ref().map_or(0, Vec::len) as u64;
             let (snapshot, sees) = (now.clone(), sees.clone());
             let left = Page { snapshot, checkpoint, quiet, sees, digests };

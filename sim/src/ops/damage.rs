@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use sync_protocol::RecordId;
 use uuid::Uuid;
 
-use super::{session, sync};
+use super::{office, session, sync};
 use crate::operation;
 use crate::oracle::ledger::Place;
 use crate::oracle::{Checked, Violation, damage, violated};
@@ -34,7 +34,10 @@ const ATTEMPTS_MAX: usize = 6;
 async fn rows_are_damaged(world: &mut World, rng: &mut Rng) -> Checked {
     let Some((device, person)) = world.used_phone(rng) else { return Ok(()) };
     if rng.percent(50) && world.devices[device].online {
-        // Amid a round, so that rows wait for their checkpoint.
+        // Amid a round that brings several pages, so that rows wait for their checkpoint.
+        for _ in 0..2 + rng.below(4) {
+            office::updates(world, rng).await?;
+        }
         if world.devices[device].flight.is_none() {
             world.counts.syncs += 1;
             world.devices[device].begin_sync();
@@ -174,7 +177,7 @@ fn row_damage(
     let staged = count(db, "campo_staged WHERE content IS NOT NULL")?;
     if staged > 0 && rng.percent(60) {
         let sql = format!(
-            "UPDATE campo_staged SET content = json_remove(content, '$.' || (SELECT key FROM json_each(content) LIMIT 1))
+            "UPDATE campo_staged SET content = '{{}}'
              WHERE (collection, record) = (SELECT collection, record FROM campo_staged
                  WHERE content IS NOT NULL ORDER BY 1, 2 LIMIT 1 OFFSET {})",
             rng.below(staged)

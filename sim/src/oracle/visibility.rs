@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::Connection;
 use serde_json::{Map, Value as Json};
+use sync_protocol::UserId;
 use sync_protocol::schema::{Collection, Schema};
 use sync_protocol::wire::pull::PullPage;
 
+use super::snapshot::Snapshot;
 use super::{Checked, violated};
 use crate::schema::may;
 
@@ -40,6 +42,28 @@ pub fn of_page(sees: &Sees, page: &PullPage) -> Checked {
     }
     for digest in page.digests.iter().flatten() {
         within(sees, &digest.collection, std::iter::empty(), "a page's digests")?;
+    }
+    Ok(())
+}
+
+/// Looks at the rows of a page that leaves the server: each is in a scope that its reader holds.
+///
+/// # Errors
+/// The violation.
+pub fn rows_of_page(snapshot: &Snapshot, user: UserId, page: &PullPage) -> Checked {
+    let none = BTreeSet::new();
+    let held = snapshot.grants.get(&user).unwrap_or(&none);
+    for table in &page.tables {
+        for id in &table.ids {
+            let row = snapshot.rows.get(&(table.collection.clone(), *id));
+            let seen = row.is_some_and(|row| row.scopes.iter().any(|scope| held.contains(scope)));
+            if !seen {
+                return violated(
+                    "no row leaves the server for who does not hold a scope of it",
+                    format!("{}/{id} to {user}", table.collection),
+                );
+            }
+        }
     }
     Ok(())
 }
