@@ -28,6 +28,7 @@ pub mod receipts;
 pub mod route;
 pub mod schema;
 pub mod sync;
+pub mod users;
 
 use std::sync::Arc;
 
@@ -61,6 +62,7 @@ pub fn routes() -> Vec<Route> {
         sync::pull::route(),
         sync::compare::route(),
         receipts::route(),
+        users::view::route(),
         conflicts::list::route(),
         conflicts::show::route(),
         conflicts::claim::route(),

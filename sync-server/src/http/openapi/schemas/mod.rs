@@ -10,6 +10,7 @@ mod push;
 mod receipts;
 mod review;
 pub(in crate::http) mod shape;
+mod users;
 
 use serde_json::{Map, Value as Json, json};
 use shape::{Named, boolean, integer, map, object, text, time_us, to, uuid, word};
@@ -25,6 +26,7 @@ pub fn schemas() -> Map<String, Json> {
         receipts::schemas(),
         pull::schemas(),
         review::schemas(),
+        users::schemas(),
     ];
     for (name, schema) in rooms.concat() {
         all.insert(name.to_owned(), schema);
