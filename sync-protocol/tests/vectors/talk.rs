@@ -11,8 +11,9 @@ use sync_protocol::wire::pull::{PullRequest, Records};
 use sync_protocol::wire::push::{MutationKind, Position, PushAnswer};
 use sync_protocol::wire::receipt::ReceiptState;
 use sync_protocol::wire::review::{
-    Authorship, Candidate, Conflict, ConflictList, ConflictStatus, Keep, Note, Resolution,
-    ResolveManyAnswer, ResolveManyRequest, ResolveRequest, ResolveResult, Severity, UndoRequest,
+    Authorship, Candidate, CandidateReason, Conflict, ConflictList, ConflictStatus, Keep, Note,
+    Resolution, ResolveManyAnswer, ResolveManyRequest, ResolveRequest, ResolveResult, Severity,
+    UndoRequest,
 };
 
 use crate::golden::is_json;
@@ -135,6 +136,7 @@ fn conflict(status: ConflictStatus) -> Conflict {
         current: json!("119.00"),
         current_by: Some(sql),
         candidates: vec![Candidate {
+            reason: Some(CandidateReason::ScopeLost),
             receipt: id(0x22).into(),
             value: json!("120.50"),
             base_version: Some(2),

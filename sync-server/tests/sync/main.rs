@@ -9,6 +9,7 @@ mod convergence;
 mod digests;
 mod evolution;
 mod held_rows;
+mod lost;
 mod poison;
 mod pulls;
 mod receipts;
