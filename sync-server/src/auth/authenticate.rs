@@ -22,6 +22,7 @@ use crate::store::{Store, StoreError};
 const NO_PASSWORD: &str = "!";
 
 /// What a good token says.
+#[derive(Clone)]
 pub struct Proof {
     claims: Claims,
     /// Whether this server issued it.

@@ -59,6 +59,7 @@ pub fn routes() -> Vec<Route> {
         schema::route(),
         sync::push::route(),
         sync::pull::route(),
+        sync::events::route(),
         receipts::route(),
         conflicts::list::route(),
         conflicts::show::route(),
@@ -87,10 +88,12 @@ pub fn router(app: &Arc<App>) -> Router {
         .layer(from_fn_with_state(app.clone(), guard::span))
 }
 
-/// Pages in the binary form compress themselves, frame by frame, so that none waits in a buffer.
-fn worth_compressing() -> And<SizeAbove, NotForContentType> {
+/// Pages in the binary form compress themselves, frame by frame, so that none waits in a buffer; nor may
+/// an event.
+fn worth_compressing() -> And<And<SizeAbove, NotForContentType>, NotForContentType> {
     SizeAbove::new(COMPRESSED_FROM_BYTES)
         .and(NotForContentType::const_new(sync_protocol::wire::pull::COLUMNAR_MEDIA_TYPE))
+        .and(NotForContentType::SSE)
 }
 
 async fn not_found(uri: Uri) -> Refusal {

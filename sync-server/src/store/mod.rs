@@ -11,6 +11,7 @@
 
 pub mod accounts;
 pub mod error;
+pub mod moves;
 pub mod page;
 pub mod postgres;
 pub mod row;
@@ -32,13 +33,14 @@ use sync_protocol::{
 
 pub use accounts::Accounts;
 pub use error::StoreError;
+pub use moves::Moves;
 pub use page::{BackfillQuery, DeltaQuery, Grants, PageRows, Position, RowKey, SettledKey};
 pub use row::{AuditEntry, ConflictFilter, RowWrite, StoredReceipt, StoredRow, WriteKind};
 pub use tidy::{Retention, Tidied};
 
 /// A database with the tables of one [`Schema`].
 #[async_trait]
-pub trait Store: Accounts + Send + Sync + 'static {
+pub trait Store: Accounts + Moves + Send + Sync + 'static {
     /// The schema whose tables this store holds.
     fn schema(&self) -> &Arc<Schema>;
 

@@ -6,5 +6,7 @@ mod site;
 
 mod copies;
 mod engine;
+mod events;
 mod leaving;
+mod quiet;
 mod review;

@@ -17,7 +17,7 @@ use super::{capture, ddl};
 use crate::store::StoreError;
 
 /// The numbered files: name, role that runs it, text.
-const FILES: [(&str, &str, &str); 9] = [
+const FILES: [(&str, &str, &str); 10] = [
     (
         "0001_bookkeeping",
         "campo_owner",
@@ -59,6 +59,7 @@ const FILES: [(&str, &str, &str); 9] = [
         "campo_capture",
         include_str!("../../../../migrations/postgres/0009_retention.sql"),
     ),
+    ("0011_events", "campo_owner", include_str!("../../../../migrations/postgres/0011_events.sql")),
 ];
 const ROLES: &str = include_str!("../../../../migrations/postgres/0000_roles.sql");
 /// Key of the advisory lock that lets one migration run at a time.

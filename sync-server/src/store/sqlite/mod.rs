@@ -36,6 +36,7 @@ mod follow;
 mod load;
 mod memberships;
 mod migrate;
+mod moves;
 mod page;
 mod position;
 mod read;

@@ -12,17 +12,26 @@ pub(in crate::http) mod shape;
 
 use serde_json::{Map, Value as Json, json};
 use sync_protocol::limits::PAGE_ROWS_MAX;
+use sync_protocol::wire::events::MOVED_SCOPES_MAX;
 
 use shape::{
-    Named, between, boolean, integer, map, object, or_null, text, time_us, to, uuid, word,
+    Named, between, boolean, integer, map, object, or_null, short_list, text, time_us, to, uuid,
+    word,
 };
 
 /// All schemas by name.
 #[must_use]
 pub fn schemas() -> Map<String, Json> {
     let mut all = Map::new();
-    let rooms =
-        [about(), auth::schemas(), push::schemas(), receipts::schemas(), pull(), review::schemas()];
+    let rooms = [
+        about(),
+        auth::schemas(),
+        push::schemas(),
+        receipts::schemas(),
+        pull(),
+        events(),
+        review::schemas(),
+    ];
     for (name, schema) in rooms.concat() {
         all.insert(name.to_owned(), schema);
     }
@@ -85,6 +94,50 @@ fn about() -> Vec<Named> {
             object(
                 "Collections with their fields; `docs/schema.md` explains them",
                 &[("collections", map(json!({ "type": "object" }), "By collection name"))],
+            ),
+        ),
+    ]
+}
+
+fn events() -> Vec<Named> {
+    vec![
+        (
+            "EventMoved",
+            object(
+                "Data of the event `moved`: a pull would bring something",
+                &[
+                    (
+                        "scopes",
+                        short_list(
+                            text(
+                                "A scope that the user holds, in which rows came, changed or went",
+                            ),
+                            MOVED_SCOPES_MAX,
+                        ),
+                    ),
+                    ("all", boolean("Anything may have moved")),
+                    ("user", boolean("Grants, roles or the outcome of edits changed")),
+                ],
+            ),
+        ),
+        (
+            "EventEnded",
+            object(
+                "Data of the event `ended`",
+                &[(
+                    "code",
+                    word(
+                        "Why the server ends the stream",
+                        &[
+                            "token_expired",
+                            "token_invalid",
+                            "device_revoked",
+                            "account_disabled",
+                            "server_stopping",
+                            "replaced",
+                        ],
+                    ),
+                )],
             ),
         ),
     ]
