@@ -64,18 +64,19 @@ impl Engine {
                 End::Stream(error) => (false, error),
             };
             // Of tokens that end one after another not each has a round of its own at once.
-            if !(token_ended && failures == 0) {
-                let unit = self.random.unit().unwrap_or(0.5);
-                let cause = error.as_ref().map_or(backoff::Cause::Unreached, transport_cause);
-                tokio::select! {
-                    () = self.clock.sleep(backoff::pause(failures + 1, unit, cause)) => {}
-                    _ = standing.wait_for(|standing| !standing.may_listen()) => {}
-                }
-            }
+            let at_once = token_ended && failures == 0;
             failures = match &error {
                 Some(TransportError::Problem(problem)) if !problem.retryable => FAILURES_MANY,
                 _ => failures.saturating_add(1),
             };
+            if !at_once {
+                let unit = self.random.unit().unwrap_or(0.5);
+                let cause = error.as_ref().map_or(backoff::Cause::Unreached, transport_cause);
+                tokio::select! {
+                    () = self.clock.sleep(backoff::pause(failures, unit, cause)) => {}
+                    _ = standing.wait_for(|standing| !standing.may_listen()) => {}
+                }
+            }
             if token_ended {
                 // A round renews it, or finds out that the session has ended.
                 self.standing.send_modify(|standing| standing.in_touch = false);

@@ -17,6 +17,14 @@ async fn resume(world: &World, phone: &Phone, mark: Option<&str>) -> Listener {
     Listener::open(&world.server.url(), &phone.token, mark).await
 }
 
+/// Hangs up as soon as a mark has come: one does not while something waits to be told.
+async fn marked(mut listener: Listener) -> String {
+    while listener.mark.is_none() {
+        listener.next().await.expect("it goes on");
+    }
+    listener.mark.expect("a mark")
+}
+
 fn project(id: &str) -> Scope {
     format!("project:{id}").parse().expect("a scope")
 }
@@ -102,16 +110,14 @@ pub async fn who_comes_back_is_told_what_moved_meanwhile(world: World) {
     let (obra, _, _) = report(&world, &phone).await;
     let scope = format!("project:{obra}");
     let second = company.phone(&world).await;
-    let listener = open(&world, &second).await;
-    let mark = listener.mark.clone().expect("a mark");
-    drop(listener);
+    let mark = marked(open(&world, &second).await).await;
     rename(&world, &phone, &obra, "Torre Norte").await;
     let mut back = resume(&world, &second, Some(&mark)).await;
     let told = back.next().await.expect("an event");
     assert!(told.tells(&scope) && told.data["all"] == false, "{told:?}");
     // Another company's mark, one of a history that is gone, and rubbish: anything may have moved.
     let other = Company::new(&world, &["foreman"]).await;
-    let theirs = open(&world, &other.phone(&world).await).await.mark.expect("a mark");
+    let theirs = marked(open(&world, &other.phone(&world).await).await).await;
     let gone = mark.replacen(|c: char| c.is_ascii_digit(), "x", 1);
     for unknown in ["", "/", "a/b", "1-1/x/9", "-9:/x/-9223372036854775808/1", &gone, &theirs] {
         let mut back = resume(&world, &second, Some(unknown)).await;
