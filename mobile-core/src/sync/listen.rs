@@ -37,7 +37,11 @@ impl Engine {
             () = cancel.cancelled() => {}
             () = self.listen_on() => {}
         }
-        self.live.send_replace(false);
+        self.set_live(false);
+    }
+
+    fn set_live(&self, live: bool) {
+        self.live.send_if_modified(|now| std::mem::replace(now, live) != live);
     }
 
     async fn listen_on(&self) {
@@ -53,7 +57,7 @@ impl Engine {
                 end = self.stream(&mut mark) => Some(end),
                 _ = standing.wait_for(|standing| !standing.may_listen()) => None,
             };
-            self.live.send_replace(false);
+            self.set_live(false);
             let Some(end) = end else { continue };
             let lasted_us = self.clock.boot_us().saturating_sub(began_us);
             if u64::try_from(lasted_us).is_ok_and(|us| Duration::from_micros(us) >= LASTED) {
@@ -117,7 +121,7 @@ impl EventSink for Sink<'_> {
     fn event(&mut self, event: Event, mark: Option<&str>) {
         match event {
             Event::Opened => {
-                self.engine.live.send_replace(true);
+                self.engine.set_live(true);
                 if !self.resumed {
                     self.engine.moved.notify_one();
                 }

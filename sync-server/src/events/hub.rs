@@ -262,9 +262,11 @@ impl Hub {
         }
     }
 
-    /// What moved before a listener came, as it told since when. None: the server does not know.
-    pub fn resume(&mut self, taken: &Taken, moved: Option<MovedRows>) {
+    /// What moved before a listener came, as it told since when. None: the server does not know. After
+    /// a restart all of a company's devices come at once, so it is told as if it concerned them all.
+    pub fn resume(&mut self, taken: &Taken, moved: Option<MovedRows>, unit: f64) {
         let scopes = self.scopes_of(taken.tenant, taken.user);
+        let count = self.tenants.get(&taken.tenant).map_or(0, |tenant| tenant.count);
         let Some(listener) = self.listener(taken.tenant, taken.user, taken.number) else { return };
         let new = match &moved {
             Some(moved) => Moved {
@@ -276,7 +278,8 @@ impl Hub {
         };
         if !is_nothing(&new) {
             listener.waiting.add(new);
-            listener.waiting.due.get_or_insert_with(Instant::now);
+            let due = pace::due(Instant::now(), None, pace::spread(count), unit);
+            listener.waiting.due.get_or_insert(due);
         }
     }
 

@@ -174,7 +174,7 @@ impl Events {
             let scopes = self.hub().scopes_of(tenant, user);
             let moved = self.store.moved_since(tenant, user, &scopes, mark).await;
             let moved = moved.map_err(|error| failed(&error))?;
-            self.hub().resume(&listening.place, moved);
+            self.hub().resume(&listening.place, moved, self.unit());
         }
         Ok(listening)
     }

@@ -145,7 +145,7 @@ impl Events {
     }
 
     /// A random number from 0 up to 1; in the middle where there is no randomness.
-    fn unit(&self) -> f64 {
+    pub(super) fn unit(&self) -> f64 {
         let mut drawn = [0u8; 4];
         match self.random.fill(&mut drawn) {
             Ok(()) => f64::from(u32::from_le_bytes(drawn)) / (f64::from(u32::MAX) + 1.0),
@@ -154,14 +154,17 @@ impl Events {
     }
 }
 
-/// Says that the poller has ended. One that came while it did starts another.
+/// Says that the poller has ended. Who came while it did gets another one; after a panic the next who
+/// comes does.
 struct Polling(Arc<Events>);
 
 impl Drop for Polling {
     fn drop(&mut self) {
         self.0.polling.store(false, std::sync::atomic::Ordering::SeqCst);
-        let stopping = self.0.stopping.is_cancelled();
-        if !stopping && self.0.hub().count() > 0 && tokio::runtime::Handle::try_current().is_ok() {
+        let over = self.0.stopping.is_cancelled() || std::thread::panicking();
+        // Dropped with the runtime, there is none to start it on.
+        let runtime = tokio::runtime::Handle::try_current().is_ok();
+        if !over && runtime && self.0.hub().count() > 0 {
             Arc::clone(&self.0).ensure_poller();
         }
     }

@@ -59,6 +59,7 @@ pub fn routes() -> Vec<Route> {
         schema::route(),
         sync::push::route(),
         sync::pull::route(),
+        sync::compare::route(),
         sync::events::route(),
         receipts::route(),
         conflicts::list::route(),

@@ -6,6 +6,7 @@ mod fresh;
 
 mod company;
 mod convergence;
+mod digests;
 mod evolution;
 mod held_rows;
 mod poison;

@@ -116,8 +116,17 @@ async fn two(site: &Site) -> (Phone, sync_protocol::RecordId, sync_protocol::Use
     (juan, project, ana)
 }
 
-fn watch(running: &Running) -> LiveQuery {
-    running.core.watch("SELECT nombre FROM proyectos").expect("it compiles")
+/// Watches the projects, as soon as the first round has brought their table.
+async fn watch(running: &Running) -> LiveQuery {
+    let watched = async {
+        loop {
+            match running.core.watch("SELECT nombre FROM proyectos") {
+                Ok(live) => return live,
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, watched).await.expect("the first round goes well")
 }
 
 async fn rename(juan: &Phone, project: sync_protocol::RecordId, name: &str) {
@@ -131,7 +140,7 @@ async fn what_another_changes_comes_by_an_event_alone(site: Site) {
     // Its pauses never end: only an event begins another round.
     let ana = Running::start(&site, "ana", None, None).await;
     ana.listens(true).await;
-    let mut live = watch(&ana);
+    let mut live = watch(&ana).await;
     site.grant(user, project).await;
     ana.shows(&mut live, "Torre").await;
     for n in 0..3 {
@@ -161,7 +170,7 @@ async fn without_events_the_timer_does_it(site: Site) {
     site.grant(user, project).await;
     // A minute lasts a fifth of a second.
     let ana = Running::start(&site, "ana", Some(300), Some(failing())).await;
-    let mut live = watch(&ana);
+    let mut live = watch(&ana).await;
     ana.shows(&mut live, "Torre").await;
     for n in 0..3 {
         rename(&juan, project, &format!("Torre {n}")).await;

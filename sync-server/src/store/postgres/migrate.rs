@@ -17,7 +17,7 @@ use super::{capture, ddl};
 use crate::store::StoreError;
 
 /// The numbered files: name, role that runs it, text.
-const FILES: [(&str, &str, &str); 10] = [
+const FILES: [(&str, &str, &str); 11] = [
     (
         "0001_bookkeeping",
         "campo_owner",
@@ -58,6 +58,11 @@ const FILES: [(&str, &str, &str); 10] = [
         "0009_retention",
         "campo_capture",
         include_str!("../../../../migrations/postgres/0009_retention.sql"),
+    ),
+    (
+        "0010_digests",
+        "campo_capture",
+        include_str!("../../../../migrations/postgres/0010_digests.sql"),
     ),
     ("0011_events", "campo_owner", include_str!("../../../../migrations/postgres/0011_events.sql")),
 ];

@@ -21,6 +21,7 @@ mod capture;
 mod copy;
 mod ddl;
 mod decode;
+mod digests;
 mod error;
 mod filling;
 mod migrate;

@@ -6,9 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use md5::{Digest, Md5};
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
+use sync_protocol::digest::Digest;
 use sync_protocol::{RecordId, RowVersion, Scope};
 
 use super::error::{damaged, failed};
@@ -96,10 +96,7 @@ pub(super) async fn stamp(
 
 /// What a row adds to the digest of each scope that it is in.
 pub(super) fn digest(record: RecordId, version: RowVersion) -> u128 {
-    let mut md5 = Md5::new();
-    md5.update(record.0.as_bytes());
-    md5.update(version.to_be_bytes());
-    u128::from_be_bytes(md5.finalize().into())
+    Digest::of_row(record, version).0
 }
 
 /// How counts and digests changed, by (scope, collection).

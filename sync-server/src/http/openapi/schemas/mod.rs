@@ -5,19 +5,15 @@
 //! holds the server to that.
 
 mod auth;
+mod events;
+mod pull;
 mod push;
 mod receipts;
 mod review;
 pub(in crate::http) mod shape;
 
 use serde_json::{Map, Value as Json, json};
-use sync_protocol::limits::PAGE_ROWS_MAX;
-use sync_protocol::wire::events::MOVED_SCOPES_MAX;
-
-use shape::{
-    Named, between, boolean, integer, map, object, or_null, short_list, text, time_us, to, uuid,
-    word,
-};
+use shape::{Named, boolean, integer, map, object, text, time_us, to, uuid, word};
 
 /// All schemas by name.
 #[must_use]
@@ -28,8 +24,8 @@ pub fn schemas() -> Map<String, Json> {
         auth::schemas(),
         push::schemas(),
         receipts::schemas(),
-        pull(),
-        events(),
+        pull::schemas(),
+        events::schemas(),
         review::schemas(),
     ];
     for (name, schema) in rooms.concat() {
@@ -95,80 +91,6 @@ fn about() -> Vec<Named> {
                 "Collections with their fields; `docs/schema.md` explains them",
                 &[("collections", map(json!({ "type": "object" }), "By collection name"))],
             ),
-        ),
-    ]
-}
-
-fn events() -> Vec<Named> {
-    vec![
-        (
-            "EventMoved",
-            object(
-                "Data of the event `moved`: a pull would bring something",
-                &[
-                    (
-                        "scopes",
-                        short_list(
-                            text(
-                                "A scope that the user holds, in which rows came, changed or went",
-                            ),
-                            MOVED_SCOPES_MAX,
-                        ),
-                    ),
-                    ("all", boolean("Anything may have moved")),
-                    ("user", boolean("Grants, roles or the outcome of edits changed")),
-                ],
-            ),
-        ),
-        (
-            "EventEnded",
-            object(
-                "Data of the event `ended`",
-                &[(
-                    "code",
-                    word(
-                        "Why the server ends the stream",
-                        &[
-                            "token_expired",
-                            "token_invalid",
-                            "device_revoked",
-                            "account_disabled",
-                            "server_stopping",
-                            "replaced",
-                        ],
-                    ),
-                )],
-            ),
-        ),
-    ]
-}
-
-fn pull() -> Vec<Named> {
-    vec![
-        (
-            "PullRequest",
-            object(
-                "What the device has",
-                &[
-                    ("stream", uuid("The stream whose edits are to be settled")),
-                    ("cursor?", or_null(text("Where the last page ended; none at the first sync"))),
-                    ("schema_hash?", or_null(text("Hash of the schema that the device has"))),
-                    ("page_rows_max?", or_null(between("Most rows in a page", 1, PAGE_ROWS_MAX))),
-                ],
-            ),
-        ),
-        (
-            "PullPage",
-            json!({
-                "type": "object",
-                "description": "A page; `docs/protocol.md` explains its tables",
-                "properties": {
-                    "cursor": text("Where the next pull begins"),
-                    "checkpoint": boolean("Nothing more is to come from this page's snapshot"),
-                    "server_time_us": time_us("The server's clock"),
-                },
-                "required": ["cursor", "checkpoint", "server_time_us"],
-            }),
         ),
     ]
 }
