@@ -37,6 +37,27 @@ impl Proof {
     }
 }
 
+#[cfg(test)]
+impl Proof {
+    /// Of nobody, where a test needs one.
+    pub(crate) fn of_nobody() -> Self {
+        let claims = Claims {
+            iss: OWN_ISSUER.to_owned(),
+            sub: sync_protocol::UserId(uuid::Uuid::nil()),
+            tid: TenantId(uuid::Uuid::nil()),
+            roles: Vec::new(),
+            permissions: Vec::new(),
+            plan: None,
+            exp: 0,
+            iat: 0,
+            nbf: None,
+            did: None,
+            name: None,
+        };
+        Self { claims, own: true }
+    }
+}
+
 /// Turns tokens into callers.
 pub struct Authenticator {
     store: Arc<dyn Store>,

@@ -344,3 +344,6 @@ impl Waiting {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
