@@ -58,13 +58,18 @@ CREATE FUNCTION sync.moved(since pg_snapshot, tenants uuid[], rows_max integer)
 RETURNS TABLE (tenant_id uuid, user_id uuid, scope text, collection text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
-    (SELECT DISTINCT l.tenant_id, NULL::uuid, l.scope, l.collection FROM sync.scope_log l
-        WHERE l.stamp >= pg_snapshot_xmin(since) AND NOT pg_visible_in_snapshot(l.stamp, since)
-            AND l.tenant_id = ANY (tenants)
+    -- By the stamp alone: with the company beside it, the planner reads the company's whole log.
+    WITH rows_moved AS MATERIALIZED (
+        SELECT tenant_id, scope, collection FROM sync.scope_log
+        WHERE stamp >= pg_snapshot_xmin(since) AND NOT pg_visible_in_snapshot(stamp, since)),
+    users_moved AS MATERIALIZED (
+        SELECT tenant_id, user_id FROM sync.user_log
+        WHERE stamp >= pg_snapshot_xmin(since) AND NOT pg_visible_in_snapshot(stamp, since))
+    (SELECT DISTINCT m.tenant_id, NULL::uuid, m.scope, m.collection FROM rows_moved m
+        WHERE m.tenant_id = ANY (tenants)
     UNION ALL
-    SELECT DISTINCT u.tenant_id, u.user_id, NULL, NULL FROM sync.user_log u
-        WHERE u.stamp >= pg_snapshot_xmin(since) AND NOT pg_visible_in_snapshot(u.stamp, since)
-            AND u.tenant_id = ANY (tenants))
+    SELECT DISTINCT m.tenant_id, m.user_id, NULL, NULL FROM users_moved m
+        WHERE m.tenant_id = ANY (tenants))
     LIMIT rows_max
 $$;
 REVOKE ALL ON FUNCTION sync.moved FROM PUBLIC;
