@@ -89,6 +89,7 @@ impl Phone {
         let mut phone = Self { server, engine, clock, pauses, open: Vec::new(), _dir: dir };
         phone.pause_of(60..=60).await;
         phone.streams(1).await;
+        phone.rounds(1).await;
         phone
     }
 
@@ -122,6 +123,14 @@ impl Phone {
         }
     }
 
+    /// Waits until so many rounds have pulled, and none is running.
+    async fn rounds(&self, count: usize) {
+        while self.server.with(|state| state.pulls) < count || self.engine.is_running() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(self.server.with(|state| state.pulls), count);
+    }
+
     async fn listens(&self, expected: bool) {
         self.engine.listening().wait_for(|live| *live == expected).await.unwrap();
     }
@@ -137,8 +146,9 @@ async fn what_moves_begins_a_round_and_the_timer_is_slow_meanwhile() {
     phone.server.say(Ok((Event::Opened, Some("m1"))));
     phone.listens(true).await;
     // The stream is new: what moved before it is fetched by a round.
-    phone.pause_of(300..=300).await;
+    phone.rounds(2).await;
     phone.server.say(Ok((moved(), Some("m2"))));
+    phone.rounds(3).await;
     phone.pause_of(300..=300).await;
     // It breaks, and the timer is the quick one until another is open.
     let reason = OfflineReason::Interrupted;
@@ -149,6 +159,8 @@ async fn what_moves_begins_a_round_and_the_timer_is_slow_meanwhile() {
     assert_eq!(phone.streams(2).await.as_deref(), Some("m2"), "it goes on after the last event");
     phone.server.say(Ok((Event::Opened, None)));
     phone.listens(true).await;
+    phone.server.say(Ok((moved(), None)));
+    phone.rounds(4).await;
 }
 
 #[tokio::test]
@@ -178,6 +190,7 @@ async fn a_token_that_ends_is_renewed_by_a_round() {
     let refreshes = || phone.server.with(|state| state.refreshes);
     phone.server.say(Ok((Event::Opened, Some("m1"))));
     phone.listens(true).await;
+    phone.rounds(2).await;
     // All of it has passed; the server says so.
     phone.clock.advance(1_000_000 * 1_000_000);
     assert_eq!(refreshes(), 0);

@@ -108,6 +108,8 @@ pub struct State {
     pub events: VecDeque<Said>,
     /// The marks that streams of events were opened with.
     pub streams: Vec<Option<String>>,
+    /// Pulls that arrived.
+    pub pulls: usize,
 }
 
 /// An event with its mark, or the end of the stream.
@@ -144,6 +146,7 @@ impl Server {
                 in_use: None,
                 events: VecDeque::new(),
                 streams: Vec::new(),
+                pulls: 0,
             }),
             Notify::new(),
         ))
@@ -303,6 +306,7 @@ impl Transport for Link {
         // On the way: whoever else wants to run a round finds this one running.
         tokio::task::yield_now().await;
         let (pages, fault) = self.server.with(|state| {
+            state.pulls += 1;
             let fault = state.fault(|fault| {
                 matches!(fault, Fault::PullCutAfter(_) | Fault::PullGarbageAfter(_))
             });
