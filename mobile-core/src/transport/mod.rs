@@ -9,6 +9,7 @@ pub mod sse;
 use sync_protocol::ConflictId;
 use sync_protocol::problem::Problem;
 use sync_protocol::wire::auth::{LoginRequest, LogoutRequest, RefreshRequest, Session};
+use sync_protocol::wire::compare::{CompareAnswer, CompareRequest};
 use sync_protocol::wire::events::Moved;
 use sync_protocol::wire::pull::{PullPage, PullRequest};
 use sync_protocol::wire::push::{PushAnswer, PushRequest};
@@ -163,6 +164,12 @@ pub trait Transport: Send + Sync {
         request: &PullRequest,
         sink: &mut dyn PageSink,
     ) -> Result<(), CoreError>;
+    /// `POST sync/compare`.
+    async fn compare(
+        &self,
+        token: &str,
+        request: &CompareRequest,
+    ) -> Result<CompareAnswer, TransportError>;
     /// `GET sync/events`, resumed with a mark. Ends without error when the server ended the stream.
     async fn events(
         &self,

@@ -93,13 +93,10 @@ impl Round<'_> {
         let newest = self.tx.position().clone();
         let recent = self.tx.grants(self.caller.user, Some(&newest)).await?.changed;
         let mut progress = self.begin(cursor, grants, recent);
-        if !first_sync
-            && !(self.refetch(&mut progress, cut.as_ref()).await?
-                && self.delta(&mut progress, cut).await?)
-        {
-            return Ok(());
-        }
-        self.backfill(&mut progress).await
+        let goes_on = first_sync
+            || (self.refetch(&mut progress, cut.as_ref()).await?
+                && self.delta(&mut progress, cut).await?);
+        if goes_on { self.backfill(&mut progress).await } else { Ok(()) }
     }
 
     /// Compares grants with the cursor: what is held, what leaves, what is to be brought.
