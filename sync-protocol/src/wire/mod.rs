@@ -8,3 +8,4 @@ pub mod push;
 pub mod receipt;
 pub mod review;
 pub mod unique;
+pub mod view;

@@ -28,6 +28,7 @@ pub mod receipts;
 pub mod route;
 pub mod schema;
 pub mod sync;
+pub mod users;
 
 use std::sync::Arc;
 
@@ -62,6 +63,7 @@ pub fn routes() -> Vec<Route> {
         sync::compare::route(),
         sync::events::route(),
         receipts::route(),
+        users::view::route(),
         conflicts::list::route(),
         conflicts::show::route(),
         conflicts::claim::route(),

@@ -18,6 +18,7 @@ mod pulls;
 mod samples;
 mod sessions;
 mod tokens;
+mod views;
 mod world;
 
 use world::World;
@@ -80,6 +81,8 @@ suite! {
         a_stream_ends_when_the_server_stops,
         too_many_streams_are_refused_and_a_device_that_comes_again_is_not,
         a_quiet_stream_holds_nothing_and_is_no_stalled_client;
+    views: a_view_is_what_a_phone_holds,
+        a_view_needs_its_permission_and_is_noted;
     issuers: an_issuers_tokens_are_accepted_by_its_algorithm_only;
     issuer_keys: keys_at_an_address_follow_the_issuer,
         a_server_without_an_issuers_keys_does_not_start;

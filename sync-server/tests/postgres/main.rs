@@ -17,3 +17,4 @@ mod race;
 mod rules;
 mod setting;
 mod store;
+mod wall;

@@ -11,6 +11,7 @@ mod push;
 mod receipts;
 mod review;
 pub(in crate::http) mod shape;
+mod users;
 
 use serde_json::{Map, Value as Json, json};
 use shape::{Named, boolean, integer, map, object, text, time_us, to, uuid, word};
@@ -27,6 +28,7 @@ pub fn schemas() -> Map<String, Json> {
         pull::schemas(),
         events::schemas(),
         review::schemas(),
+        users::schemas(),
     ];
     for (name, schema) in rooms.concat() {
         all.insert(name.to_owned(), schema);
