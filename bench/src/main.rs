@@ -15,6 +15,7 @@ mod measure;
 mod memory;
 mod push;
 mod rows;
+mod scopes;
 mod table;
 mod world;
 
@@ -66,6 +67,8 @@ enum Bench {
     /// The process of the phones that listen.
     #[command(hide = true)]
     Listeners(events::Job),
+    /// A scope that is gained, and pulls that find nothing with few and many grants.
+    Scopes,
     /// The phone's process, started by the others.
     #[command(hide = true)]
     Device(device::Job),
@@ -95,6 +98,7 @@ fn run(cli: Cli) -> Result {
                 events::run(cli.rows.min(EVENTS_ROWS_MAX), listeners, cli.repetitions).await
             }
             Bench::Listeners(job) => job.run().await,
+            Bench::Scopes => scopes::run(cli.repetitions).await,
             Bench::Device(job) => job.run().await,
         }
     })

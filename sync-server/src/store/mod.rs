@@ -101,6 +101,14 @@ pub trait WriteTx: Send {
     /// The scopes that a user holds.
     async fn scopes_of(&mut self, user: UserId) -> Result<BTreeSet<Scope>, StoreError>;
 
+    /// Those of the records that are or were in a scope which the user holds or held.
+    async fn once_held(
+        &mut self,
+        user: UserId,
+        collection: &Collection,
+        ids: &[RecordId],
+    ) -> Result<BTreeSet<RecordId>, StoreError>;
+
     /// Those of the receipts that exist, of whichever device of the tenant.
     async fn receipts(&mut self, ids: &[ReceiptId]) -> Result<Vec<StoredReceipt>, StoreError>;
 
