@@ -5,6 +5,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod database;
+pub mod events;
 pub mod housekeeping;
 pub mod http;
 pub mod pull;

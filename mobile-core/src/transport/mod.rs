@@ -4,11 +4,13 @@
 pub mod exchange;
 pub mod http;
 pub mod reqwest;
+pub mod sse;
 
 use sync_protocol::ConflictId;
 use sync_protocol::problem::Problem;
 use sync_protocol::wire::auth::{LoginRequest, LogoutRequest, RefreshRequest, Session};
 use sync_protocol::wire::compare::{CompareAnswer, CompareRequest};
+use sync_protocol::wire::events::Moved;
 use sync_protocol::wire::pull::{PullPage, PullRequest};
 use sync_protocol::wire::push::{PushAnswer, PushRequest};
 use sync_protocol::wire::review::{
@@ -125,6 +127,25 @@ pub trait PageSink: Send {
     async fn page(&mut self, page: PullPage) -> Result<(), CoreError>;
 }
 
+/// What the server says in a stream of events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The stream has begun: from here on it misses nothing.
+    Opened,
+    /// A pull would bring something.
+    Moved(Moved),
+    /// Nothing moved.
+    Quiet,
+    /// The server ends the stream, for this reason.
+    Ended(String),
+}
+
+/// Takes the events of a stream as they come.
+pub trait EventSink: Send {
+    /// Takes an event, and the mark that resumes after it, if there is a new one.
+    fn event(&mut self, event: Event, mark: Option<&str>);
+}
+
 /// Exchanges with one server.
 #[async_trait::async_trait]
 pub trait Transport: Send + Sync {
@@ -149,6 +170,13 @@ pub trait Transport: Send + Sync {
         token: &str,
         request: &CompareRequest,
     ) -> Result<CompareAnswer, TransportError>;
+    /// `GET sync/events`, resumed with a mark. Ends without error when the server ended the stream.
+    async fn events(
+        &self,
+        token: &str,
+        mark: Option<&str>,
+        sink: &mut dyn EventSink,
+    ) -> Result<(), TransportError>;
     /// `GET conflicts?<query>`; the query is made of URL-safe `name=value` pairs.
     async fn conflicts(&self, token: &str, query: &str) -> Result<ConflictList, TransportError>;
     /// `GET conflicts/{id}`.

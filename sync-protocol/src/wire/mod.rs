@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod compare;
+pub mod events;
 pub mod pull;
 pub mod push;
 pub mod receipt;

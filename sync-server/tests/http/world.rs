@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use reqwest::header::HeaderMap;
 use serde_json::{Value as Json, json};
 use sqlx::Connection as _;
+use sync_protocol::wire::events::EVENTS_MEDIA_TYPE;
 use sync_protocol::{TenantId, UserId};
 use sync_server::auth::issuer::IssuerConfig;
 use sync_server::clock::{Clock, SystemClock};
@@ -144,10 +145,15 @@ impl World {
     }
 
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
-        let answer = request.send().await.expect("an answer");
+        let mut answer = request.send().await.expect("an answer");
         let status = answer.status().as_u16();
         let headers = answer.headers().clone();
-        let body = answer.bytes().await.expect("a body").to_vec();
+        let endless = headers.get("content-type").is_some_and(|kind| kind == EVENTS_MEDIA_TYPE);
+        let body = match endless {
+            // Its beginning.
+            true => answer.chunk().await.expect("a body").unwrap_or_default().to_vec(),
+            false => answer.bytes().await.expect("a body").to_vec(),
+        };
         assert!(headers.contains_key("x-request-id"), "no request id");
         Answer { status, headers, body }
     }

@@ -8,7 +8,10 @@ mod pgbouncer;
 
 mod capture;
 mod consistency;
+mod events;
 mod housekeeping;
+#[path = "../http/listener.rs"]
+mod listener;
 mod model;
 mod race;
 mod rules;

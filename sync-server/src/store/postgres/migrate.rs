@@ -18,7 +18,7 @@ use super::{capture, ddl};
 use crate::store::StoreError;
 
 /// The numbered files: name, role that runs it, text.
-const FILES: [(&str, &str, &str); 10] = [
+const FILES: [(&str, &str, &str); 11] = [
     (
         "0001_bookkeeping",
         "campo_owner",
@@ -65,6 +65,7 @@ const FILES: [(&str, &str, &str); 10] = [
         "campo_capture",
         include_str!("../../../../migrations/postgres/0010_digests.sql"),
     ),
+    ("0011_events", "campo_owner", include_str!("../../../../migrations/postgres/0011_events.sql")),
 ];
 const ROLES: &str = include_str!("../../../../migrations/postgres/0000_roles.sql");
 /// Key of the advisory lock that lets one migration run at a time.

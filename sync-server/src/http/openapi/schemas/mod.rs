@@ -5,6 +5,7 @@
 //! holds the server to that.
 
 mod auth;
+mod events;
 mod pull;
 mod push;
 mod receipts;
@@ -25,6 +26,7 @@ pub fn schemas() -> Map<String, Json> {
         push::schemas(),
         receipts::schemas(),
         pull::schemas(),
+        events::schemas(),
         review::schemas(),
         users::schemas(),
     ];
