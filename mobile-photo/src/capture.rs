@@ -70,10 +70,14 @@ impl From<OffsetDateTime> for TakenAt {
     /// To the millisecond, and the zone to the minute: EXIF has no finer.
     fn from(moment: OffsetDateTime) -> Self {
         let minutes = moment.offset().whole_minutes();
-        let offset = UtcOffset::from_whole_seconds(i32::from(minutes) * 60).unwrap_or(UtcOffset::UTC);
+        let offset =
+            UtcOffset::from_whole_seconds(i32::from(minutes) * 60).unwrap_or(UtcOffset::UTC);
         let moment = moment.checked_to_offset(offset).unwrap_or(moment);
         let whole = moment.replace_millisecond(moment.millisecond()).unwrap_or(moment);
-        Self { local: PrimitiveDateTime::new(whole.date(), whole.time()), offset: Some(whole.offset()) }
+        Self {
+            local: PrimitiveDateTime::new(whole.date(), whole.time()),
+            offset: Some(whole.offset()),
+        }
     }
 }
 

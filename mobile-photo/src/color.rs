@@ -30,7 +30,9 @@ impl Profile {
         let levels = [0u8, 64, 128, 192, 255];
         let probe: Vec<u8> = levels
             .iter()
-            .flat_map(|red| levels.iter().flat_map(move |green| levels.map(|blue| [*red, *green, blue])))
+            .flat_map(|red| {
+                levels.iter().flat_map(move |green| levels.map(|blue| [*red, *green, blue]))
+            })
             .flatten()
             .collect();
         let mut seen = vec![0; probe.len()];

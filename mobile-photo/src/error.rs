@@ -6,10 +6,14 @@ use crate::limits::{INPUT_BYTES_MAX, PIXELS_MAX};
 #[derive(Debug, thiserror::Error)]
 pub enum PhotoError {
     /// The file could not be read.
-    #[error("the photo's file cannot be read ({0}): check that it is still there and that the app may read it")]
+    #[error(
+        "the photo's file cannot be read ({0}): check that it is still there and that the app may read it"
+    )]
     Unreadable(#[from] std::io::Error),
     /// There are no bytes.
-    #[error("the photo is empty (0 bytes): the camera has not finished writing it, or failed; take it again")]
+    #[error(
+        "the photo is empty (0 bytes): the camera has not finished writing it, or failed; take it again"
+    )]
     Empty,
     /// The bytes end before the picture does.
     #[error(
@@ -33,14 +37,18 @@ pub enum PhotoError {
     #[error("this JPEG is {0}, which is not supported: save it as an ordinary JPEG first")]
     UnsupportedCoding(&'static str),
     /// Too many bytes.
-    #[error("the photo has {bytes} bytes, and {INPUT_BYTES_MAX} are the most: take it with a lower resolution")]
+    #[error(
+        "the photo has {bytes} bytes, and {INPUT_BYTES_MAX} are the most: take it with a lower resolution"
+    )]
     TooManyBytes {
         /// How many it has.
         bytes: u64,
     },
     /// Too many pixels, or so it says.
-    #[error("the photo has {width} × {height} pixels, and {max} are the most of its kind (for JPEG and plain PNG \
-         {PIXELS_MAX}): take it with a lower resolution, or cut it")]
+    #[error(
+        "the photo has {width} × {height} pixels, and {max} are the most of its kind (for JPEG and plain PNG \
+         {PIXELS_MAX}): take it with a lower resolution, or cut it"
+    )]
     TooManyPixels {
         /// Pixels across.
         width: u32,
@@ -50,7 +58,9 @@ pub enum PhotoError {
         max: u64,
     },
     /// What the app gave as position is none.
-    #[error("{0} is no position: give latitude −90 to 90 and longitude −180 to 180 in degrees, accuracy and altitude in metres")]
+    #[error(
+        "{0} is no position: give latitude −90 to 90 and longitude −180 to 180 in degrees, accuracy and altitude in metres"
+    )]
     PositionInvalid(&'static str),
     /// No picture fits.
     #[error("no picture fits into {bytes} bytes: give at least some thousand")]

@@ -21,12 +21,13 @@ impl Facts {
             Some(Origin::Camera) => tags.accuracy,
             _ => given.and_then(|given| given.accuracy),
         };
-        let (altitude, altitude_origin) = first(tags.altitude, given.and_then(|given| given.altitude));
+        let (altitude, altitude_origin) =
+            first(tags.altitude, given.and_then(|given| given.altitude));
         let (direction, direction_origin): (Option<Direction>, _) =
             first(tags.direction, given.and_then(|given| given.direction));
-        let (taken_at, taken_at_origin) = first(tags.taken_at, Some(TakenAt::from(capture.taken_at)));
-        let position =
-            place.map(|(lat, lon)| Position { lat, lon, altitude, direction, accuracy });
+        let (taken_at, taken_at_origin) =
+            first(tags.taken_at, Some(TakenAt::from(capture.taken_at)));
+        let position = place.map(|(lat, lon)| Position { lat, lon, altitude, direction, accuracy });
         let with_place = |origin: Option<Origin>| origin.filter(|_| position.is_some());
         Self {
             taken_at: taken_at.unwrap_or_else(|| TakenAt::from(capture.taken_at)),

@@ -26,9 +26,8 @@ const OTHERS: [(usize, &[u8], &str); 9] = [
     (0, b"<", "text, not a picture"),
 ];
 /// Brands of HEIF in a `ftyp` box: single pictures and sequences.
-const HEIF: [&[u8]; 10] = [
-    b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1",
-];
+const HEIF: [&[u8]; 10] =
+    [b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"];
 
 impl Format {
     /// Recognises a file.

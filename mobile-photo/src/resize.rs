@@ -33,7 +33,8 @@ pub(crate) fn full(picture: Picture) -> Result<Picture, PhotoError> {
     let mut resizer = Resizer::new();
     let (width, height) = (picture.width, picture.height);
     let planes = picture.planes.into_iter();
-    let planes = planes.map(|plane| plane_resized(&mut resizer, plane, (width, height), width, height));
+    let planes =
+        planes.map(|plane| plane_resized(&mut resizer, plane, (width, height), width, height));
     Ok(Picture { width, height, color: picture.color, planes: planes.collect::<Result<_, _>>()? })
 }
 
@@ -53,7 +54,8 @@ fn plane_resized(
     if (plane.width, plane.height) == (width, height) {
         return Ok(plane);
     }
-    let failed = |error: &dyn std::fmt::Display| PhotoError::Damaged(format!("cannot be resized: {error}"));
+    let failed =
+        |error: &dyn std::fmt::Display| PhotoError::Damaged(format!("cannot be resized: {error}"));
     let source = ImageRef::new(plane.width, plane.height, &plane.samples, PixelType::U8)
         .map_err(|error| failed(&error))?;
     let mut target = Image::new(width, height, PixelType::U8);

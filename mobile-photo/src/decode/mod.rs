@@ -3,6 +3,8 @@
 pub(crate) mod jpeg;
 mod png;
 mod rows;
+#[cfg(feature = "turbojpeg")]
+mod turbo;
 mod webp;
 
 pub(crate) use png::Png;

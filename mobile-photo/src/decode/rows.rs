@@ -17,9 +17,10 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// For a picture of that size of which `edge` pixels are wanted. Twice as many are kept where there are.
+    /// For a picture of that size of which `edge` pixels are wanted: at least as many are kept, and less than twice
+    /// as many.
     pub(super) fn new(width: u32, height: u32, channels: usize, edge: u32) -> Self {
-        let factor = (width.max(height) / edge.max(1).saturating_mul(2)).max(1);
+        let factor = (width.max(height) / edge.max(1)).max(1);
         let color = if channels < 3 { Color::Grey } else { Color::Rgb };
         let planes = if channels < 3 { 1 } else { 3 };
         let (small_width, small_height) = (width.div_ceil(factor), height.div_ceil(factor));

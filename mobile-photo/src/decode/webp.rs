@@ -80,7 +80,8 @@ fn lossy_sizes(bytes: &[u8]) -> Vec<(u32, u32)> {
             b"VP8 " => {
                 if let Some([w0, w1, h0, h1]) = content.get(6..10) {
                     // The two highest bits ask for scaling.
-                    let edge = |low: &u8, high: &u8| u32::from(u16::from_le_bytes([*low, *high]) & 0x3FFF);
+                    let edge =
+                        |low: &u8, high: &u8| u32::from(u16::from_le_bytes([*low, *high]) & 0x3FFF);
                     sizes.push((edge(w0, w1), edge(h0, h1)));
                 }
             }

@@ -85,7 +85,8 @@ impl Transform {
         for (row, line) in samples.iter_mut().enumerate() {
             let y = (block_y * 8 + row).min(height - 1);
             let source = &plane.samples[y * width..(y + 1) * width];
-            if let Some(eight) = source.get(block_x * 8..).and_then(|rest| rest.first_chunk::<8>()) {
+            if let Some(eight) = source.get(block_x * 8..).and_then(|rest| rest.first_chunk::<8>())
+            {
                 *line = eight.map(|sample| f32::from(sample) - 128.0);
             } else {
                 for (column, value) in line.iter_mut().enumerate() {

@@ -17,7 +17,8 @@ impl Codes {
     /// For symbols that occur so often (T.81, K.2).
     pub(super) fn of(counts: &[u32; 256]) -> Self {
         let lengths = limited(lengths(counts));
-        let mut symbols: Vec<u8> = (0..=255).filter(|symbol| counts[usize::from(*symbol)] > 0).collect();
+        let mut symbols: Vec<u8> =
+            (0..=255).filter(|symbol| counts[usize::from(*symbol)] > 0).collect();
         // More frequent ones get the shorter codes.
         symbols.sort_by_key(|symbol| std::cmp::Reverse(counts[usize::from(*symbol)]));
         let mut codes = [(0, 0); 256];
@@ -55,7 +56,9 @@ fn lengths(counts: &[u32; 256]) -> [u32; 258] {
     while nodes.len() > 1 {
         // The two lightest become one; the lightest are last.
         nodes.sort_by_key(|(weight, _)| std::cmp::Reverse(*weight));
-        let (Some((first, mut leaves)), Some((second, more))) = (nodes.pop(), nodes.pop()) else { break };
+        let (Some((first, mut leaves)), Some((second, more))) = (nodes.pop(), nodes.pop()) else {
+            break;
+        };
         leaves.extend(more);
         leaves.iter().for_each(|leaf| depths[*leaf] += 1);
         nodes.push((first + second, leaves));
@@ -70,7 +73,9 @@ fn lengths(counts: &[u32; 256]) -> [u32; 258] {
 fn limited(mut lengths: [u32; 258]) -> [u8; LENGTH_MAX] {
     for length in (LENGTH_MAX + 1..lengths.len()).rev() {
         while lengths[length] > 0 {
-            let Some(shorter) = (1..length - 1).rev().find(|shorter| lengths[*shorter] > 0) else { break };
+            let Some(shorter) = (1..length - 1).rev().find(|shorter| lengths[*shorter] > 0) else {
+                break;
+            };
             lengths[length] -= 2;
             lengths[length - 1] += 1;
             lengths[shorter + 1] += 2;

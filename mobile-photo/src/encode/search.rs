@@ -60,10 +60,13 @@ impl Search<'_> {
         let mut counts = Counts::new();
         symbols::send(self.blocks, quality, &mut counts);
         let codes = counts.symbols.each_ref().map(Codes::of);
-        let bits: u64 = codes.iter().zip(&counts.symbols).map(|(codes, counts)| codes.bits(counts)).sum();
+        let bits: u64 =
+            codes.iter().zip(&counts.symbols).map(|(codes, counts)| codes.bits(counts)).sum();
         let data = usize::try_from((bits + counts.bits).div_ceil(8)).unwrap_or(usize::MAX);
         // One byte of 256 is all ones in data that look like noise.
-        let size = data.saturating_add(data / 256).saturating_add(writer::frame_bytes(self.blocks, &codes));
+        let size = data
+            .saturating_add(data / 256)
+            .saturating_add(writer::frame_bytes(self.blocks, &codes));
         (quality, size, codes)
     }
 

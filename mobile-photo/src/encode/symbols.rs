@@ -99,7 +99,8 @@ impl Sink for Bits<'_> {
 
 /// Sends all blocks of a picture, at a quality, to a sink.
 pub(super) fn send(blocks: &Blocks, quality: u8, sink: &mut impl Sink) {
-    let factors = tables::steps(quality).map(|steps| steps.map(|step| 1.0 / (16.0 * f32::from(step))));
+    let factors =
+        tables::steps(quality).map(|steps| steps.map(|step| 1.0 / (16.0 * f32::from(step))));
     let mut previous = [0i32; 3];
     let unit = blocks.unit();
     for (block, component) in blocks.coefficients.iter().zip(unit.iter().cycle()) {

@@ -10,8 +10,8 @@ mod write;
 pub(crate) use read::read;
 pub(crate) use write::{stored, write};
 
-use crate::picture::Orientation;
 use crate::capture::{Direction, TakenAt};
+use crate::picture::Orientation;
 
 /// In the first directory.
 const ORIENTATION: u16 = 0x0112;

@@ -37,10 +37,8 @@ pub(crate) fn read(block: &[u8]) -> Tags {
 }
 
 fn taken_at(exif: &Directory<'_>) -> Option<TakenAt> {
-    let original =
-        (DATE_TIME_ORIGINAL, SUB_SEC_TIME_ORIGINAL, OFFSET_TIME_ORIGINAL);
-    let digitized =
-        (DATE_TIME_DIGITIZED, SUB_SEC_TIME_DIGITIZED, OFFSET_TIME_DIGITIZED);
+    let original = (DATE_TIME_ORIGINAL, SUB_SEC_TIME_ORIGINAL, OFFSET_TIME_ORIGINAL);
+    let digitized = (DATE_TIME_DIGITIZED, SUB_SEC_TIME_DIGITIZED, OFFSET_TIME_DIGITIZED);
     [original, digitized].into_iter().find_map(|(date_time, sub_sec, offset)| {
         let milliseconds = exif.text(sub_sec).and_then(milliseconds).unwrap_or(0);
         let local = local(exif.text(date_time)?, milliseconds)?;
@@ -90,7 +88,8 @@ fn utc_offset(text: &[u8]) -> Option<UtcOffset> {
 
 /// At most four digits and nothing else.
 fn number(digits: &[u8]) -> Option<u16> {
-    let are_digits = !digits.is_empty() && digits.len() <= 4 && digits.iter().all(u8::is_ascii_digit);
+    let are_digits =
+        !digits.is_empty() && digits.len() <= 4 && digits.iter().all(u8::is_ascii_digit);
     are_digits.then(|| digits.iter().fold(0, |value, digit| value * 10 + u16::from(digit - b'0')))
 }
 
@@ -108,13 +107,15 @@ fn place(gps: &Directory<'_>) -> Option<(f64, f64)> {
         Some(sign * (part(0, 1.0)? + minutes + seconds))
     };
     let place = (angle(LATITUDE, LATITUDE_REF, b'S')?, angle(LONGITUDE, LONGITUDE_REF, b'W')?);
-    Some(place).filter(|(lat, lon)| Position::is_on_earth(*lat, *lon) && (*lat != 0.0 || *lon != 0.0))
+    Some(place)
+        .filter(|(lat, lon)| Position::is_on_earth(*lat, *lon) && (*lat != 0.0 || *lon != 0.0))
 }
 
 fn altitude(gps: &Directory<'_>) -> Option<f64> {
     let above = gps.rational(ALTITUDE, 0)?;
     // 0 and 2 are above the sea or the ellipsoid, 1 and 3 below it.
-    let is_below = gps.bytes(ALTITUDE_REF).and_then(|sign| sign.first()).is_some_and(|s| s % 2 == 1);
+    let is_below =
+        gps.bytes(ALTITUDE_REF).and_then(|sign| sign.first()).is_some_and(|s| s % 2 == 1);
     let altitude = if is_below { -above } else { above };
     Some(altitude).filter(|metres| Position::is_altitude(*metres))
 }

@@ -87,7 +87,8 @@ fn place(position: &Position) -> Vec<Entry> {
     ];
     if let Some(metres) = position.altitude {
         entries.push(Entry::new(ALTITUDE_REF, BYTE, vec![u8::from(metres < 0.0)]));
-        entries.push(Entry::rationals(ALTITUDE, &[(parts(metres.abs(), METRES_UNDER), METRES_UNDER)]));
+        entries
+            .push(Entry::rationals(ALTITUDE, &[(parts(metres.abs(), METRES_UNDER), METRES_UNDER)]));
     }
     if let Some(direction) = position.direction {
         let north = if direction.north == North::Magnetic { "M" } else { "T" };
@@ -144,7 +145,8 @@ impl Entry {
     }
 
     fn rationals(tag: u16, values: &[(u32, u32)]) -> Self {
-        let bytes = values.iter().flat_map(|(over, under)| [over.to_be_bytes(), under.to_be_bytes()]);
+        let bytes =
+            values.iter().flat_map(|(over, under)| [over.to_be_bytes(), under.to_be_bytes()]);
         Self::new(tag, RATIONAL, bytes.flatten().collect())
     }
 }

@@ -46,3 +46,61 @@ pub(crate) fn with_metadata(jpeg: &Jpeg<'_>, exif: &[u8]) -> Vec<u8> {
 fn is_picture(marker: u8) -> bool {
     matches!(marker, SOS | DQT | DHT | DRI | SOF_BASELINE | SOF_EXTENDED | SOF_PROGRESSIVE)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What a decoder needs, with the content of each part.
+    fn picture<'b>(jpeg: &Jpeg<'b>) -> Vec<(u8, &'b [u8])> {
+        let part = |part: &Part| match part {
+            Part::Segment { marker, content } => (*marker, &jpeg.bytes[content.clone()]),
+            Part::Scan(range) => (0, &jpeg.bytes[range.clone()]),
+        };
+        jpeg.parts
+            .iter()
+            .map(part)
+            .filter(|(marker, _)| *marker == 0 || is_picture(*marker))
+            .collect()
+    }
+
+    fn survives(bytes: &[u8]) {
+        let Ok(jpeg) = Jpeg::read(bytes) else { return };
+        let written = with_metadata(&jpeg, b"MM\0*\0\0\0\x08\0\0\0\0\0\0");
+        let again = Jpeg::read(&written).expect("what was written can be read");
+        assert_eq!(picture(&again), picture(&jpeg));
+        assert!(again.exif.is_some() && again.profile.is_empty() && again.adobe.is_none());
+    }
+
+    /// One segment, scan or piece of garbage.
+    fn piece() -> impl Strategy<Value = Vec<u8>> {
+        let content = prop::collection::vec(any::<u8>(), 0..40);
+        let segment = (0xC0u8..=0xFE, content.clone()).prop_map(|(marker, content)| {
+            let length = (content.len() as u16 + 2).to_be_bytes();
+            [&[0xFF, marker], length.as_slice(), &content].concat()
+        });
+        let frame = (1u8..5, 1u8..5, any::<bool>()).prop_map(|(width, height, is_progressive)| {
+            let marker = if is_progressive { SOF_PROGRESSIVE } else { SOF_BASELINE };
+            vec![0xFF, marker, 0, 11, 8, 0, height, 0, width, 1, 1, 0x11, 0]
+        });
+        prop_oneof![4 => segment, 2 => frame, 1 => content]
+    }
+
+    proptest! {
+        #[test]
+        fn any_order_of_segments_is_refused_or_keeps_its_picture(
+            pieces in prop::collection::vec(piece(), 0..12),
+            is_ended in any::<bool>(),
+        ) {
+            let end: &[u8] = if is_ended { &[0xFF, EOI] } else { &[] };
+            survives(&[&[0xFF, SOI], pieces.concat().as_slice(), end].concat());
+        }
+
+        #[test]
+        fn garbage_is_refused_or_keeps_its_picture(garbage in prop::collection::vec(any::<u8>(), 0..300)) {
+            survives(&[&[0xFF, SOI], garbage.as_slice()].concat());
+        }
+    }
+}

@@ -146,7 +146,9 @@ impl Frame {
             return Err(PhotoError::TooManyPixels { width, height, max: PIXELS_MAX });
         }
         if !matches!(count, 1 | 3 | 4) {
-            return Err(PhotoError::UnsupportedCoding("neither grey, nor in colour, nor for print"));
+            return Err(PhotoError::UnsupportedCoding(
+                "neither grey, nor in colour, nor for print",
+            ));
         }
         let (entries, _) = rest.as_chunks::<3>();
         let entries = entries.get(..usize::from(*count)).ok_or_else(short)?;
@@ -157,9 +159,8 @@ impl Frame {
             table: *table,
         };
         let components: Vec<Component> = entries.iter().map(component).collect();
-        let is_sound = |c: &Component| {
-            (1..=4).contains(&c.across) && (1..=4).contains(&c.down) && c.table < 4
-        };
+        let is_sound =
+            |c: &Component| (1..=4).contains(&c.across) && (1..=4).contains(&c.down) && c.table < 4;
         let blocks: u32 = components.iter().map(|c| u32::from(c.across) * u32::from(c.down)).sum();
         if !components.iter().all(is_sound) || (components.len() > 1 && blocks > 10) {
             return Err(PhotoError::Damaged("its components contradict the standard".into()));
@@ -202,7 +203,9 @@ fn walk(bytes: &[u8]) -> Result<Vec<Part>, PhotoError> {
             at = end;
         }
         if parts.len() > JPEG_SEGMENTS_MAX {
-            return Err(PhotoError::Damaged(format!("it has more than {JPEG_SEGMENTS_MAX} segments")));
+            return Err(PhotoError::Damaged(format!(
+                "it has more than {JPEG_SEGMENTS_MAX} segments"
+            )));
         }
     }
 }
@@ -212,7 +215,8 @@ fn next_marker(bytes: &[u8], at: usize) -> Result<(u8, usize), PhotoError> {
     let mut from = at;
     loop {
         let rest = bytes.get(from..).unwrap_or_default();
-        let found = memchr::memchr(0xFF, rest).ok_or(PhotoError::Truncated("it has no end marker"))?;
+        let found =
+            memchr::memchr(0xFF, rest).ok_or(PhotoError::Truncated("it has no end marker"))?;
         let fill = rest[found..].iter().take_while(|byte| **byte == 0xFF).count();
         match rest.get(found + fill) {
             None => return Err(PhotoError::Truncated("it has no end marker")),

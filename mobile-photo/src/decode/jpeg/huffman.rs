@@ -44,11 +44,15 @@ impl Huffman {
             offsets: [0; 17],
             symbols: symbols.to_vec(),
         };
+        if !is_ac && symbols.iter().any(|symbol| *symbol > 15) {
+            return Err(damaged("a code table holds what there is not"));
+        }
         let (mut code, mut index) = (0u32, 0usize);
         for (length, count) in (1u32..).zip(counts) {
             table.offsets[length as usize] = index as i32 - code as i32;
             for _ in 0..*count {
-                if code >= 1 << length {
+                // A code of ones only is not allowed, and other decoders refuse it.
+                if code + 1 >= 1 << length {
                     return Err(damaged("a code table has too many codes"));
                 }
                 if length <= FAST_BITS {

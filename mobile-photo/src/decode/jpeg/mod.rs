@@ -54,6 +54,10 @@ impl Scale {
 /// # Errors
 /// When its data end early or contradict themselves.
 pub(crate) fn decode(jpeg: &Jpeg<'_>, scale: Scale) -> Result<Picture, PhotoError> {
+    #[cfg(feature = "turbojpeg")]
+    if let Some(picture) = super::turbo::decode(jpeg, color(jpeg), scale.0) {
+        return Ok(picture);
+    }
     let mut decoder = Decoder::new(jpeg, scale);
     let mut parts = jpeg.parts.iter().peekable();
     while let Some(part) = parts.next() {
@@ -114,7 +118,8 @@ impl Tables {
             let (class, number) = (head >> 4, usize::from(head & 15));
             let (table, rest) = Huffman::read(rest, class == 1)?;
             let tables = if class == 0 { &mut self.dc } else { &mut self.ac };
-            let slot = tables.get_mut(number).ok_or_else(|| damaged("a code table has no number"))?;
+            let slot =
+                tables.get_mut(number).ok_or_else(|| damaged("a code table has no number"))?;
             *slot = Some(table);
             content = rest;
         }
@@ -168,9 +173,11 @@ impl<'j> Decoder<'j> {
             1 => (1, 1),
             _ => (usize::from(c.across), usize::from(c.down)),
         };
-        let most = frame.components.iter().map(factors).fold((1, 1), |most, (across, down)| {
-            (most.0.max(across), most.1.max(down))
-        });
+        let most = frame
+            .components
+            .iter()
+            .map(factors)
+            .fold((1, 1), |most, (across, down)| (most.0.max(across), most.1.max(down)));
         let units_across = width.div_ceil(8 * most.0);
         let units_down = height.div_ceil(8 * most.1);
         let channel = |(across, down): (usize, usize)| {

@@ -45,7 +45,11 @@ impl Coefficients {
     #[inline(always)]
     fn at(&mut self, block: usize, index: usize) -> Option<&mut i16> {
         let place = self.places[index];
-        if place == NOWHERE { None } else { self.kept.get_mut(block * self.each + usize::from(place)) }
+        if place == NOWHERE {
+            None
+        } else {
+            self.kept.get_mut(block * self.each + usize::from(place))
+        }
     }
 
     #[inline(always)]
@@ -127,9 +131,21 @@ pub(super) fn scan(decoder: &mut Decoder<'_>, scan: &Scan, data: &[u8]) -> Resul
                             Some(table) => {
                                 let zero_blocks = &mut zero_blocks;
                                 if scan.high == 0 {
-                                    coefficients.first(block, &mut bits, table, scan, zero_blocks)?;
+                                    coefficients.first(
+                                        block,
+                                        &mut bits,
+                                        table,
+                                        scan,
+                                        zero_blocks,
+                                    )?;
                                 } else {
-                                    coefficients.next(block, &mut bits, table, scan, zero_blocks)?;
+                                    coefficients.next(
+                                        block,
+                                        &mut bits,
+                                        table,
+                                        scan,
+                                        zero_blocks,
+                                    )?;
                                 }
                             }
                         }

@@ -61,7 +61,11 @@ pub(super) fn scan(decoder: &mut Decoder<'_>, scan: &Scan, data: &[u8]) -> Resul
 
 /// Whether all that was read was there.
 pub(super) fn ends_here(bits: &Bits<'_>) -> Result<(), PhotoError> {
-    if bits.is_over() { Err(PhotoError::Truncated("its picture data are incomplete")) } else { Ok(()) }
+    if bits.is_over() {
+        Err(PhotoError::Truncated("its picture data are incomplete"))
+    } else {
+        Ok(())
+    }
 }
 
 /// One block's coefficients, multiplied out, in natural order.

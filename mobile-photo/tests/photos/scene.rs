@@ -13,7 +13,8 @@ pub fn scene(width: u32, height: u32) -> Vec<u8> {
             let hill = 0.42 + 0.18 * (fractal(place.0 * 3.0, 7.3, 4) - 0.5);
             let base = if down < hill { sky(place, down) } else { soil(place, down) };
             let color = wall(x as f32 / width as f32, down, (x, y)).unwrap_or(base);
-            let grain = (f32::from(hash(x, y, 1) as u8) + f32::from(hash(x, y, 2) as u8) - 255.0) / 40.0;
+            let grain =
+                (f32::from(hash(x, y, 1) as u8) + f32::from(hash(x, y, 2) as u8) - 255.0) / 40.0;
             pixels.extend(color.map(|value| (value + grain).clamp(0.0, 255.0) as u8));
         }
     }
@@ -65,14 +66,17 @@ fn smooth(x: f32, y: f32, seed: u32) -> f32 {
     let (left, top) = (x.floor(), y.floor());
     let ease = |part: f32| part * part * (3.0 - 2.0 * part);
     let (right_part, lower_part) = (ease(x - left), ease(y - top));
-    let corner = |dx: u32, dy: u32| hash(left as u32 + dx, top as u32 + dy, seed + 9) as f32 / u32::MAX as f32;
+    let corner = |dx: u32, dy: u32| {
+        hash(left as u32 + dx, top as u32 + dy, seed + 9) as f32 / u32::MAX as f32
+    };
     let above = corner(0, 0) + (corner(1, 0) - corner(0, 0)) * right_part;
     let below = corner(0, 1) + (corner(1, 1) - corner(0, 1)) * right_part;
     above + (below - above) * lower_part
 }
 
 fn hash(x: u32, y: u32, seed: u32) -> u32 {
-    let mut value = x.wrapping_mul(0x9E37_79B1) ^ y.wrapping_mul(0x85EB_CA77) ^ seed.wrapping_mul(0xC2B2_AE3D);
+    let mut value =
+        x.wrapping_mul(0x9E37_79B1) ^ y.wrapping_mul(0x85EB_CA77) ^ seed.wrapping_mul(0xC2B2_AE3D);
     for shift in [15, 13, 16] {
         value = (value ^ value >> shift).wrapping_mul(0x2C1B_3C6D);
     }
