@@ -11,8 +11,13 @@ use crate::error::PhotoError;
 use crate::limits::{PIXELS_MAX, PNG_CHUNKS_BYTES_MAX, PROFILE_BYTES_MAX, WHOLE_PIXELS_MAX};
 use crate::picture::Picture;
 
+/// What every PNG begins with, and every chunk ends with.
+const SIGNATURE_BYTES: usize = 8;
+const CHECKSUM_BYTES: usize = 4;
+
 /// A PNG whose header was read.
 pub(crate) struct Png<'b> {
+    bytes: &'b [u8],
     reader: Reader<Cursor<&'b [u8]>>,
 }
 
@@ -29,12 +34,22 @@ impl<'b> Png<'b> {
         let header = decoder.read_header_info().map_err(failed)?;
         let most = if header.interlaced { WHOLE_PIXELS_MAX } else { PIXELS_MAX };
         check_size(header.width, header.height, most)?;
-        Ok(Self { reader: decoder.read_info().map_err(failed)? })
+        Ok(Self { bytes, reader: decoder.read_info().map_err(failed)? })
     }
 
-    /// The EXIF block, which stands before the picture if at all.
-    pub(crate) fn exif(&self) -> Option<&[u8]> {
-        self.reader.info().exif_metadata.as_deref()
+    /// The EXIF block. It may stand before or behind the picture, so it is looked for without decoding.
+    pub(crate) fn exif(&self) -> Option<&'b [u8]> {
+        let mut rest = self.bytes.get(SIGNATURE_BYTES..)?;
+        loop {
+            let (length, named) = rest.split_first_chunk::<4>()?;
+            let (name, content) = named.split_first_chunk::<4>()?;
+            let (content, behind) =
+                content.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+            if name == b"eXIf" {
+                return Some(content);
+            }
+            rest = behind.get(CHECKSUM_BYTES..)?;
+        }
     }
 
     /// The colour profile.

@@ -11,7 +11,7 @@ pub(super) struct Rows {
     /// Pixels of an edge of the squares that become one.
     factor: usize,
     /// Sums of a row of squares, for each plane, and how many rows they hold.
-    sums: Vec<Vec<u32>>,
+    sums: Vec<Vec<u64>>,
     rows: usize,
     picture: Picture,
 }
@@ -53,8 +53,8 @@ impl Rows {
             for pixel in pixels.chunks_exact(self.channels) {
                 let alpha = if has_alpha { u32::from(pixel[self.channels - 1]) } else { 255 };
                 for (sums, sample) in self.sums.iter_mut().zip(pixel) {
-                    let sum: &mut u32 = &mut sums[place];
-                    *sum += on_white(u32::from(*sample), alpha);
+                    let sum: &mut u64 = &mut sums[place];
+                    *sum += u64::from(on_white(u32::from(*sample), alpha));
                 }
             }
         }
@@ -68,8 +68,7 @@ impl Rows {
         for (sums, plane) in self.sums.iter_mut().zip(&mut self.picture.planes) {
             for (place, sum) in sums.iter_mut().enumerate() {
                 let across = self.factor.min(self.width - place * self.factor);
-                // Squares of at most 65,535² pixels: an edge is no longer.
-                let pixels = (across * self.rows) as u32;
+                let pixels = (across * self.rows) as u64;
                 plane.samples.push(((*sum + pixels / 2) / pixels) as u8);
                 *sum = 0;
             }

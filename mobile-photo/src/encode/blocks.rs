@@ -1,18 +1,10 @@
 //! A picture's blocks as coefficients, in the order in which a JPEG holds them.
 
+use crate::jpeg::ZIGZAG;
 use crate::picture::{Picture, Plane};
 
 /// Coefficients are kept in sixteenths, which fit into 16 bits.
 const PARTS: f32 = 16.0;
-
-/// Order in which a block's coefficients are stored: the natural place of each.
-#[rustfmt::skip]
-const ZIGZAG: [u8; 64] = [
-     0,  1,  8, 16,  9,  2,  3, 10, 17, 24, 32, 25, 18, 11,  4,  5,
-    12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13,  6,  7, 14, 21, 28,
-    35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51,
-    58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
-];
 
 /// All blocks of a picture.
 pub(super) struct Blocks {

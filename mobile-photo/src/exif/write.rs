@@ -27,7 +27,8 @@ pub(crate) fn write(
     is_mocked: bool,
 ) -> Vec<u8> {
     let mut exif = vec![Entry::new(EXIF_VERSION, UNDEFINED, b"0232".to_vec())];
-    if let Some(taken_at) = taken_at {
+    // EXIF has no years before the first.
+    if let Some(taken_at) = taken_at.filter(|taken_at| taken_at.local.year() > 0) {
         exif.extend(date(taken_at));
     }
     let mut gps = Vec::new();

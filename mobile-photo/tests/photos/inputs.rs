@@ -267,3 +267,30 @@ pub fn zlib_stored(bytes: &[u8]) -> Vec<u8> {
     out.extend((high << 16 | low).to_be_bytes());
     out
 }
+
+/// Two pictures of one size, as an APNG.
+pub fn animated_png(first: &RgbImage, second: &RgbImage) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut encoder = png::Encoder::new(&mut out, first.width(), first.height());
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_animated(2, 0).unwrap();
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(first.as_raw()).unwrap();
+    writer.write_image_data(second.as_raw()).unwrap();
+    writer.finish().unwrap();
+    out
+}
+
+/// The same as a WebP.
+pub fn animated_webp(first: &RgbImage, second: &RgbImage) -> Vec<u8> {
+    let (width, height) = ((first.width() - 1).to_le_bytes(), (first.height() - 1).to_le_bytes());
+    let frame = |image: &RgbImage| {
+        let webp = saved(&DynamicImage::ImageRgb8(image.clone()), image::ImageFormat::WebP);
+        // Place, size less one, duration, flags; then the chunk of the picture.
+        let head = [&[0; 6][..], &width[..3], &height[..3], &[100, 0, 0, 0]];
+        webp_chunk(b"ANMF", &[head.concat(), webp[12..].to_vec()].concat())
+    };
+    let head = [&[2, 0, 0, 0][..], &width[..3], &height[..3]].concat();
+    let (head, animation) = (webp_chunk(b"VP8X", &head), webp_chunk(b"ANIM", &[0; 6]));
+    riff(&[head, animation, frame(first), frame(second)].concat())
+}

@@ -258,29 +258,8 @@ fn interlaced(image: &RgbImage) -> Vec<u8> {
 fn of_an_animation_the_first_picture() {
     let (first, second) =
         (scene_image(120, 80), RgbImage::from_pixel(120, 80, image::Rgb([255, 0, 0])));
-    let mut out = Vec::new();
-    let mut encoder = png::Encoder::new(&mut out, 120, 80);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.set_animated(2, 0).unwrap();
-    let mut writer = encoder.write_header().unwrap();
-    writer.write_image_data(first.as_raw()).unwrap();
-    writer.write_image_data(second.as_raw()).unwrap();
-    writer.finish().unwrap();
-    comes_out_as(&out, &first, 26.0);
-
-    let frame = |image: &RgbImage| {
-        let webp = saved(&DynamicImage::ImageRgb8(image.clone()), ImageFormat::WebP);
-        // Place, size less one, duration, flags; then the chunk of the picture.
-        let head =
-            [&[0; 6][..], &119u32.to_le_bytes()[..3], &79u32.to_le_bytes()[..3], &[100, 0, 0, 0]];
-        webp_chunk(b"ANMF", &[head.concat(), webp[12..].to_vec()].concat())
-    };
-    let head = [&[2, 0, 0, 0][..], &119u32.to_le_bytes()[..3], &79u32.to_le_bytes()[..3]].concat();
-    let animated = riff(
-        &[webp_chunk(b"VP8X", &head), webp_chunk(b"ANIM", &[0; 6]), frame(&first), frame(&second)]
-            .concat(),
-    );
-    comes_out_as(&animated, &first, 26.0);
+    comes_out_as(&animated_png(&first, &second), &first, 26.0);
+    comes_out_as(&animated_webp(&first, &second), &first, 26.0);
 }
 
 /// A profile with red and green exchanged: only who converts sees the scene.

@@ -78,7 +78,12 @@ fn png_and_webp_are_turned_too() {
             image.width(),
             image.height(),
         );
-        for input in [png, webp] {
+        // Behind the picture and before the end chunk is a place for it as well.
+        let plain = saved(&image, image::ImageFormat::Png);
+        let (picture, end) = plain.split_at(plain.len() - 12);
+        let moved = png_with_exif(&plain, &block);
+        let behind = [picture, &moved[33..33 + 12 + block.len()], end].concat();
+        for input in [png, behind, webp] {
             looks_like(&decoded(&prepare(&input).photo), &upright, 28.0);
         }
     }

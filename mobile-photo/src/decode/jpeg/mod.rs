@@ -27,15 +27,6 @@ use scan::Scan;
 /// Most scans of one JPEG. Each costs a walk over all blocks; the finest script of an encoder has 20.
 const SCANS_MAX: usize = 64;
 
-/// Natural place of each coefficient in the order in which they are stored.
-#[rustfmt::skip]
-const ZIGZAG: [u8; 64] = [
-     0,  1,  8, 16,  9,  2,  3, 10, 17, 24, 32, 25, 18, 11,  4,  5,
-    12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13,  6,  7, 14, 21, 28,
-    35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51,
-    58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
-];
-
 /// How much of its size a picture is decoded at: an edge of a block in samples, 8, 4, 2 or 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Scale(usize);

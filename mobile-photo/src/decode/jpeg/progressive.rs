@@ -8,8 +8,9 @@ use super::bits::Bits;
 use super::huffman::Huffman;
 use super::scan::{Layout, Scan};
 use super::sequential::ends_here;
-use super::{Decoder, ZIGZAG, damaged};
+use super::{Decoder, damaged};
 use crate::error::PhotoError;
+use crate::jpeg::ZIGZAG;
 
 /// Not kept.
 const NOWHERE: u8 = u8::MAX;

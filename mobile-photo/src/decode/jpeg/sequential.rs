@@ -3,8 +3,9 @@
 use super::bits::Bits;
 use super::huffman::Huffman;
 use super::scan::{Layout, Scan};
-use super::{Decoder, ZIGZAG, damaged};
+use super::{Decoder, damaged};
 use crate::error::PhotoError;
+use crate::jpeg::ZIGZAG;
 
 /// Decodes one.
 ///
