@@ -1,7 +1,8 @@
 //! Makes pictures smaller.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 use crate::error::PhotoError;
 use crate::picture::{Color, Picture, Plane};
@@ -56,9 +57,12 @@ fn plane_resized(
     }
     let failed =
         |error: &dyn std::fmt::Display| PhotoError::Damaged(format!("cannot be resized: {error}"));
-    let source = ImageRef::new(plane.width, plane.height, &plane.samples, PixelType::U8)
+    let mut samples = vec![0; width as usize * height as usize];
+    // Typed, because then one kind of pixel is compiled and not thirteen.
+    let source = TypedImageRef::<U8>::from_buffer(plane.width, plane.height, &plane.samples)
         .map_err(|error| failed(&error))?;
-    let mut target = Image::new(width, height, PixelType::U8);
+    let mut target = TypedImage::<U8>::from_buffer(width, height, &mut samples)
+        .map_err(|error| failed(&error))?;
     // A plane with fewer samples may reach beyond the picture by a part of one.
     let covered = |samples: u32, pixels: u32| {
         let each = (f64::from(pixels) / f64::from(samples)).round().max(1.0);
@@ -67,6 +71,6 @@ fn plane_resized(
     let options = ResizeOptions::new()
         .resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3))
         .crop(0.0, 0.0, covered(plane.width, full.0), covered(plane.height, full.1));
-    resizer.resize(&source, &mut target, &options).map_err(|error| failed(&error))?;
-    Ok(Plane { width, height, samples: target.into_vec() })
+    resizer.resize_typed(&source, &mut target, &options).map_err(|error| failed(&error))?;
+    Ok(Plane { width, height, samples })
 }

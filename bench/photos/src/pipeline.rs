@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{PixelType, Resizer};
+use fast_image_resize::Resizer;
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::FilterType;
 use jpeg_encoder::{ChromaSubsamplingMethod, ColorType, Encoder, SamplingFactor};
@@ -109,10 +110,11 @@ fn decode_scaled(bytes: &[u8]) -> Result<Rgb> {
 fn resized(width: u32, height: u32, pixels: &[u8], edge: u32) -> Result<Rgb> {
     let longest = width.max(height);
     let (new_width, new_height) = (width * edge / longest, height * edge / longest);
-    let source = ImageRef::new(width, height, pixels, PixelType::U8x3)?;
-    let mut target = Image::new(new_width, new_height, PixelType::U8x3);
-    Resizer::new().resize(&source, &mut target, None)?;
-    Ok((new_width, new_height, target.into_vec()))
+    let source = TypedImageRef::<U8x3>::from_buffer(width, height, pixels)?;
+    let mut small = vec![0; new_width as usize * new_height as usize * 3];
+    let mut target = TypedImage::<U8x3>::from_buffer(new_width, new_height, &mut small)?;
+    Resizer::new().resize_typed(&source, &mut target, None)?;
+    Ok((new_width, new_height, small))
 }
 
 fn encoded((width, height, pixels): &Rgb) -> Result<Vec<u8>> {

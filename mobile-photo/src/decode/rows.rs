@@ -48,7 +48,7 @@ impl Rows {
 
     /// Adds a row of `width * channels` samples.
     pub(super) fn push(&mut self, row: &[u8]) {
-        let has_alpha = self.channels % 2 == 0;
+        let has_alpha = self.channels.is_multiple_of(2);
         for (pixels, place) in row.chunks(self.channels * self.factor).zip(0..) {
             for pixel in pixels.chunks_exact(self.channels) {
                 let alpha = if has_alpha { u32::from(pixel[self.channels - 1]) } else { 255 };

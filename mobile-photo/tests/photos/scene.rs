@@ -45,7 +45,7 @@ fn wall(across: f32, down: f32, (x, y): (u32, u32)) -> Option<[f32; 3]> {
         return Some(if down < 0.69 { [200.0, 35.0, 30.0] } else { [235.0, 200.0, 40.0] });
     }
     let (cell_x, cell_y) = (x / 14, y / 22);
-    let is_letter = cell_y % 2 == 1 && hash(cell_x, cell_y, 3) % 6 > 0;
+    let is_letter = cell_y % 2 == 1 && hash(cell_x, cell_y, 3) > u32::MAX / 6;
     let stroke = hash(cell_x, cell_y, 4) >> ((x % 14) / 3 + (y % 22) / 5 * 5) & 1 == 1;
     Some(if is_letter && stroke { [25.0, 28.0, 40.0] } else { [225.0, 222.0, 210.0] })
 }
