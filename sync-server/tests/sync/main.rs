@@ -6,8 +6,11 @@ mod fresh;
 
 mod company;
 mod convergence;
+mod digests;
 mod evolution;
 mod held_rows;
+mod lost;
+mod moves;
 mod poison;
 mod pulls;
 mod receipts;
