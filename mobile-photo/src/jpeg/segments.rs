@@ -129,7 +129,8 @@ impl<'b> Jpeg<'b> {
 impl Frame {
     /// Reads a frame's header.
     fn read(content: &[u8], is_progressive: bool) -> Result<Self, PhotoError> {
-        let short = || PhotoError::Damaged("its frame's header is too short".into());
+        let short =
+            || PhotoError::Damaged("its frame's header has another length than its parts".into());
         let [precision, h1, h0, w1, w0, count, rest @ ..] = content else { return Err(short()) };
         let (width, height) = (u16::from_be_bytes([*w1, *w0]), u16::from_be_bytes([*h1, *h0]));
         let (width, height) = (u32::from(width), u32::from(height));
@@ -150,8 +151,10 @@ impl Frame {
                 "neither grey, nor in colour, nor for print",
             ));
         }
-        let (entries, _) = rest.as_chunks::<3>();
-        let entries = entries.get(..usize::from(*count)).ok_or_else(short)?;
+        let (entries, surplus) = rest.as_chunks::<3>();
+        if entries.len() != usize::from(*count) || !surplus.is_empty() {
+            return Err(short());
+        }
         let component = |[id, factors, table]: &[u8; 3]| Component {
             id: *id,
             across: factors >> 4,

@@ -219,8 +219,21 @@ fn kinds_of_jpeg_that_no_camera_writes() {
     assert_eq!(code(&deep), "photo_unsupported_coding");
 }
 
+/// Longer than their parts: some decoders do not mind, others refuse what would have been kept.
+#[test]
+fn headers_of_a_wrong_length_are_refused() {
+    let whole = jpeg(&scene_image(64, 48));
+    for marker in [0xC0, 0xDA] {
+        let at = whole.windows(2).position(|pair| pair == [0xFF, marker]).unwrap();
+        let end = at + 2 + usize::from(u16::from_be_bytes([whole[at + 2], whole[at + 3]]));
+        let mut longer = [&whole[..end], &[0], &whole[end..]].concat();
+        longer[at + 3] += 1;
+        assert_eq!(code(&longer), "photo_damaged", "{marker:x}");
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
 
     /// A few bytes of a good file are others: it is refused, or comes out as a good JPEG.
     #[test]

@@ -118,8 +118,8 @@ impl Tables {
     }
 
     fn restart_interval(&mut self, content: &[u8]) -> Result<(), PhotoError> {
-        let two = content.first_chunk().ok_or_else(|| damaged("the restart interval is cut"))?;
-        self.restart_interval = usize::from(u16::from_be_bytes(*two));
+        let &[high, low] = content else { return Err(damaged("the restart interval is cut")) };
+        self.restart_interval = usize::from(u16::from_be_bytes([high, low]));
         Ok(())
     }
 }

@@ -22,7 +22,7 @@ impl Scan {
     /// # Errors
     /// When it contradicts the frame or the standard.
     pub(super) fn read(header: &[u8], frame: &Frame) -> Result<Self, PhotoError> {
-        let short = || damaged("a scan's header is too short");
+        let short = || damaged("a scan's header has another length than its parts");
         let (count, rest) = header.split_first().ok_or_else(short)?;
         let (entries, rest) = rest.split_at_checked(usize::from(*count) * 2).ok_or_else(short)?;
         let mut channels: Vec<(usize, usize, usize)> = Vec::new();
@@ -36,7 +36,8 @@ impl Scan {
             }
             channels.push((index, dc, ac));
         }
-        let [first, last, approximation] = *rest.first_chunk().ok_or_else(short)?;
+        // Exactly as long as its parts: what is kept as it is must not be refused by the next decoder.
+        let &[first, last, approximation] = rest else { return Err(short()) };
         let (first, last) = (usize::from(first), usize::from(last));
         let (high, low) = (approximation >> 4, approximation & 15);
         if !frame.is_progressive {
