@@ -39,6 +39,7 @@ fn ten_hours_of_outage_cost_less_than_a_mebibyte() {
         Break::Inbound,
         Break::NoDns,
         Break::SilentDns,
+        Break::Hotel,
     ] {
         let cost = cost(what);
         assert!(cost.violation.is_none(), "{what:?}: {cost:?}");

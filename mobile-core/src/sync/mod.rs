@@ -2,7 +2,7 @@
 //!
 //! [`Engine::sync`] runs one round and says how it went; [`Engine::run`] runs rounds for as long as the
 //! app lives, on a timer, after edits, when it is kicked ([`Engine::kick`]: a press, an event, a
-//! validated network, the foreground), and after failures with pauses ([`backoff`]). Only one round runs
+//! validated network) or opened, and after failures with pauses ([`backoff`]). Only one round runs
 //! at a time. A round can be cancelled or killed at any instruction: whatever is durable stays, and
 //! the next one goes on from there.
 //!
@@ -32,7 +32,7 @@ use sync_protocol::DeviceId;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use self::backoff::Cause;
+use self::backoff::{Cause, Opening};
 use crate::CoreError;
 use crate::clock::{Anchor, Clock};
 use crate::outbox::list::{Failure, WaitingFor};
@@ -115,6 +115,7 @@ pub struct Engine {
     tokens: tokio::sync::Mutex<()>,
     conditions: Mutex<Conditions>,
     kicked: Notify,
+    opened: Notify,
     edited: Notify,
     progress: watch::Sender<Progress>,
 }
@@ -140,6 +141,7 @@ impl Engine {
             tokens: tokio::sync::Mutex::new(()),
             conditions: Mutex::new(Conditions { network: None, foreground: true }),
             kicked: Notify::new(),
+            opened: Notify::new(),
             edited: Notify::new(),
             progress: watch::channel(idle).0,
         }
@@ -186,14 +188,15 @@ impl Engine {
         }
     }
 
-    /// The app says whether it is in the foreground.
+    /// The app says whether it is in the foreground. When it comes there, [`Engine::run`] begins a round,
+    /// but for some failures ([`backoff::opening`]).
     pub fn set_foreground(&self, foreground: bool) {
         let was = {
             let mut now = self.conditions.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut now.foreground, foreground)
         };
         if foreground && !was {
-            self.kick();
+            self.opened.notify_one();
         }
     }
 
@@ -253,10 +256,15 @@ impl Engine {
     pub async fn run(&self, cancel: &CancellationToken) {
         let mut failures = 0;
         while !cancel.is_cancelled() {
-            // What was edited so far goes with this round.
+            // What was edited so far goes with this round, which is the one that opening the app asks for.
             let _ = self.edited.notified().now_or_never();
+            let _ = self.opened.notified().now_or_never();
             let outcome = self.sync(cancel).await;
             let went_well = outcome.is_ok();
+            let opening = outcome
+                .as_ref()
+                .err()
+                .map_or(Opening::BeginsAnew, |error| backoff::opening(cause(error)));
             let pause = match outcome {
                 Ok(_) => {
                     failures = 0;
@@ -286,6 +294,11 @@ impl Engine {
             tokio::select! {
                 () = cancel.cancelled() => break,
                 () = self.kicked.notified() => failures = 0,
+                () = self.opened.notified(), if opening != Opening::ChangesNothing => {
+                    if opening == Opening::BeginsAnew {
+                        failures = 0;
+                    }
+                }
                 () = self.edited.notified(), if went_well => {}
                 () = paused => {}
             }
@@ -341,12 +354,12 @@ fn waiting(code: &str, text: &str) -> WaitingFor {
 
 fn cause(error: &CoreError) -> Cause {
     match error {
-        // Without a network it is the system that says when to try again.
-        CoreError::Transport(TransportError::Offline { reason, .. })
-            if *reason != OfflineReason::NoNetwork =>
-        {
-            Cause::Unreached
-        }
+        CoreError::Transport(TransportError::Offline { reason, .. }) => match reason {
+            // It is the system that says when to try again.
+            OfflineReason::NoNetwork => Cause::Refused { retry_after: None },
+            OfflineReason::Intercepted => Cause::Intercepted,
+            _ => Cause::Unreached,
+        },
         CoreError::Transport(TransportError::Busy { retry_after_s, .. }) => {
             Cause::Refused { retry_after: retry_after_s.map(Duration::from_secs) }
         }
