@@ -38,6 +38,12 @@ async fn run(stage: &Stage) {
     let receipts = stage.attacker.pushes(&stage.wolf, &empty).await;
     assert_eq!(receipts.len(), 10_000);
     assert!(receipts.iter().all(|r| r["problem"]["code"] == "empty_transaction"));
+    // One, ten thousand times in one push: decided once.
+    let one = movements(1);
+    let receipts = stage.attacker.pushes(&stage.wolf, &vec![one; 10_000]).await;
+    assert_eq!(receipts.len(), 10_000);
+    assert!(receipts.iter().all(|receipt| *receipt == receipts[0]), "{:.300}", receipts[0]);
+    assert_eq!(receipts[0]["state"], "applied");
     let more: Vec<Json> = (0..10_001).map(|_| transaction(&[])).collect();
     let answer = stage.attacker.push(&stage.wolf, &more).await;
     assert_eq!(answer.code(), "too_many_transactions", "{answer:?}");
