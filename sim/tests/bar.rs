@@ -47,6 +47,16 @@ fn ten_hours_of_outage_cost_less_than_a_mebibyte() {
     }
 }
 
+/// Runs that failed once: kills 101202 inserts a record that is adopted by another and edits that one, both in
+/// one transaction.
+#[test]
+fn seeds_that_failed_once_hold() {
+    for (faults, seed) in [(Faults::Partitions, 47), (Faults::Kills, 101_202)] {
+        let outcome = bar::run(seed, faults, false);
+        assert!(outcome.violation.is_none(), "{faults:?}, seed {seed}: {:?}", outcome.violation);
+    }
+}
+
 #[test]
 fn a_run_of_the_bar_can_be_repeated_exactly() {
     for faults in [Faults::Partitions, Faults::Kills] {
