@@ -71,6 +71,8 @@ pub enum Command {
     Watch(watch::Args),
     /// Show how this phone stands.
     Status,
+    /// Compare everything on this phone with the server, and repair what is damaged.
+    Verify,
     /// Show what became of each edit.
     Receipts {
         /// Only this one, with all that is known about it.

@@ -254,6 +254,9 @@ impl CoreError {
 impl From<rusqlite::Error> for CoreError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode;
+        if is_unreadable(&error) {
+            return Self::Stored(error.to_string());
+        }
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 Self::DatabaseCorrupt { path: String::new(), cause: error.to_string() }
@@ -269,6 +272,17 @@ impl From<rusqlite::Error> for CoreError {
             _ => Self::Database(error),
         }
     }
+}
+
+/// Whether a value is not what its column should hold.
+fn is_unreadable(error: &rusqlite::Error) -> bool {
+    matches!(
+        error,
+        rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::Utf8Error(..)
+    )
 }
 
 impl From<serde_json::Error> for CoreError {

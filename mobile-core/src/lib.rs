@@ -32,6 +32,7 @@ pub mod random;
 pub mod store;
 pub mod sync;
 pub mod transport;
+pub mod verify;
 pub mod view;
 
 pub use crate::core::{Config, Core, SignIn};

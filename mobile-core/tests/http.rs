@@ -145,8 +145,7 @@ async fn of_a_body_that_ends_inside_a_frame_the_whole_frames_are_good() {
         body.len()
     );
     let transport = server([head.into_bytes(), body].concat()).await;
-    let request =
-        PullRequest { stream: StreamId::SQL, cursor: None, schema_hash: None, page_rows_max: None };
+    let request = PullRequest::new(StreamId::SQL);
     let mut pages = Pages::default();
     let error = transport.pull("token", &request, &mut pages).await.expect_err("cut");
     assert_eq!(error.code(), "interrupted");
@@ -156,8 +155,7 @@ async fn of_a_body_that_ends_inside_a_frame_the_whole_frames_are_good() {
 async fn pull(head: &str, body: Vec<u8>) -> (CoreError, usize) {
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n{head}\r\n\r\n", body.len());
     let transport = server([head.into_bytes(), body].concat()).await;
-    let request =
-        PullRequest { stream: StreamId::SQL, cursor: None, schema_hash: None, page_rows_max: None };
+    let request = PullRequest::new(StreamId::SQL);
     let mut pages = Pages::default();
     let error = transport.pull("token", &request, &mut pages).await.expect_err("no good pull");
     (error, pages.0.len())

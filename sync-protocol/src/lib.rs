@@ -5,6 +5,7 @@
 //! and never on each other. `docs/protocol.md` is the same content in words.
 
 pub mod columnar;
+pub mod digest;
 pub mod edit_time;
 pub mod fault;
 pub mod ids;

@@ -10,6 +10,10 @@ pub const PUSH_AFTER_MAX: usize = 1_000;
 pub const TRANSACTION_MUTATIONS_MAX: usize = 1_000;
 /// Most rows in one page of a pull; a page is held in memory at both ends.
 pub const PAGE_ROWS_MAX: usize = 5_000;
+/// Most rows that a pull asks for again.
+pub const REFETCH_ROWS_MAX: usize = 1_000;
+/// Most rows in one answer of a comparison.
+pub const COMPARE_ROWS_MAX: usize = 5_000;
 /// Deepest nesting of a JSON document, in a request or in a `json` field.
 pub const JSON_DEPTH_MAX: usize = 64;
 /// Longest text in a field that declares no `max_length`, in characters.

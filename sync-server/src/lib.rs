@@ -15,6 +15,7 @@ pub mod schema_files;
 pub mod server;
 pub mod store;
 mod stream;
+pub mod view;
 
 pub use config::{Config, Database};
 pub use server::{RunningServer, ServeError, serve};

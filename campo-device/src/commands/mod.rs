@@ -22,6 +22,7 @@ mod set_aside;
 mod status;
 mod sync;
 pub mod undo;
+mod verify;
 pub mod watch;
 mod wipe;
 
@@ -51,6 +52,7 @@ pub async fn run(cli: Cli, output: Output) -> Result<(), Problem> {
         Command::Sync => sync::run(&open(config)?, output).await,
         Command::Watch(args) => watch::run(&open(config)?, args, output).await,
         Command::Status => status::run(&open(config)?, output),
+        Command::Verify => verify::run(&open(config)?, output).await,
         Command::Receipts { id } => receipts::run(&open(config)?, id, output),
         Command::Pending => pending::run(&open(config)?, output),
         Command::Problems => problems::run(&open(config)?, output),

@@ -4,6 +4,7 @@ mod edits;
 mod leaving;
 mod receipts;
 mod review;
+mod verifying;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +17,7 @@ use sync_protocol::{DeviceId, StreamId};
 use tokio_util::sync::CancellationToken;
 
 pub use review::ConflictFilter;
+pub use verifying::Verification;
 
 use crate::CoreError;
 use crate::clock::{Clock, SystemClock};
@@ -110,6 +112,17 @@ pub struct Status {
     pub remaining: i64,
     /// The collections that this person may see.
     pub collections: Vec<String>,
+    /// Damage that was ever found, and how much of it is repaired.
+    pub damage: DamageCount,
+}
+
+/// How much damage was found on this device.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct DamageCount {
+    /// How often something was found.
+    pub found: i64,
+    /// How much of it is repaired.
+    pub repaired: i64,
 }
 
 /// The device library.
@@ -262,6 +275,7 @@ impl Core {
             incomplete_scopes: Vec::new(),
             remaining: 0,
             collections: Vec::new(),
+            damage: DamageCount::default(),
         };
         let engine = match self.engine() {
             Err(CoreError::SignedOut) => return Ok(status),
@@ -278,6 +292,10 @@ impl Core {
             status.last_failure = meta::get_json(db, name::LAST_FAILURE)?;
             status.last_checkpoint_us = meta::get_json(db, name::LAST_CHECKPOINT_US)?;
             status.remaining = meta::get_number(db, name::REMAINING)?;
+            status.damage =
+                db.query_row("SELECT count(*), count(repaired_us) FROM campo_damage", [], |row| {
+                    Ok(DamageCount { found: row.get(0)?, repaired: row.get(1)? })
+                })?;
             let mut statement = db.prepare("SELECT scope FROM campo_backfill ORDER BY scope")?;
             status.incomplete_scopes =
                 statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;

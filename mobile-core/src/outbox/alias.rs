@@ -13,9 +13,10 @@ use sync_protocol::schema::Schema;
 use sync_protocol::wire::push::Mutation;
 use sync_protocol::wire::receipt::Receipt;
 
+use super::copy;
 use super::settle::Touched;
 use crate::CoreError;
-use crate::store::rows;
+use crate::store::{checksum, rows};
 
 /// Renames the records that a settled receipt says were merged into others.
 ///
@@ -62,14 +63,17 @@ fn rename(
             rows::keep_server_state(db, known, mutation.record)?;
         }
         touched.insert((mutation.collection.clone(), mutation.record));
+        let content = serde_json::to_string(&mutation)?;
         db.prepare_cached(
-            "UPDATE campo_mutation SET content = ?3, record = ?4 WHERE seq = ?1 AND position = ?2",
+            "UPDATE campo_mutation SET content = ?3, record = ?4, checksum = ?5
+             WHERE seq = ?1 AND position = ?2",
         )?
         .execute(params![
             seq,
             position,
-            serde_json::to_string(&mutation)?,
-            mutation.record.to_string()
+            content,
+            mutation.record.to_string(),
+            checksum::of_text(&content),
         ])?;
     }
     let mut statement = db.prepare_cached(concat!(
@@ -90,6 +94,7 @@ fn rename(
         }
         db.prepare_cached("UPDATE campo_outbox SET mutations = ?2 WHERE seq = ?1")?
             .execute(params![seq, serde_json::to_string(&mutations)?])?;
+        copy::write(db, seq)?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use sync_protocol::wire::push::{Mutation, MutationKind};
 
 use super::entry::{self, Entry, State};
 use super::settle::{self, Touched};
-use super::{list, parking};
+use super::{copy, list, parking};
 use crate::CoreError;
 use crate::clock::Reading;
 use crate::edit::{builds_on, fill_in, known_collection, note_what_was_seen, wanted};
@@ -76,6 +76,7 @@ pub fn retry(
         "UPDATE campo_outbox SET ord = ?2, replaces = ?3 WHERE seq = ?1",
         params![seq, ord, old.id.to_string()],
     )?;
+    copy::write(db, seq)?;
     if correction.is_none() {
         db.execute(
             "UPDATE campo_outbox SET edited_us = o.edited_us, uncertain = o.uncertain
@@ -301,5 +302,5 @@ fn replace(
         "UPDATE campo_outbox SET builds_on = ?2 WHERE seq = ?1",
         params![heir.seq, serde_json::to_string(&builds_on)?],
     )?;
-    Ok(())
+    copy::write(db, heir.seq)
 }

@@ -7,8 +7,10 @@ use sync_protocol::wire::push::{Mutation, MutationKind, Position, Transaction};
 use sync_protocol::wire::receipt::{Receipt, ReceiptState};
 use sync_protocol::{EditTime, ReceiptId, RecordId};
 
+use super::copy;
 use crate::CoreError;
 use crate::clock::Reading;
+use crate::store::checksum;
 
 /// The one state that a transaction is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -51,7 +53,9 @@ impl State {
         }
     }
 
-    fn read(text: &str) -> Option<Self> {
+    /// The state that is stored so.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
         let all = [
             Self::Waiting,
             Self::Sending,
@@ -186,7 +190,7 @@ pub fn begin(db: &Connection, id: ReceiptId, made: &Reading) -> Result<i64, Core
 /// Those of SQLite.
 pub fn abandon(db: &Connection, seq: i64) -> Result<(), CoreError> {
     db.execute("DELETE FROM campo_outbox WHERE seq = ?1", [seq])?;
-    Ok(())
+    copy::remove(db, seq)
 }
 
 /// Writes what a transaction does.
@@ -210,7 +214,7 @@ pub fn complete(
         serde_json::to_string(builds_on)?,
         position
     ])?;
-    Ok(())
+    copy::write(db, seq)
 }
 
 /// A kind as it is stored.
@@ -234,17 +238,20 @@ pub fn show_mutation(
     position: usize,
     shown: &Mutation,
 ) -> Result<(), CoreError> {
-    db.prepare_cached(
-        "INSERT OR REPLACE INTO campo_mutation (seq, position, collection, record, kind, content)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?
-    .execute(params![
+    let mut insert = db.prepare_cached(
+        "INSERT OR REPLACE INTO campo_mutation
+             (seq, position, collection, record, kind, content, checksum)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
+    let content = serde_json::to_string(shown)?;
+    insert.execute(params![
         seq,
         i64::try_from(position).unwrap_or(i64::MAX),
         shown.collection,
         shown.record.to_string(),
         kind_name(shown.kind),
-        serde_json::to_string(shown)?
+        content,
+        checksum::of_text(&content),
     ])?;
     Ok(())
 }

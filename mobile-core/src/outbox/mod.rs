@@ -45,6 +45,7 @@ macro_rules! is_problem {
 }
 
 pub mod alias;
+pub mod copy;
 pub mod correct;
 pub mod entry;
 pub mod list;

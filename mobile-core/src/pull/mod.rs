@@ -22,7 +22,7 @@ pub mod staged;
 
 use std::collections::{BTreeSet, HashSet};
 
-use rusqlite::types::ToSqlOutput;
+use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql, params};
 use sync_protocol::planted::{self, Bug};
 use sync_protocol::schema::{Collection, FieldType, Schema};
@@ -32,10 +32,12 @@ use sync_protocol::{Fields, RecordId, Scope, Value};
 
 use crate::CoreError;
 use crate::outbox::{parking, push, settle};
+use crate::store::checksum::{self, FieldChecksum};
 use crate::store::meta::{self, name};
 use crate::store::rows::{self, ServerRow};
 use crate::store::{Store, scopes, tables};
 use crate::transport::TransportError;
+use crate::verify::{checkpoint, damage, scrub};
 
 /// What a page changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,6 +48,8 @@ pub struct Applied {
     pub exits: u64,
     /// Transactions that were settled.
     pub settled: u64,
+    /// Sets of rows that are not what the server counts; none where it did not say.
+    pub differing: Option<u64>,
     /// Whether the tables stand at a checkpoint of the server now and nothing is being backfilled.
     pub complete: bool,
     /// How many rows remain, as the server says.
@@ -74,7 +78,7 @@ pub fn apply(
             return Err(CoreError::AlreadyRunning);
         }
         if page.schema.is_some() {
-            tables::migrate(db, &known, schema, &schema.hash())?;
+            tables::migrate(db, schema, &schema.hash())?;
         }
         apply_in(db, schema, page, &checked)
     };
@@ -110,6 +114,7 @@ fn apply_in(
     let mut touched = settle::Touched::new();
     let direct =
         page.part == PagePart::Backfill || page.checkpoint || planted::is(Bug::PageVisibleEarly);
+    let awaited = damage::awaits_rows(db)?;
     if page.checkpoint {
         staged::show(db, schema, &mut touched)?;
     }
@@ -125,6 +130,11 @@ fn apply_in(
             let came = |record| Ok(brought.contains(&record));
             settle::take_in(db, schema, &table.collection, &came, &mut touched)?;
             write_table(db, collection, table, &sets, &mut touched)?;
+            if awaited {
+                for record in &brought {
+                    damage::came(db, &table.collection, *record)?;
+                }
+            }
         } else {
             staged::stage(db, collection, table, &sets)?;
         }
@@ -148,9 +158,14 @@ fn apply_in(
             if meta::get(db, name::BEGUN_ANEW)?.is_some() {
                 scopes::sweep_stale(db, schema)?;
                 meta::remove(db, name::BEGUN_ANEW)?;
+                damage::all_came_anew(db)?;
             }
         }
         meta::set_json(db, name::LAST_CHECKPOINT_US, &page.server_time_us)?;
+        if let Some(told) = &page.digests {
+            applied.differing = Some(checkpoint::compare(db, schema, told, page.server_time_us)?);
+        }
+        scrub::some(db, schema, scrub::ROWS_A_ROUND)?;
     }
     meta::set(db, name::CURSOR, &page.cursor)?;
     meta::set_json(db, name::REMAINING, &page.remaining)?;
@@ -176,6 +191,9 @@ pub fn begin_anew(store: &Store, since_us: Option<i64>) -> Result<(), CoreError>
         }
         scopes::mark_all_stale(db, &schema)?;
         meta::set(db, name::BEGUN_ANEW, "true")?;
+        // Everything comes anew; whether all is right then is for the next digests to say.
+        db.execute("DELETE FROM campo_refetch", [])?;
+        checkpoint::make_due(db)?;
         meta::remove(db, name::CURSOR)
     })
 }
@@ -271,16 +289,15 @@ fn write_table(
     let mut edited = edited_records(db, &collection.name)?;
     // Those whose last edit has just left the view still have their server state beside the table.
     edited.extend(touched.iter().filter(|(name, _)| *name == collection.name).map(|(_, id)| *id));
-    let cells: Vec<Cells<'_>> = table
+    let mut cells: Vec<(FieldChecksum, Cells<'_>)> = table
         .fields
         .iter()
         .zip(&table.columns)
         .map(|(field, column)| {
             let kind = collection.field(field).map_or(&FieldType::Text, |field| &field.kind);
-            Cells::new(kind, column)
+            (FieldChecksum::new(field), Cells::new(kind, column))
         })
         .collect();
-    let mut cells = cells;
     let mut statement = db.prepare_cached(&tables::upsert(
         &collection.name,
         table.fields.iter().map(String::as_str),
@@ -296,9 +313,11 @@ fn write_table(
         if show {
             statement.raw_bind_parameter(1, text)?;
         }
-        for (column, cells) in cells.iter_mut().enumerate() {
+        let mut checksum = 0;
+        for (column, (field, cells)) in cells.iter_mut().enumerate() {
             let cell = cells.next();
             if show {
+                checksum ^= field.of(cell.value());
                 statement.raw_bind_parameter(column + 2, cell)?;
             }
         }
@@ -307,6 +326,10 @@ fn write_table(
             statement.raw_bind_parameter(next, version)?;
             statement.raw_bind_parameter(next + 1, scopes)?;
             statement.raw_bind_parameter(next + 2, 0)?;
+            // It is that of all fields: where some did not come, it is not known.
+            let known = cells.len() == collection.fields.len();
+            let checksum = if known { checksum::of_row(checksum) } else { checksum::UNKNOWN };
+            statement.raw_bind_parameter(next + 3, checksum)?;
             statement.raw_execute()?;
         } else if plain {
             rows::set_server_state(db, collection, *id, None)?;
@@ -427,14 +450,20 @@ impl<'p> Cells<'p> {
     }
 }
 
+impl Cell<'_> {
+    fn value(&self) -> ValueRef<'_> {
+        match self {
+            Self::Null => ValueRef::Null,
+            Self::Int(n) => ValueRef::Integer(*n),
+            Self::Real(real) => ValueRef::Real(*real),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+            Self::Owned(text) => ValueRef::Text(text.as_bytes()),
+        }
+    }
+}
+
 impl ToSql for Cell<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(match self {
-            Self::Null => ToSqlOutput::from(rusqlite::types::Null),
-            Self::Int(n) => ToSqlOutput::from(*n),
-            Self::Real(real) => ToSqlOutput::from(*real),
-            Self::Text(text) => ToSqlOutput::from(*text),
-            Self::Owned(text) => ToSqlOutput::from(text.as_str()),
-        })
+        Ok(ToSqlOutput::Borrowed(self.value()))
     }
 }

@@ -10,7 +10,8 @@ use sync_protocol::wire::receipt::Receipt;
 use crate::CoreError;
 use crate::outbox::settle::{self, Touched};
 use crate::store::rows::{self, ServerRow};
-use crate::store::scopes;
+use crate::store::{checksum, scopes};
+use crate::verify::damage::{self, Kind};
 
 /// Puts a page's rows aside. A later page of the same round overwrites an earlier one.
 ///
@@ -23,8 +24,8 @@ pub fn stage(
     sets: &[i64],
 ) -> Result<(), CoreError> {
     let mut statement = db.prepare_cached(
-        "INSERT OR REPLACE INTO campo_staged (collection, record, version, scopes, content)
-         VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT OR REPLACE INTO campo_staged (collection, record, version, scopes, content, checksum)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     let mut contents = super::Contents::of(collection, table)?;
     for (row, id) in table.ids.iter().enumerate() {
@@ -35,12 +36,19 @@ pub fn stage(
             let fields = contents.take(row);
             Some(serde_json::to_string(&fields_to_json(&collection.fields, &fields))?)
         };
-        let version = table.versions[row];
-        statement.execute(params![collection.name, id.to_string(), version, scopes, content])?;
+        statement.execute(params![
+            collection.name,
+            id.to_string(),
+            table.versions[row],
+            scopes,
+            content,
+            checksum::of_optional(content.as_deref()),
+        ])?;
     }
     for id in &table.exits {
         let none: Option<String> = None;
-        statement.execute(params![collection.name, id.to_string(), 0, scopes::NONE, none])?;
+        let (id, sum) = (id.to_string(), checksum::of_optional(None));
+        statement.execute(params![collection.name, id, 0, scopes::NONE, none, sum])?;
     }
     Ok(())
 }
@@ -106,13 +114,14 @@ pub fn show(db: &Connection, schema: &Schema, touched: &mut Touched) -> Result<(
     if is_empty(db)? {
         return Ok(());
     }
+    let awaited = damage::awaits_rows(db)?;
     // Once for each collection: it looks through the open edits, not through the rows.
     for name in schema.collections.keys() {
         let came = |record| is_staged(db, name, record);
         settle::take_in(db, schema, name, &came, touched)?;
     }
     let mut statement = db.prepare_cached(
-        "SELECT collection, record, version, scopes, content FROM campo_staged
+        "SELECT collection, record, version, scopes, content, checksum FROM campo_staged
          ORDER BY collection, record",
     )?;
     let mut found = statement.query([])?;
@@ -123,6 +132,13 @@ pub fn show(db: &Connection, schema: &Schema, touched: &mut Touched) -> Result<(
         let record: RecordId =
             record.parse().map_err(|_| CoreError::Stored("staged record id".to_owned()))?;
         let content: Option<String> = row.get(4)?;
+        let written: i64 = row.get(5)?;
+        if written != 0 && written != checksum::of_optional(content.as_deref()) {
+            let place = damage::row_place(&name, &record.to_string());
+            damage::found(db, Kind::Content, &place, "what waited was not what the server sent")?;
+            damage::refetch(db, &name, record)?;
+            continue;
+        }
         let state = match content {
             Some(content) => Some(ServerRow {
                 fields: rows::fields_from_json(collection, &serde_json::from_str(&content)?)?,
@@ -131,6 +147,9 @@ pub fn show(db: &Connection, schema: &Schema, touched: &mut Touched) -> Result<(
             }),
             None => None,
         };
+        if awaited {
+            damage::came(db, &name, record)?;
+        }
         let edited = rows::has_edits(db, &name, record)?;
         // One whose last edit has just left the view still has its server state beside the table.
         if edited || touched.contains(&(name.clone(), record)) {

@@ -37,6 +37,10 @@ pub mod name {
     pub const REMAINING: &str = "remaining";
     /// Transactions that a file holds which only this device had, JSON.
     pub const EXPORTED: &str = "exported";
+    /// The server's clock at the last checkpoint that was compared by digests, in microseconds since 1970.
+    pub const VERIFIED_US: &str = "verified_us";
+    /// How far the scrub has come: collection and id, JSON.
+    pub const SCRUBBED: &str = "scrubbed";
     /// Why the last sync failed, JSON; absent after one that ended well.
     pub const LAST_FAILURE: &str = "last_failure";
 }

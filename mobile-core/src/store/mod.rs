@@ -9,6 +9,7 @@
 //! [`aside::set_aside`] (an explicit act of the user) renames one, if it is damaged.
 
 pub mod aside;
+pub mod checksum;
 pub mod meta;
 pub mod private;
 pub mod registry;
@@ -29,6 +30,7 @@ use sync_protocol::schema::Schema;
 use tokio::sync::watch;
 
 use crate::CoreError;
+use crate::verify::mend;
 
 /// Marks the file as ours in SQLite's header (`PRAGMA application_id`), "Camp".
 const APPLICATION_ID: i32 = 0x4361_6d70;
@@ -42,6 +44,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0004_permissions.sql"),
     include_str!("../../migrations/0005_push_marks.sql"),
     include_str!("../../migrations/0006_settled_content.sql"),
+    include_str!("../../migrations/0007_verification.sql"),
 ];
 
 /// An open database.
@@ -93,6 +96,7 @@ impl Store {
         writer.pragma_update(None, "journal_mode", "WAL")?;
         writer.pragma_update(None, "synchronous", "FULL")?;
         migrate(&mut writer)?;
+        tables::add_checksums(&mut writer)?;
         let reader = Connection::open_with_flags(
             path,
             OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
@@ -119,8 +123,12 @@ impl Store {
         };
         store.read(|db| {
             store.others.store(data_version(db)?, Ordering::Relaxed);
-            store.schema_in(db)
+            Ok(())
         })?;
+        if let Err(CoreError::Stored(_)) = store.read(|db| store.schema_in(db)) {
+            store.write(|db| mend::all(db))?;
+        }
+        store.read(|db| store.schema_in(db))?;
         Ok(store)
     }
 
@@ -184,7 +192,7 @@ impl Store {
         f: impl FnOnce(&Transaction<'_>) -> Result<T, CoreError>,
     ) -> Result<T, CoreError> {
         let result = self.write(|db| {
-            let before = self.schema_in(db)?;
+            let before = self.schema_in(db).unwrap_or_default();
             let result = f(db)?;
             let after = meta::schema(db)?;
             // No hook tells of tables that are made, altered or dropped.

@@ -11,6 +11,7 @@ use sync_protocol::value::{fields_to_json, format_date};
 use sync_protocol::wire::push::Mutation;
 use sync_protocol::{Fields, RecordId, RowVersion, Value};
 
+use super::checksum::{self, FieldChecksum};
 use super::{scopes, tables};
 use crate::CoreError;
 use crate::view::{stored_value, view};
@@ -193,17 +194,19 @@ pub fn put_beside(
         .map(|row| serde_json::to_string(&fields_to_json(&collection.fields, &row.fields)))
         .transpose()?;
     db.prepare_cached(
-        "INSERT INTO campo_server_row (collection, record, version, scopes, content)
-         VALUES (?1, ?2, ?3, ?4, ?5)
+        "INSERT INTO campo_server_row (collection, record, version, scopes, content, checksum)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT (collection, record) DO UPDATE
-         SET version = excluded.version, scopes = excluded.scopes, content = excluded.content",
+         SET version = excluded.version, scopes = excluded.scopes, content = excluded.content,
+             checksum = excluded.checksum",
     )?
     .execute(params![
         collection.name,
         record.to_string(),
         state.map_or(0, |row| row.version),
         state.map_or(scopes::NONE, |row| row.scopes),
-        content
+        content,
+        checksum::of_optional(content.as_deref()),
     ])?;
     Ok(())
 }
@@ -319,10 +322,14 @@ fn show(
 ) -> Result<(), CoreError> {
     let names = collection.fields.iter().map(|f| f.name.as_str());
     let mut statement = db.prepare_cached(&tables::upsert(&collection.name, names.clone()))?;
-    let values = names.map(|name| fields.get(name).map_or(Sql::Null, to_sql));
-    let parameters = std::iter::once(Sql::Text(record.to_string()))
-        .chain(values)
-        .chain([version, scopes, pending].map(Sql::Integer));
+    let values: Vec<Sql> =
+        names.clone().map(|name| fields.get(name).map_or(Sql::Null, to_sql)).collect();
+    let checksum = names
+        .zip(&values)
+        .fold(0, |sum, (name, value)| sum ^ FieldChecksum::new(name).of(ValueRef::from(value)));
+    let own = [version, scopes, pending, checksum::of_row(checksum)];
+    let parameters =
+        std::iter::once(Sql::Text(record.to_string())).chain(values).chain(own.map(Sql::Integer));
     statement.execute(params_from_iter(parameters))?;
     Ok(())
 }
@@ -332,4 +339,26 @@ fn hide(db: &Connection, collection: &Collection, record: RecordId) -> Result<()
     db.prepare_cached(&format!("DELETE FROM {table} WHERE id = ?1"))?
         .execute([record.to_string()])?;
     Ok(())
+}
+
+/// The beginnings of the checksums of a collection's fields.
+#[must_use]
+pub fn field_checksums(collection: &Collection) -> Vec<FieldChecksum> {
+    collection.fields.iter().map(|field| FieldChecksum::new(&field.name)).collect()
+}
+
+/// The checksum of a row whose fields begin at this column.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn checksum_of(
+    row: &rusqlite::Row<'_>,
+    first: usize,
+    fields: &[FieldChecksum],
+) -> Result<i64, CoreError> {
+    let mut sum = 0;
+    for (index, field) in fields.iter().enumerate() {
+        sum ^= field.of(row.get_ref(first + index)?);
+    }
+    Ok(checksum::of_row(sum))
 }

@@ -58,7 +58,7 @@ pub fn drop_scopes(db: &Connection, schema: &Schema, drops: &[Scope]) -> Result<
         let after = number(db, &left)?;
         if after == NONE {
             db.execute(
-                "UPDATE campo_staged SET content = NULL, scopes = 0 WHERE scopes = ?1",
+                "UPDATE campo_staged SET content = NULL, checksum = 0, scopes = 0 WHERE scopes = ?1",
                 [before],
             )?;
         } else {
@@ -130,13 +130,19 @@ pub fn sweep_stale(db: &Connection, schema: &Schema) -> Result<(), CoreError> {
     take_off(db, schema, sets(db)?.iter().map(|(id, _)| -id))
 }
 
-fn sets(db: &Connection) -> Result<Vec<(i64, BTreeSet<Scope>)>, CoreError> {
+/// All sets by their numbers. One that cannot be read is left out: [`crate::verify::mend`] removes it.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn sets(db: &Connection) -> Result<Vec<(i64, BTreeSet<Scope>)>, CoreError> {
     let mut statement = db.prepare("SELECT id, scopes FROM campo_scope_set")?;
     let mut found = statement.query([])?;
     let mut sets = Vec::new();
     while let Some(row) = found.next()? {
-        let text = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
-        sets.push((row.get(0)?, serde_json::from_str(text)?));
+        let set = row.get_ref(1)?.as_str().ok().and_then(|text| serde_json::from_str(text).ok());
+        if let Some(set) = set {
+            sets.push((row.get(0)?, set));
+        }
     }
     Ok(sets)
 }
@@ -173,7 +179,7 @@ fn take_off(
         .query_map([&sets], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
     db.execute(
-        "UPDATE campo_server_row SET scopes = 0, version = 0, content = NULL
+        "UPDATE campo_server_row SET scopes = 0, version = 0, content = NULL, checksum = 0
          WHERE scopes IN (SELECT value FROM json_each(?1))",
         [&sets],
     )?;

@@ -15,14 +15,16 @@
 //! | set, json | canonical JSON as TEXT | `SET_TEXT`, `JSON_TEXT` |
 //!
 //! `_version` is the server's version of the row (0: not there yet), `_scopes` names the scopes it is
-//! in, `_pending` counts its edits that are not settled. There is no UNIQUE and no FOREIGN KEY
+//! in, `_pending` counts its edits that are not settled, `_checksum` is that of its fields ([`checksum`]). There is no UNIQUE and no FOREIGN KEY
 //! besides the id: the server decides, and a page that swaps two codes must be applicable.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior, params};
 use sync_protocol::schema::{Collection, Field, FieldType, Schema};
 
+#[cfg(doc)]
+use super::checksum;
 use super::{meta, rows};
 use crate::CoreError;
 
@@ -57,7 +59,8 @@ fn create(collection: &Collection) -> String {
         .collect();
     format!(
         "CREATE TABLE {} (id UUID_TEXT PRIMARY KEY NOT NULL, {} \
-         _version INTEGER NOT NULL, _scopes INTEGER NOT NULL, _pending INTEGER NOT NULL)",
+         _version INTEGER NOT NULL, _scopes INTEGER NOT NULL, _pending INTEGER NOT NULL, \
+         _checksum INTEGER NOT NULL DEFAULT 0)",
         quoted(&collection.name),
         columns.join(" ")
     )
@@ -72,17 +75,18 @@ fn is_indexed(collection: &Collection, field: &Field) -> bool {
     field.references.is_some() || collection.scope_fields().any(|name| name == field.name)
 }
 
-/// Upserts one row. Parameters: id, the fields in the order given, version, scopes, pending.
+/// Upserts one row. Parameters: id, the fields in the order given, version, scopes, pending, checksum.
 #[must_use]
 pub fn upsert<'a>(collection: &str, fields: impl Iterator<Item = &'a str> + Clone) -> String {
     let columns: String = fields.clone().map(|f| format!("{}, ", quoted(f))).collect();
-    let count = fields.clone().count() + 4;
+    let count = fields.clone().count() + 5;
     let parameters = vec!["?"; count].join(", ");
     let updates: String = fields.map(|f| format!("{0} = excluded.{0}, ", quoted(f))).collect();
     format!(
-        "INSERT INTO {} (id, {columns}_version, _scopes, _pending) VALUES ({parameters}) \
+        "INSERT INTO {} (id, {columns}_version, _scopes, _pending, _checksum) VALUES ({parameters}) \
          ON CONFLICT (id) DO UPDATE SET {updates}_version = excluded._version, \
-         _scopes = excluded._scopes, _pending = excluded._pending",
+         _scopes = excluded._scopes, _pending = excluded._pending, \
+         _checksum = excluded._checksum",
         quoted(collection)
     )
 }
@@ -98,6 +102,18 @@ pub fn select_one(collection: &Collection) -> String {
     )
 }
 
+/// Reads rows with all that a checksum needs, in the order of their ids: id, checksum, pending, the fields.
+/// Parameters: the id to continue after, how many.
+#[must_use]
+pub fn select_for_checksum(collection: &Collection) -> String {
+    let columns: String =
+        collection.fields.iter().map(|f| format!(", {}", quoted(&f.name))).collect();
+    format!(
+        "SELECT id, _checksum, _pending{columns} FROM {} WHERE id > ?1 ORDER BY id LIMIT ?2",
+        quoted(&collection.name)
+    )
+}
+
 /// Brings the tables to another schema and records it.
 ///
 /// New collections and fields are added. What the schema no longer has goes, with its content:
@@ -105,22 +121,29 @@ pub fn select_one(collection: &Collection) -> String {
 /// outbox, which holds them as they go to the server, and show again when it comes back. A field whose
 /// type changed begins empty.
 ///
+/// What there is to be changed is read from the tables, not from a record of the schema they were made
+/// from: that may be lost.
+///
 /// # Errors
 /// Those of SQLite, and [`CoreError::Stored`].
-pub fn migrate(db: &Connection, old: &Schema, new: &Schema, hash: &str) -> Result<(), CoreError> {
-    for gone in old.collections.keys().filter(|name| !new.collections.contains_key(*name)) {
+pub fn migrate(db: &Connection, new: &Schema, hash: &str) -> Result<(), CoreError> {
+    for gone in collections(db)?.iter().filter(|name| !new.collections.contains_key(*name)) {
         db.execute_batch(&format!("DROP TABLE IF EXISTS {}", quoted(gone)))?;
-        for table in ["campo_server_row", "campo_staged"] {
+        for table in ["campo_server_row", "campo_staged", "campo_refetch", "campo_suspect"] {
             db.execute(&format!("DELETE FROM {table} WHERE collection = ?1"), [gone])?;
         }
     }
     for collection in new.collections.values() {
-        let changed = match old.collections.get(&collection.name) {
-            None => {
-                db.execute_batch(&create(collection))?;
-                true
+        let present = columns(db, &collection.name)?;
+        let changed = if present.is_empty() {
+            db.execute_batch(&create(collection))?;
+            true
+        } else {
+            let changed = alter(db, &present, collection)?;
+            if changed {
+                write_checksums(db, collection)?;
             }
-            Some(before) => alter(db, before, collection)?,
+            changed
         };
         if changed {
             rows::recompute_edited(db, collection)?;
@@ -138,32 +161,91 @@ pub fn migrate(db: &Connection, old: &Schema, new: &Schema, hash: &str) -> Resul
     meta::set(db, meta::name::SCHEMA_HASH, hash)
 }
 
+/// The collections that have a table.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn collections(db: &Connection) -> Result<Vec<String>, CoreError> {
+    let mut statement = db.prepare(
+        r"SELECT name FROM sqlite_master WHERE type = 'table'
+          AND name NOT LIKE 'campo\_%' ESCAPE '\' AND name NOT LIKE 'sqlite\_%' ESCAPE '\'",
+    )?;
+    Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
+/// The columns of a table and what they are declared as; none where there is no table.
+fn columns(db: &Connection, table: &str) -> Result<BTreeMap<String, String>, CoreError> {
+    let mut statement = db.prepare("SELECT name, type FROM pragma_table_info(?1)")?;
+    Ok(statement
+        .query_map([table], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?)
+}
+
+/// Columns that are no fields.
+const OWN_COLUMNS: [&str; 5] = ["id", "_version", "_scopes", "_pending", "_checksum"];
+
 /// Answers whether any column has changed.
-fn alter(db: &Connection, old: &Collection, new: &Collection) -> Result<bool, CoreError> {
+fn alter(
+    db: &Connection,
+    present: &BTreeMap<String, String>,
+    new: &Collection,
+) -> Result<bool, CoreError> {
     let table = quoted(&new.name);
     let mut changed = false;
-    let same = |a: &Field, b: &Field| declared(&a.kind) == declared(&b.kind);
-    let mut present: BTreeSet<&str> = old.fields.iter().map(|f| f.name.as_str()).collect();
-    for field in &old.fields {
-        let kept = new.field(&field.name);
-        if kept.is_none_or(|kept| !is_indexed(new, kept) || !same(field, kept)) {
-            db.execute_batch(&format!(
-                "DROP INDEX IF EXISTS {}",
-                index_name(&new.name, &field.name)
-            ))?;
+    let same = |field: &Field| present.get(&field.name) == Some(&declared(&field.kind));
+    for name in present.keys().filter(|name| !OWN_COLUMNS.contains(&name.as_str())) {
+        let kept = new.field(name);
+        if kept.is_none_or(|kept| !is_indexed(new, kept) || !same(kept)) {
+            db.execute_batch(&format!("DROP INDEX IF EXISTS {}", index_name(&new.name, name)))?;
         }
-        if kept.is_none_or(|kept| !same(field, kept)) {
-            let column = quoted(&field.name);
-            db.execute_batch(&format!("ALTER TABLE {table} DROP COLUMN {column}"))?;
-            present.remove(field.name.as_str());
+        if kept.is_none_or(|kept| !same(kept)) {
+            db.execute_batch(&format!("ALTER TABLE {table} DROP COLUMN {}", quoted(name)))?;
             changed = true;
         }
     }
-    for field in new.fields.iter().filter(|f| !present.contains(f.name.as_str())) {
+    for field in new.fields.iter().filter(|field| !same(field)) {
         let column = quoted(&field.name);
         let kind = declared(&field.kind);
         db.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN {column} {kind}"))?;
         changed = true;
     }
     Ok(changed)
+}
+
+/// Gives checksums to tables that an older version made.
+///
+/// # Errors
+/// Those of SQLite, and [`CoreError::Stored`].
+pub fn add_checksums(writer: &mut Connection) -> Result<(), CoreError> {
+    let db = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // An unreadable schema comes again with the next pull, which brings the tables to it.
+    let schema = meta::schema(&db).unwrap_or_default();
+    for collection in schema.collections.values() {
+        let present = columns(&db, &collection.name)?;
+        if present.is_empty() || present.contains_key("_checksum") {
+            continue;
+        }
+        db.execute_batch(&format!(
+            "ALTER TABLE {} ADD COLUMN _checksum INTEGER NOT NULL DEFAULT 0",
+            quoted(&collection.name)
+        ))?;
+        write_checksums(&db, collection)?;
+    }
+    Ok(db.commit()?)
+}
+
+/// Writes the checksums of all rows anew.
+fn write_checksums(db: &Connection, collection: &Collection) -> Result<(), CoreError> {
+    let fields = rows::field_checksums(collection);
+    let mut read = db.prepare(&select_for_checksum(collection))?;
+    let mut write = db.prepare(&format!(
+        "UPDATE {} SET _checksum = ?2 WHERE id = ?1",
+        quoted(&collection.name)
+    ))?;
+    let mut found = read.query(params!["", -1])?;
+    while let Some(row) = found.next()? {
+        let id: String = row.get(0)?;
+        write.execute(params![id, rows::checksum_of(row, 3, &fields)?])?;
+    }
+    Ok(())
 }

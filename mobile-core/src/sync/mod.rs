@@ -14,7 +14,7 @@
 //!    the server fails in two rounds is halved too; its culprit, and what builds on it, is left out of
 //!    the round, which goes on and then tells the failure. So is a culprit that may have been read before.
 //! 3. **Pull** ([`pull`]): pages are applied while the next ones arrive. A cut stream is resumed as
-//!    long as each attempt brings something.
+//!    long as each attempt brings something. What differs from the server's digests is brought again.
 //!
 //! What made a round fail is kept (`last_failure`), so that everything that waits can say why.
 
@@ -40,6 +40,7 @@ use crate::random::Random;
 use crate::store::Store;
 use crate::store::meta::{self, name};
 use crate::transport::{OfflineReason, Transport, TransportError};
+use crate::verify::mend;
 
 /// Pause between rounds that went well, while the app is in the foreground.
 const INTERVAL_FOREGROUND: Duration = Duration::from_secs(60);
@@ -101,6 +102,10 @@ pub struct SyncReport {
     pub exits: u64,
     /// Edits whose outcome is in the tables now.
     pub settled: u64,
+    /// Sets of rows (of a collection in a scope) that were not what the server counts, and were repaired.
+    pub differing: u64,
+    /// Bookkeeping that could not be read, and was mended.
+    pub mended: u64,
 }
 
 /// Syncs one person's database with their server.
@@ -224,11 +229,27 @@ impl Engine {
         let result = tokio::select! {
             biased;
             () = cancel.cancelled() => Err(CoreError::Cancelled),
-            result = self.round(&running) => result,
+            result = self.round_or_mend(&running) => result,
         };
         self.progress.send_modify(|progress| progress.phase = Phase::Idle);
         self.note_outcome(result.as_ref().err());
         result
+    }
+
+    /// A round; where it stumbles over what cannot be read, that is mended, and the round begins again.
+    async fn round_or_mend(
+        &self,
+        running: &Arc<tokio::sync::OwnedMutexGuard<()>>,
+    ) -> Result<SyncReport, CoreError> {
+        let error = match self.round(running).await {
+            Err(error @ CoreError::Stored(_)) => error,
+            other => return other,
+        };
+        let mended = self.store.write_schema(|db| mend::all(db))?;
+        if mended == 0 {
+            return Err(error);
+        }
+        self.round(running).await.map(|report| SyncReport { mended, ..report })
     }
 
     async fn round(

@@ -13,6 +13,7 @@ use crate::pull::{self, Applied};
 use crate::store::Store;
 use crate::store::meta::{self, name};
 use crate::transport::{OfflineReason, PageSink, TransportError};
+use crate::verify::{checkpoint, damage, repair};
 
 /// Pages that may wait to be applied; each is held in memory.
 const PAGES_WAITING_MAX: usize = 1;
@@ -20,8 +21,54 @@ const PAGES_WAITING_MAX: usize = 1;
 /// server that never reaches a checkpoint.
 const STREAMS_MAX: usize = 10_000;
 
-/// Fetches until the tables stand at a checkpoint. `left_out` is why the push left something out.
+/// How often what differs is narrowed down to rows before everything is brought anew.
+const COMPARISONS_MAX: usize = 2;
+
+/// Fetches until the tables stand at a checkpoint, and repairs what is not as the server says there.
+/// `left_out` is why the push left something out.
 pub(super) async fn run(
+    engine: &Engine,
+    report: &mut SyncReport,
+    left_out: &mut Option<CoreError>,
+    running: &Arc<OwnedMutexGuard<()>>,
+) -> Result<(), CoreError> {
+    let mut comparisons = 0;
+    let mut rows_left = i64::MAX;
+    loop {
+        to_checkpoint(engine, report, left_out, running).await?;
+        let to_repair = repair::to_repair(engine)?;
+        if to_repair.rows > 0 && to_repair.rows < rows_left {
+            // The next pull asks for them, or for as many as one may.
+            rows_left = to_repair.rows;
+            continue;
+        }
+        if !to_repair.suspects && to_repair.rows == 0 {
+            return Ok(());
+        }
+        comparisons += 1;
+        rows_left = i64::MAX;
+        if comparisons <= COMPARISONS_MAX {
+            let differing = repair::look(engine).await?;
+            if differing == 0 {
+                // They are the same by now; the next digests tell.
+                return Ok(());
+            }
+            if differing <= repair::REFETCH_MAX {
+                continue;
+            }
+            comparisons = COMPARISONS_MAX + 1;
+        }
+        if comparisons > COMPARISONS_MAX + 1 {
+            // Everything came anew, and differs: noted, and looked at again when digests are due.
+            tracing::warn!("what is here is not what the server counts");
+            return Ok(());
+        }
+        pull::begin_anew(&engine.store, None)?;
+    }
+}
+
+/// Fetches until the tables stand at a checkpoint.
+async fn to_checkpoint(
     engine: &Engine,
     report: &mut SyncReport,
     left_out: &mut Option<CoreError>,
@@ -77,10 +124,16 @@ async fn one_stream(
     running: &Arc<OwnedMutexGuard<()>>,
 ) -> Result<Option<Applied>, Stopped> {
     let stream = engine.store.write(|db| meta::stream(db, engine.random.as_ref()))?;
-    let (cursor, schema_hash) = engine
-        .store
-        .read(|db| Ok((meta::get(db, name::CURSOR)?, meta::get(db, name::SCHEMA_HASH)?)))?;
-    let request = PullRequest { stream, cursor: cursor.clone(), schema_hash, page_rows_max: None };
+    let request = engine.store.read(|db| {
+        Ok(PullRequest {
+            cursor: meta::get(db, name::CURSOR)?,
+            schema_hash: meta::get(db, name::SCHEMA_HASH)?,
+            digests: checkpoint::is_due(db)?,
+            refetch: damage::to_refetch(db, &*engine.store.schema_in(db)?)?,
+            ..PullRequest::new(stream)
+        })
+    })?;
+    let cursor = request.cursor.clone();
     let (sender, pages) = mpsc::channel(PAGES_WAITING_MAX);
     let applier = tokio::task::spawn_blocking({
         let store = Arc::clone(&engine.store);
@@ -104,6 +157,7 @@ async fn one_stream(
     report.rows += outcome.rows;
     report.exits += outcome.exits;
     report.settled += outcome.settled;
+    report.differing += outcome.differing;
     let pages = outcome.pages;
     // An error of the database explains why the stream was stopped, not the other way round.
     match (outcome.error, streamed) {
@@ -118,6 +172,7 @@ struct Outcome {
     rows: u64,
     exits: u64,
     settled: u64,
+    differing: u64,
     last: Option<Applied>,
     error: Option<CoreError>,
 }
@@ -137,6 +192,7 @@ fn apply_all(
                 outcome.rows += applied.rows;
                 outcome.exits += applied.exits;
                 outcome.settled += applied.settled;
+                outcome.differing += applied.differing.unwrap_or(0);
                 progress.send_modify(|progress| {
                     progress.rows += applied.rows;
                     progress.remaining = applied.remaining;

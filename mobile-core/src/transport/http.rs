@@ -21,6 +21,7 @@ use sync_protocol::ConflictId;
 use sync_protocol::columnar::FrameReader;
 use sync_protocol::problem::Problem;
 use sync_protocol::wire::auth::{LoginRequest, LogoutRequest, RefreshRequest, Session};
+use sync_protocol::wire::compare::{CompareAnswer, CompareRequest};
 use sync_protocol::wire::pull::{COLUMNAR_MEDIA_TYPE, PullRequest};
 use sync_protocol::wire::push::{PushAnswer, PushRequest};
 use sync_protocol::wire::review::{Conflict, ConflictList, ResolveManyAnswer, ResolveManyRequest};
@@ -209,6 +210,14 @@ impl Transport for HttpTransport {
 
     async fn push(&self, token: &str, request: &PushRequest) -> Result<PushAnswer, TransportError> {
         self.post("sync/push", Some(token), request).await
+    }
+
+    async fn compare(
+        &self,
+        token: &str,
+        request: &CompareRequest,
+    ) -> Result<CompareAnswer, TransportError> {
+        self.post("sync/compare", Some(token), request).await
     }
 
     async fn pull(

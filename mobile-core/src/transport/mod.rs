@@ -8,6 +8,7 @@ pub mod reqwest;
 use sync_protocol::ConflictId;
 use sync_protocol::problem::Problem;
 use sync_protocol::wire::auth::{LoginRequest, LogoutRequest, RefreshRequest, Session};
+use sync_protocol::wire::compare::{CompareAnswer, CompareRequest};
 use sync_protocol::wire::pull::{PullPage, PullRequest};
 use sync_protocol::wire::push::{PushAnswer, PushRequest};
 use sync_protocol::wire::review::{
@@ -150,6 +151,12 @@ pub trait Transport: Send + Sync {
         request: &PullRequest,
         sink: &mut dyn PageSink,
     ) -> Result<(), CoreError>;
+    /// `POST sync/compare`.
+    async fn compare(
+        &self,
+        token: &str,
+        request: &CompareRequest,
+    ) -> Result<CompareAnswer, TransportError>;
     /// `GET conflicts?<query>`; the query is made of URL-safe `name=value` pairs.
     async fn conflicts(&self, token: &str, query: &str) -> Result<ConflictList, TransportError>;
     /// `GET conflicts/{id}`.

@@ -18,6 +18,7 @@ use sync_protocol::merge::RowMeta;
 use sync_protocol::problem::Problem;
 use sync_protocol::schema::Schema;
 use sync_protocol::wire::auth::{LoginRequest, LogoutRequest, RefreshRequest, Session};
+use sync_protocol::wire::compare::{CompareAnswer, CompareRequest};
 use sync_protocol::wire::pull::PullRequest;
 use sync_protocol::wire::push::{PushAnswer, PushRequest, Transaction};
 use sync_protocol::wire::receipt::Receipt;
@@ -211,6 +212,12 @@ impl Transport for Link {
     async fn logout(&self, _: &LogoutRequest) -> Result<(), TransportError> {
         self.server.with(|s| s.logouts += 1);
         Ok(())
+    }
+
+    async fn compare(&self, _: &str, _: &CompareRequest) -> Result<CompareAnswer, TransportError> {
+        // It tells no digests, so nobody compares.
+        let problem = Problem::new(404, "unknown_scope", "There is no such scope");
+        Err(TransportError::Problem(Box::new(problem)))
     }
 
     async fn push(&self, _: &str, request: &PushRequest) -> Result<PushAnswer, TransportError> {

@@ -16,6 +16,7 @@ use crate::{RecordId, Scope};
 const CHECKPOINT: u8 = 1;
 const BACKFILL: u8 = 1 << 1;
 const SCHEMA: u8 = 1 << 2;
+const DIGESTS: u8 = 1 << 3;
 
 /// Writes a page, without frame and compression.
 #[must_use]
@@ -25,7 +26,8 @@ pub fn encode_page(page: &PullPage) -> Vec<u8> {
     to.push(
         if page.checkpoint { CHECKPOINT } else { 0 }
             | if page.part == PagePart::Backfill { BACKFILL } else { 0 }
-            | if schema.is_some() { SCHEMA } else { 0 },
+            | if schema.is_some() { SCHEMA } else { 0 }
+            | if page.digests.is_some() { DIGESTS } else { 0 },
     );
     put_varint(&mut to, zigzag(page.server_time_us));
     put_varint(&mut to, page.remaining);
@@ -41,6 +43,9 @@ pub fn encode_page(page: &PullPage) -> Vec<u8> {
     } else {
         // Receipts are made of texts, numbers and JSON: always written.
         put_text(&mut to, &serde_json::to_string(&page.settled).unwrap_or_default());
+    }
+    if let Some(digests) = &page.digests {
+        put_text(&mut to, &serde_json::to_string(digests).unwrap_or_default());
     }
     to
 }
@@ -116,7 +121,7 @@ pub fn decode_page(bytes: &[u8]) -> Result<PullPage, DecodeError> {
     let mut from = Bytes::new(bytes);
     let from = &mut from;
     let flags = from.byte("the page's flags")?;
-    if flags & !(CHECKPOINT | BACKFILL | SCHEMA) != 0 {
+    if flags & !(CHECKPOINT | BACKFILL | SCHEMA | DIGESTS) != 0 {
         return Err(DecodeError::damaged("the page has unknown flags"));
     }
     let server_time_us = unzigzag(from.varint("the server's time")?);
@@ -138,6 +143,9 @@ pub fn decode_page(bytes: &[u8]) -> Result<PullPage, DecodeError> {
         "" => Vec::new(),
         json => serde_json::from_str(json)?,
     };
+    let digests = (flags & DIGESTS != 0)
+        .then(|| Ok::<_, DecodeError>(serde_json::from_str(from.text("the digests")?)?))
+        .transpose()?;
     if !from.is_empty() {
         return Err(DecodeError::damaged("bytes follow the page"));
     }
@@ -151,6 +159,7 @@ pub fn decode_page(bytes: &[u8]) -> Result<PullPage, DecodeError> {
         scope_sets,
         tables,
         settled,
+        digests,
         cursor,
         checkpoint,
         remaining,

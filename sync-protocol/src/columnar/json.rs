@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json};
 
 use super::DecodeError;
 use crate::schema::{Collection, Schema};
-use crate::wire::pull::{Column, PagePart, PageTable, PullPage};
+use crate::wire::pull::{Column, PagePart, PageTable, PullPage, ScopeDigest};
 use crate::wire::receipt::Receipt;
 use crate::{RecordId, RowVersion, Scope, Value};
 
@@ -24,6 +24,8 @@ struct JsonPage {
     tables: Vec<JsonTable>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     settled: Vec<Receipt>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    digests: Option<Vec<ScopeDigest>>,
     cursor: String,
     checkpoint: bool,
     remaining: u64,
@@ -59,7 +61,8 @@ struct JsonRow {
 ///     "rows": [{"id": "…", "version": 3, "scopes": ["project:…"], "fields": {"nota": "…"}}],
 ///     "exits": ["…"]
 ///   }],
-///   "settled": [{"id": "…", "state": "applied", …}]
+///   "settled": [{"id": "…", "state": "applied", …}],
+///   "digests": [{"scope": "project:…", "collection": "avances", "rows": 12, "digest": "…"}]
 /// }
 /// ```
 ///
@@ -90,6 +93,7 @@ fn json_page(page: &PullPage, schema: &Schema) -> JsonPage {
         part: page.part,
         tables: tables.collect(),
         settled: page.settled.clone(),
+        digests: page.digests.clone(),
         cursor: page.cursor.clone(),
         checkpoint: page.checkpoint,
         remaining: page.remaining,
@@ -176,6 +180,7 @@ pub fn page_from_json(json: &Json, schema: &Schema) -> Result<PullPage, DecodeEr
         scope_sets: sets.sets,
         tables,
         settled: page.settled,
+        digests: page.digests,
         cursor: page.cursor,
         checkpoint: page.checkpoint,
         remaining: page.remaining,

@@ -29,7 +29,7 @@
 //!
 //! | part | what |
 //! |---|---|
-//! | flags | 1 byte: bit 0 checkpoint, bit 1 backfill (else delta), bit 2 a schema follows |
+//! | flags | 1 byte: bit 0 checkpoint, bit 1 backfill (else delta), bit 2 a schema follows, bit 3 digests follow |
 //! | server time | zigzag, µs since 1970 |
 //! | remaining | varint |
 //! | cursor | text |
@@ -39,6 +39,7 @@
 //! | scope sets | list of (list of scope) |
 //! | tables | list of table |
 //! | settled | text: JSON, an array of receipts; empty text for none |
+//! | digests | if flagged: text: JSON, an array as in the JSON form |
 //!
 //! A table:
 //!

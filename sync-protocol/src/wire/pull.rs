@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::digest::{Digest, RowSet};
 use crate::schema::{FieldType, Schema};
 use crate::wire::receipt::Receipt;
 use crate::{RecordId, RowVersion, Scope, StreamId, Value};
@@ -27,6 +28,61 @@ pub struct PullRequest {
     /// Most rows in a page, 1 to [`crate::limits::PAGE_ROWS_MAX`]; default that maximum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page_rows_max: Option<usize>,
+    /// Whether the checkpoint is to bring the digests of all that the device holds then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub digests: bool,
+    /// Rows that are to come again with the delta, changed or not, because the device's copies are
+    /// damaged; at most [`crate::limits::REFETCH_ROWS_MAX`] in all. Those that are not there, or not
+    /// in a scope that the device holds, come as exits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refetch: Vec<Records>,
+}
+
+impl PullRequest {
+    /// A first pull.
+    #[must_use]
+    pub fn new(stream: StreamId) -> Self {
+        Self {
+            stream,
+            cursor: None,
+            schema_hash: None,
+            page_rows_max: None,
+            digests: false,
+            refetch: Vec::new(),
+        }
+    }
+}
+
+/// Records of one collection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Records {
+    /// The collection.
+    pub collection: String,
+    /// Their ids.
+    pub ids: Vec<RecordId>,
+}
+
+/// What a scope holds of a collection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScopeDigest {
+    /// The scope.
+    pub scope: Scope,
+    /// The collection.
+    pub collection: String,
+    /// How many rows.
+    pub rows: u64,
+    /// The exclusive or of their digests, see [`crate::digest`].
+    pub digest: Digest,
+}
+
+impl ScopeDigest {
+    /// The rows as a set.
+    #[must_use]
+    pub fn set(&self) -> RowSet {
+        RowSet { rows: self.rows, digest: self.digest }
+    }
 }
 
 /// A page: part of a round, which ends with the page that is a checkpoint.
@@ -46,6 +102,9 @@ pub struct PullPage {
     pub tables: Vec<PageTable>,
     /// What the server has settled of this stream's transactions, as of the same snapshot.
     pub settled: Vec<Receipt>,
+    /// With a checkpoint, where the request asked for them: what each scope held has of each
+    /// collection that may be seen, as of the checkpoint's snapshot. Empty ones are left out.
+    pub digests: Option<Vec<ScopeDigest>>,
     /// Where the next pull begins, opaque.
     pub cursor: String,
     /// Whether nothing more is to come from this page's snapshot.

@@ -2,10 +2,11 @@
 
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
+use sync_protocol::digest::Digest;
 use sync_protocol::problem::Problem;
 use sync_protocol::schema::parse::{SourceFile, parse};
 use sync_protocol::schema::{Collection, Field, FieldType, Schema};
-use sync_protocol::wire::pull::{Column, PagePart, PageTable, PullPage};
+use sync_protocol::wire::pull::{Column, PagePart, PageTable, PullPage, ScopeDigest};
 use sync_protocol::wire::receipt::{Receipt, ReceiptState};
 use sync_protocol::{RecordId, Scope, Value};
 use uuid::Uuid;
@@ -127,6 +128,17 @@ fn any_receipt() -> impl Strategy<Value = Receipt> {
     )
 }
 
+fn any_digest() -> impl Strategy<Value = ScopeDigest> {
+    (any_scope(), "[a-z]{1,10}", any::<u64>(), any::<u128>()).prop_map(
+        |(scope, collection, rows, digest)| ScopeDigest {
+            scope,
+            collection,
+            rows,
+            digest: Digest(digest),
+        },
+    )
+}
+
 pub fn any_page() -> impl Strategy<Value = PullPage> {
     vec(vec(any_scope(), 0..4), 0..4).prop_flat_map(|scope_sets| {
         let schema = schema();
@@ -134,10 +146,15 @@ pub fn any_page() -> impl Strategy<Value = PullPage> {
             schema.collections.values().map(|c| any_table(c, scope_sets.len())).collect();
         (
             (proptest::option::of(Just(schema)), Just(scope_sets), tables),
-            (vec(any_scope(), 0..4), vec(any_scope(), 0..4), vec(any_receipt(), 0..3)),
+            (
+                vec(any_scope(), 0..4),
+                vec(any_scope(), 0..4),
+                vec(any_receipt(), 0..3),
+                proptest::option::of(vec(any_digest(), 0..3)),
+            ),
             (".{0,40}", any::<bool>(), any::<bool>(), any::<u64>(), any::<i64>()),
         )
-            .prop_map(|(content, (drops, gains, settled), rest)| {
+            .prop_map(|(content, (drops, gains, settled, digests), rest)| {
                 let (schema, scope_sets, tables) = content;
                 let (cursor, backfill, checkpoint, remaining, server_time_us) = rest;
                 let part = if backfill { PagePart::Backfill } else { PagePart::Delta };
@@ -149,6 +166,7 @@ pub fn any_page() -> impl Strategy<Value = PullPage> {
                     scope_sets,
                     tables,
                     settled,
+                    digests,
                     cursor,
                     checkpoint,
                     remaining,

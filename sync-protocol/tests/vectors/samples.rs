@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
+use sync_protocol::digest::Digest;
 use sync_protocol::problem::{Location, Problem};
 use sync_protocol::schema::Schema;
 use sync_protocol::schema::parse::{SourceFile, parse};
-use sync_protocol::wire::pull::{Column, PagePart, PageTable, PullPage};
+use sync_protocol::wire::pull::{Column, PagePart, PageTable, PullPage, ScopeDigest};
 use sync_protocol::wire::push::{
     ElementsEdit, Mutation, MutationKind, Position, PushMark, PushRequest, Transaction,
 };
@@ -261,6 +262,12 @@ pub fn delta_page() -> PullPage {
             table("visitas", &[(0x10, 1, 1, visit(0)), (0x11, 8, 0, visit(1))], &[0x12, 0x13]),
         ],
         settled: receipts(),
+        digests: Some(vec![ScopeDigest {
+            scope: garden(1),
+            collection: "visitas".into(),
+            rows: 2,
+            digest: Digest(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef),
+        }]),
         cursor: "b3BhcXVl".into(),
         checkpoint: true,
         remaining: 0,

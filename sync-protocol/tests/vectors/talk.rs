@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
+use sync_protocol::Scope;
+use sync_protocol::digest::{BUCKETS, Digest};
 use sync_protocol::problem::Problem;
-use sync_protocol::wire::pull::PullRequest;
+use sync_protocol::wire::compare::{CompareAnswer, CompareRequest, ComparedRow};
+use sync_protocol::wire::pull::{PullRequest, Records};
 use sync_protocol::wire::push::{MutationKind, Position, PushAnswer};
 use sync_protocol::wire::receipt::ReceiptState;
 use sync_protocol::wire::review::{
-    Authorship, Candidate, Conflict, ConflictList, ConflictStatus, Keep, Note, Resolution,
-    ResolveManyAnswer, ResolveManyRequest, ResolveRequest, ResolveResult, Severity, UndoRequest,
+    Authorship, Candidate, CandidateReason, Conflict, ConflictList, ConflictStatus, Keep, Note,
+    Resolution, ResolveManyAnswer, ResolveManyRequest, ResolveRequest, ResolveResult, Severity,
+    UndoRequest,
 };
 
 use crate::golden::is_json;
@@ -45,16 +49,46 @@ fn receipts_in_every_state() {
 
 #[test]
 fn pulls() {
-    let first =
-        PullRequest { stream: id(5).into(), cursor: None, schema_hash: None, page_rows_max: None };
+    let first = PullRequest::new(id(5).into());
     let next = PullRequest {
         cursor: Some("b3BhcXVl".into()),
         schema_hash: Some(schema().hash()),
         page_rows_max: Some(1_000),
+        digests: true,
+        refetch: vec![Records {
+            collection: "visitas".into(),
+            ids: vec![id(0x10).into(), id(0x12).into()],
+        }],
         ..first.clone()
     };
     is_json("pull_request_first.json", &first);
     is_json("pull_request.json", &next);
+}
+
+#[test]
+fn comparisons() {
+    let all = CompareRequest {
+        scope: Scope::entity("garden", id(1)),
+        collection: "visitas".into(),
+        buckets: None,
+        content: true,
+        after: Some(id(0x10).into()),
+    };
+    let narrowed = CompareRequest {
+        buckets: Some(vec![Digest(0); BUCKETS]),
+        content: false,
+        after: None,
+        ..all.clone()
+    };
+    let row = ComparedRow { id: id(0x11).into(), version: 8, content: Some(Digest(1 << 127)) };
+    let answer = CompareAnswer {
+        buckets: vec![0x11, 0xff],
+        rows: vec![row.clone(), ComparedRow { content: None, id: id(0xff).into(), ..row }],
+        next: Some(id(0xff).into()),
+    };
+    is_json("compare_request_all.json", &all);
+    is_json("compare_request.json", &narrowed);
+    is_json("compare_answer.json", &answer);
 }
 
 #[test]
@@ -102,6 +136,7 @@ fn conflict(status: ConflictStatus) -> Conflict {
         current: json!("119.00"),
         current_by: Some(sql),
         candidates: vec![Candidate {
+            reason: Some(CandidateReason::ScopeLost),
             receipt: id(0x22).into(),
             value: json!("120.50"),
             base_version: Some(2),

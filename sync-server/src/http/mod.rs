@@ -28,6 +28,7 @@ pub mod receipts;
 pub mod route;
 pub mod schema;
 pub mod sync;
+pub mod users;
 
 use std::sync::Arc;
 
@@ -59,7 +60,9 @@ pub fn routes() -> Vec<Route> {
         schema::route(),
         sync::push::route(),
         sync::pull::route(),
+        sync::compare::route(),
         receipts::route(),
+        users::view::route(),
         conflicts::list::route(),
         conflicts::show::route(),
         conflicts::claim::route(),

@@ -17,20 +17,24 @@
 //!   that is done comes by delta, which counts the scopes for rows up to that key.
 //! * **Receipts** are told since the last checkpoint, and only with a checkpoint: then the rows
 //!   that they changed are there as well, as of the same snapshot.
+//! * **Rows that a device asks for again** come with the delta, as of its snapshot.
+//! * **Digests**, where they are asked for, come with the checkpoint after which all scopes are held whole.
 //! * **A grant that changed** is dropped first, also where it is held again now, and gained anew.
 
+pub mod compare;
 pub mod cursor;
 mod round;
 
 use async_trait::async_trait;
-use sync_protocol::limits::PAGE_ROWS_MAX;
+use sync_protocol::limits::{PAGE_ROWS_MAX, REFETCH_ROWS_MAX};
 use sync_protocol::problem::Problem;
-use sync_protocol::wire::pull::{PullPage, PullRequest};
+use sync_protocol::schema::Schema;
+use sync_protocol::wire::pull::{PullPage, PullRequest, Records};
 
 use crate::auth::caller::Caller;
 use crate::clock::Clock;
 use crate::push::failed;
-use crate::store::Store;
+use crate::store::{RowKey, Store};
 use crate::stream;
 
 /// Where pages go.
@@ -43,7 +47,7 @@ pub trait PageSink: Send {
 /// Answers a pull: pages until the sink has enough or nothing more is to come from the snapshot.
 ///
 /// # Errors
-/// Before the first page: `page_size_out_of_range`, the cursor's problems
+/// Before the first page: `page_size_out_of_range`, `too_many_records`, `unknown_collection`, the cursor's problems
 /// (`cursor_malformed`, `cursor_foreign`, `cursor_visibility_changed`, `cursor_history_ended`),
 /// `stream_foreign`, and
 /// `busy`. After the first page an error ends the stream; the device resumes from its last page.
@@ -66,6 +70,7 @@ pub async fn pull(
         .as_deref()
         .map(|text| cursor::Cursor::read(text, caller, &hash))
         .transpose()?;
+    let refetch = records(&visible, &request.refetch)?;
     let mut tx = store.read(caller.tenant).await.map_err(|error| failed(&error))?;
     if stream::is_foreign(tx.as_mut(), caller, request.stream).await.map_err(|e| failed(&e))? {
         return Err(stream::foreign());
@@ -84,8 +89,34 @@ pub async fn pull(
         visibility: hash,
         stream: request.stream,
         size: round::PageSize::new(rows_max),
+        refetch,
+        digests: request.digests,
         sink,
         opening: PullPage { schema, ..PullPage::default() },
     };
     round.run(cursor).await.map_err(|error| failed(&error))
+}
+
+/// The rows that are to come again.
+fn records(visible: &Schema, wanted: &[Records]) -> Result<Vec<RowKey>, Problem> {
+    let count: usize = wanted.iter().map(|records| records.ids.len()).sum();
+    if count > REFETCH_ROWS_MAX {
+        return Err(Problem::new(400, "too_many_records", "Too many rows are asked for again")
+            .detail(format!("`refetch` may name {REFETCH_ROWS_MAX} rows, but names {count}")));
+    }
+    let mut keys = Vec::with_capacity(count);
+    for Records { collection, ids } in wanted {
+        if visible.collection(collection).is_none() {
+            return Err(unknown_collection(collection));
+        }
+        let key = |record| RowKey { collection: collection.clone(), record };
+        keys.extend(ids.iter().copied().map(key));
+    }
+    Ok(keys)
+}
+
+/// The same for a collection that is hidden as for one that does not exist.
+fn unknown_collection(name: &str) -> Problem {
+    Problem::new(400, "unknown_collection", "There is no such collection")
+        .detail(format!("the schema has no collection `{name:.80}`"))
 }

@@ -13,7 +13,8 @@ use crate::auth::caller::Caller;
 use crate::clock::Clock;
 use crate::store::page::GrantChange;
 use crate::store::{
-    BackfillQuery, DeltaQuery, Grants, PageRows, Position, ReadTx, SettledKey, StoreError,
+    BackfillQuery, DeltaQuery, Grants, PageRows, Position, ReadTx, RefetchQuery, RowKey,
+    SettledKey, StoreError,
 };
 
 /// A page with more text than this is read again with fewer rows: both ends hold a page in memory,
@@ -60,6 +61,10 @@ pub(super) struct Round<'a> {
     pub visibility: String,
     pub stream: StreamId,
     pub size: PageSize,
+    /// Rows that are to come again.
+    pub refetch: Vec<RowKey>,
+    /// Whether the checkpoint brings digests.
+    pub digests: bool,
     pub sink: &'a mut dyn PageSink,
     /// What goes with the first page that is sent: schema, drops, gains.
     pub opening: PullPage,
@@ -88,10 +93,10 @@ impl Round<'_> {
         let newest = self.tx.position().clone();
         let recent = self.tx.grants(self.caller.user, Some(&newest)).await?.changed;
         let mut progress = self.begin(cursor, grants, recent);
-        if !first_sync && !self.delta(&mut progress, cut).await? {
-            return Ok(());
-        }
-        self.backfill(&mut progress).await
+        let goes_on = first_sync
+            || (self.refetch(&mut progress, cut.as_ref()).await?
+                && self.delta(&mut progress, cut).await?);
+        if goes_on { self.backfill(&mut progress).await } else { Ok(()) }
     }
 
     /// Compares grants with the cursor: what is held, what leaves, what is to be brought.
@@ -148,6 +153,37 @@ impl Round<'_> {
         }
     }
 
+    /// Sends the rows that are to come again. They belong to the delta, from the same snapshot: what
+    /// changed of them since the cursor comes in it again. Answers whether the stream goes on.
+    async fn refetch(
+        &mut self,
+        progress: &mut Progress,
+        cut: Option<&CutDelta>,
+    ) -> Result<bool, StoreError> {
+        let records = std::mem::take(&mut self.refetch);
+        let mut rest = &records[..];
+        while !rest.is_empty() {
+            let fit = rest.len().min(self.size.next);
+            let query = RefetchQuery {
+                records: &rest[..fit],
+                scopes: &progress.held,
+                partial: partial(progress),
+                visible: self.visible,
+            };
+            let rows = self.tx.refetch(query).await?;
+            if self.size.fewer(&rows).is_some() {
+                continue;
+            }
+            rest = &rest[fit..];
+            let cursor = self.cursor(progress, cut.cloned());
+            let page = PullPage { cursor, ..page_of(rows, PagePart::Delta) };
+            if !self.send(page).await {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Sends what changed since the cursor. Answers whether the stream goes on.
     async fn delta(
         &mut self,
@@ -162,14 +198,10 @@ impl Round<'_> {
             }
             let end = cut.as_ref().map_or(&now, |cut| &cut.end).clone();
             loop {
-                let running = progress.backfill.as_ref();
-                let partial = running
-                    .and_then(|b| b.after.as_ref().map(|key| (&b.scopes[..], key)))
-                    .filter(|_| !planted::is(Bug::BackfilledPartForgotten));
                 let query = DeltaQuery {
                     since: &progress.since,
                     scopes: &progress.held,
-                    partial,
+                    partial: partial(progress),
                     visible: self.visible,
                     after: after.as_ref(),
                     limit: self.size.next,
@@ -209,10 +241,8 @@ impl Round<'_> {
         let mut page = page_of(rows, PagePart::Delta);
         // While a backfill runs, rows that a receipt is about may not be here yet.
         if checkpoint && progress.backfill.is_none() {
-            if let Some(mut page) = self.tell(progress, page).await? {
-                page.checkpoint = true;
-                page.cursor = self.cursor(progress, None);
-                self.send(page).await;
+            if let Some(page) = self.tell(progress, page).await? {
+                self.end(progress, page).await?;
             }
             return Ok(false);
         }
@@ -223,6 +253,17 @@ impl Round<'_> {
         }
         page.cursor = self.cursor(progress, None);
         Ok(self.send(page).await)
+    }
+
+    /// Sends the last page of all, after which the device holds all scopes whole.
+    async fn end(&mut self, progress: &Progress, mut page: PullPage) -> Result<(), StoreError> {
+        if self.digests {
+            page.digests = Some(self.tx.digests(&progress.held, self.visible).await?);
+        }
+        page.checkpoint = true;
+        page.cursor = self.cursor(progress, None);
+        self.send(page).await;
+        Ok(())
     }
 
     /// Sends receipts, in as many pages as it takes, of which the first is `page` with its rows.
@@ -283,12 +324,10 @@ impl Round<'_> {
                 // The backfill stays in the cursors until the checkpoint that ends it.
                 progress.backfill = Some(running);
                 page.remaining = 0;
-                if let Some(mut page) = self.tell(progress, page).await? {
+                if let Some(page) = self.tell(progress, page).await? {
                     let running = progress.backfill.take();
                     progress.held.extend(running.into_iter().flat_map(|b| b.scopes));
-                    page.checkpoint = true;
-                    page.cursor = self.cursor(progress, None);
-                    self.send(page).await;
+                    self.end(progress, page).await?;
                 }
                 return Ok(());
             } else {
@@ -356,6 +395,13 @@ impl Round<'_> {
         let server_time_us = self.clock.now_us();
         PullPage { schema, drops, gains, server_time_us, ..page }
     }
+}
+
+/// Scopes of which the device has the rows up to a key.
+fn partial(progress: &Progress) -> Option<(&[Scope], &RowKey)> {
+    let running = progress.backfill.as_ref()?;
+    let key = running.after.as_ref().filter(|_| !planted::is(Bug::BackfilledPartForgotten))?;
+    Some((&running.scopes, key))
 }
 
 /// How many of the receipts go into one page: at least one, and not more than speak of as many

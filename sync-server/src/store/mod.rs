@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sync_protocol::schema::{Collection, Schema};
+use sync_protocol::wire::pull::ScopeDigest;
 use sync_protocol::wire::push::PushMark;
 use sync_protocol::wire::receipt::Receipt;
 use sync_protocol::wire::review::{Authorship, Conflict};
@@ -32,7 +33,9 @@ use sync_protocol::{
 
 pub use accounts::Accounts;
 pub use error::StoreError;
-pub use page::{BackfillQuery, DeltaQuery, Grants, PageRows, Position, RowKey, SettledKey};
+pub use page::{
+    BackfillQuery, DeltaQuery, Grants, PageRows, Position, RefetchQuery, RowKey, SettledKey,
+};
 pub use row::{AuditEntry, ConflictFilter, RowWrite, StoredReceipt, StoredRow, WriteKind};
 pub use tidy::{Retention, Tidied};
 
@@ -95,6 +98,14 @@ pub trait WriteTx: Send {
 
     /// The scopes that a user holds.
     async fn scopes_of(&mut self, user: UserId) -> Result<BTreeSet<Scope>, StoreError>;
+
+    /// Those of the records that are or were in a scope which the user holds or held.
+    async fn once_held(
+        &mut self,
+        user: UserId,
+        collection: &Collection,
+        ids: &[RecordId],
+    ) -> Result<BTreeSet<RecordId>, StoreError>;
 
     /// Those of the receipts that exist, of whichever device of the tenant.
     async fn receipts(&mut self, ids: &[ReceiptId]) -> Result<Vec<StoredReceipt>, StoreError>;
@@ -218,6 +229,27 @@ pub trait ReadTx: Send {
 
     /// How many rows [`Self::backfill`] has still to bring. May be an estimate.
     async fn backfill_remaining(&mut self, query: BackfillQuery<'_>) -> Result<u64, StoreError>;
+
+    /// These rows, in key order: with their content, or as exits where they are deleted, unknown or in none
+    /// of the scopes.
+    async fn refetch(&mut self, query: RefetchQuery<'_>) -> Result<PageRows, StoreError>;
+
+    /// What each of the scopes holds of each visible collection; empty ones are left out.
+    async fn digests(
+        &mut self,
+        scopes: &[Scope],
+        visible: &Schema,
+    ) -> Result<Vec<ScopeDigest>, StoreError>;
+
+    /// Ids and versions of a scope's live rows of a collection, in the order of ids, after one, at most
+    /// `limit`.
+    async fn members(
+        &mut self,
+        scope: &Scope,
+        collection: &Collection,
+        after: Option<RecordId>,
+        limit: usize,
+    ) -> Result<Vec<(RecordId, RowVersion)>, StoreError>;
 
     /// Receipts of a stream, and those echoed to it, that were settled since a position; without one,
     /// those that its device has not seen. Oldest first, from a key on, at most `limit`.

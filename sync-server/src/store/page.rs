@@ -107,6 +107,19 @@ pub struct BackfillQuery<'a> {
     pub limit: usize,
 }
 
+/// Some rows, whether they changed or not.
+#[derive(Debug, Clone, Copy)]
+pub struct RefetchQuery<'a> {
+    /// The rows, of visible collections.
+    pub records: &'a [RowKey],
+    /// Scopes that are held whole.
+    pub scopes: &'a [Scope],
+    /// As in [`DeltaQuery::partial`].
+    pub partial: Option<(&'a [Scope], &'a RowKey)>,
+    /// Collections and fields that may be answered.
+    pub visible: &'a Schema,
+}
+
 /// Rows in key order, as a page takes them.
 #[derive(Debug, Clone, Default)]
 pub struct PageRows {

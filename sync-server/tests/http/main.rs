@@ -16,6 +16,7 @@ mod pulls;
 mod samples;
 mod sessions;
 mod tokens;
+mod views;
 mod world;
 
 use world::World;
@@ -68,6 +69,8 @@ suite! {
         a_decisions_results_and_refusals_are_documented,
         a_foreign_streams_refusal_is_documented;
     pulls: a_stream_of_pages_ends_at_the_checkpoint;
+    views: a_view_is_what_a_phone_holds,
+        a_view_needs_its_permission_and_is_noted;
     issuers: an_issuers_tokens_are_accepted_by_its_algorithm_only;
     issuer_keys: keys_at_an_address_follow_the_issuer,
         a_server_without_an_issuers_keys_does_not_start;

@@ -16,6 +16,7 @@ pub fn body(schema: &str) -> Json {
         "LogoutRequest" => json!({ "refresh_token": "AAAA" }),
         "PushRequest" => json!({ "stream": id(), "transactions": [] }),
         "PullRequest" => json!({ "stream": id() }),
+        "CompareRequest" => json!({ "scope": "tenant", "collection": "proyectos" }),
         "ClaimRequest" => json!({}),
         "NoteRequest" => json!({ "text": "¿Con qué cinta se midió?" }),
         "ResolveRequest" => json!({ "revision": 1, "keep": "server", "reason": "visto en obra" }),

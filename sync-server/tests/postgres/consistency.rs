@@ -58,7 +58,7 @@ fn checks(collection: &Collection) -> [(&'static str, String); 3] {
             "a scope whose log does not add up",
             format!(
                 "SELECT scope FROM (SELECT tenant_id, scope, count(*) AS n, \
-                 bit_xor(('x' || md5(record_id::text || ':' || version))::bit(128)) AS digest \
+                 bit_xor(('x' || md5(uuid_send(record_id) || int8send(version)))::bit(128)) AS digest \
                  FROM ({expected}) e GROUP BY 1, 2) e \
                  FULL JOIN (SELECT tenant_id, scope, sum(came - went) AS n, bit_xor(digest) AS digest \
                  FROM sync.scope_log WHERE collection = '{name}' GROUP BY 1, 2) l USING (tenant_id, scope) \

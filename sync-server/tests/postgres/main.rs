@@ -14,3 +14,4 @@ mod race;
 mod rules;
 mod setting;
 mod store;
+mod wall;

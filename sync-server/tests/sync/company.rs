@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use serde_json::{Map, Value as Json, json};
+use sync_protocol::digest::RowSet;
 use sync_protocol::problem::Problem;
 use sync_protocol::schema::Schema;
 use sync_protocol::schema::parse::{SourceFile, parse};
 use sync_protocol::value::fields_to_json;
-use sync_protocol::wire::pull::{PullPage, PullRequest};
+use sync_protocol::wire::pull::{PullPage, PullRequest, Records, ScopeDigest};
 use sync_protocol::wire::push::{Mutation, MutationKind, PushMark, PushRequest, Transaction};
 use sync_protocol::wire::receipt::{Receipt, ReceiptState};
 use sync_protocol::{
@@ -293,15 +294,31 @@ impl Phone<'_> {
     }
 
     pub async fn try_pull(&mut self, page_rows: usize, pages: usize) -> Result<(), Problem> {
+        self.try_refetch(page_rows, pages, Vec::new()).await
+    }
+
+    /// As [`Self::try_pull`], asking for rows to come again.
+    pub async fn try_refetch(
+        &mut self,
+        page_rows: usize,
+        pages: usize,
+        refetch: Vec<Records>,
+    ) -> Result<(), Problem> {
         let request = PullRequest {
-            stream: self.stream,
             cursor: self.cursor.clone(),
-            schema_hash: None,
             page_rows_max: Some(page_rows),
+            digests: true,
+            refetch,
+            ..PullRequest::new(self.stream)
         };
         let mut sink = Pages { pages: Vec::new(), most: pages };
         let company = self.company;
         pull(&*company.store, &company.clock, &self.caller, request, &mut sink).await?;
+        let last = sink.pages.last();
+        assert!(
+            pages < usize::MAX || last.is_some_and(|page| page.digests.is_some()),
+            "a pull to its end tells digests"
+        );
         for page in sink.pages {
             self.apply(page);
         }
@@ -318,6 +335,7 @@ impl Phone<'_> {
         self.rows.retain(|_, held| !held.scopes.is_empty());
         self.cursor = Some(page.cursor.clone());
         let checkpoint = page.checkpoint;
+        let digests = page.digests.clone();
         let settled = page.settled.clone();
         let settled_mutations = settled.iter().map(|receipt| receipt.mutations.len()).sum();
         self.largest_settled = self.largest_settled.max(settled_mutations);
@@ -334,7 +352,27 @@ impl Phone<'_> {
             let settled = std::mem::take(&mut self.staged_receipts);
             self.settled.extend(settled.into_iter().map(|receipt| (receipt.id, receipt)));
             self.checkpoints += 1;
+            // A delta before a backfill is a checkpoint of scopes that are not whole yet.
+            if let Some(digests) = digests {
+                self.digests_are_right(&digests);
+            }
         }
+    }
+
+    /// What the phone holds is what the checkpoint says that it holds.
+    fn digests_are_right(&self, told: &[ScopeDigest]) {
+        let mut own: BTreeMap<(Scope, String), RowSet> = BTreeMap::new();
+        for ((collection, id), held) in &self.rows {
+            for scope in &held.scopes {
+                let set = own.entry((scope.clone(), collection.clone())).or_default();
+                set.add(*id, held.version);
+            }
+        }
+        let told: BTreeMap<_, _> = told
+            .iter()
+            .map(|told| ((told.scope.clone(), told.collection.clone()), told.set()))
+            .collect();
+        assert_eq!(own, told, "the rows of {} and the server's digests", self.caller.user_name);
     }
 
     fn write(&mut self, page: &PullPage) {

@@ -6,8 +6,10 @@ mod fresh;
 
 mod company;
 mod convergence;
+mod digests;
 mod evolution;
 mod held_rows;
+mod lost;
 mod poison;
 mod pulls;
 mod receipts;

@@ -5,6 +5,7 @@ mod fresh;
 mod site;
 
 mod copies;
+mod damage;
 mod engine;
 mod leaving;
 mod review;

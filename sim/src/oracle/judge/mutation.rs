@@ -31,6 +31,15 @@ impl Judge {
         let Some(row) = trial.rows.get(name).cloned() else {
             return violated(INVARIANT, format!("{name:?} never was and was edited"));
         };
+        let handed_over =
+            matches!(outcome.row, Some(FieldOutcome::InReview { .. })) && outcome.version.is_none();
+        if handed_over {
+            trial.found.push("merge: edit of a lost row".to_owned());
+            if trial.grants.iter().any(|scope| row.scopes.contains(scope)) {
+                return violated(INVARIANT, format!("{name:?} is seen and was handed over"));
+            }
+            return Ok(());
+        }
         let Some(history) = self.rows.get_mut(name) else {
             return violated(INVARIANT, format!("{name:?} has no history"));
         };

@@ -38,6 +38,8 @@ pub(in crate::http) fn route() -> Route {
             answer: Answer::Pages,
             problems: &[
                 (400, "page_size_out_of_range"),
+                (400, "too_many_records"),
+                (400, "unknown_collection"),
                 (400, "cursor_malformed"),
                 (403, "cursor_foreign"),
                 (406, "not_acceptable"),

@@ -2,6 +2,7 @@
 
 mod adoption;
 mod deletion;
+mod lost;
 mod reach;
 
 use std::collections::BTreeMap;
@@ -138,6 +139,9 @@ impl<'a> Work<'a> {
     }
 
     fn decide_one(&mut self, mutation: &CheckedMutation<'_>) -> Decided<MutationOutcome> {
+        if let Some(handed_over) = self.hand_over(mutation) {
+            return handed_over;
+        }
         match mutation.kind {
             MutationKind::Insert => self.insert(mutation),
             MutationKind::Update => {
@@ -320,7 +324,8 @@ impl<'a> Work<'a> {
     }
 
     fn candidate(&self, value: Json, base_version: Option<i64>) -> Candidate {
-        Candidate { receipt: self.transaction.id, value, base_version, by: self.author.by.clone() }
+        let by = self.author.by.clone();
+        Candidate { receipt: self.transaction.id, value, base_version, by, reason: None }
     }
 
     /// Lists a merge of different fields for information, where both sides set plain values.

@@ -17,7 +17,7 @@ use super::{capture, ddl};
 use crate::store::StoreError;
 
 /// The numbered files: name, role that runs it, text.
-const FILES: [(&str, &str, &str); 9] = [
+const FILES: [(&str, &str, &str); 10] = [
     (
         "0001_bookkeeping",
         "campo_owner",
@@ -58,6 +58,11 @@ const FILES: [(&str, &str, &str); 9] = [
         "0009_retention",
         "campo_capture",
         include_str!("../../../../migrations/postgres/0009_retention.sql"),
+    ),
+    (
+        "0010_digests",
+        "campo_capture",
+        include_str!("../../../../migrations/postgres/0010_digests.sql"),
     ),
 ];
 const ROLES: &str = include_str!("../../../../migrations/postgres/0000_roles.sql");

@@ -20,6 +20,7 @@ mod capture;
 mod copy;
 mod ddl;
 mod decode;
+mod digests;
 mod error;
 mod filling;
 mod migrate;

@@ -26,7 +26,9 @@ use super::quote::ident;
 use super::quote::literal;
 use super::read::snapshot_of;
 use super::{copy, decode, query};
-use crate::store::{BackfillQuery, DeltaQuery, PageRows, Position, RowKey, StoreError};
+use crate::store::{
+    BackfillQuery, DeltaQuery, PageRows, Position, RefetchQuery, RowKey, StoreError,
+};
 
 type Tx = Transaction<'static, Postgres>;
 
@@ -39,16 +41,49 @@ pub(super) async fn delta(
 ) -> Result<PageRows, StoreError> {
     let order = asked.visible.by_priority();
     let (changed, more) = ahead.changed_records(tx, tenant, asked, &order).await?;
+    let page = rows_of(tx, tenant, &order, &changed, (asked.scopes, asked.partial)).await?;
+    let next = changed.last().filter(|_| more).and_then(|(rank, id)| {
+        let collection = order.get(*rank)?.name.clone();
+        Some(RowKey { collection, record: RecordId(*id) })
+    });
+    Ok(page.finish(next))
+}
+
+/// See [`crate::store::ReadTx::refetch`].
+pub(super) async fn refetch(
+    tx: &mut Tx,
+    tenant: TenantId,
+    asked: RefetchQuery<'_>,
+) -> Result<PageRows, StoreError> {
+    let order = asked.visible.by_priority();
+    let key = |key: &RowKey| (rank_of(&order, &key.collection), key.record.0);
+    let keys: BTreeSet<Key> = asked.records.iter().map(key).collect();
+    let keys: Vec<Key> = keys.into_iter().collect();
+    let page = rows_of(tx, tenant, &order, &keys, (asked.scopes, asked.partial)).await?;
+    Ok(page.finish(None))
+}
+
+/// Scopes that are held whole, and those that are held up to a key.
+type Held<'a> = (&'a [Scope], Option<(&'a [Scope], &'a RowKey)>);
+
+/// Reads the rows of keys, which are in order; those that are in no scope held become exits.
+async fn rows_of(
+    tx: &mut Tx,
+    tenant: TenantId,
+    order: &[&Collection],
+    keys: &[Key],
+    (whole, partial): Held<'_>,
+) -> Result<Page, StoreError> {
     let mut page = Page::default();
     let mut start = 0;
-    while let Some((rank, _)) = changed.get(start) {
-        let end = start + changed[start..].iter().take_while(|(r, _)| r == rank).count();
-        let ids: Vec<Uuid> = changed[start..end].iter().map(|(_, id)| *id).collect();
+    while let Some((rank, _)) = keys.get(start) {
+        let end = start + keys[start..].iter().take_while(|(r, _)| r == rank).count();
+        let ids: Vec<Uuid> = keys[start..end].iter().map(|(_, id)| *id).collect();
         start = end;
         let Some(collection) = order.get(*rank) else { continue };
         let held = |id: RecordId| {
             let key = (*rank, id.0);
-            asked.partial.filter(|(_, to)| key <= (rank_of(&order, &to.collection), to.record.0))
+            partial.filter(|(_, to)| key <= (rank_of(order, &to.collection), to.record.0))
         };
         let sql = format!(
             "{} WHERE b.tenant_id = $1 AND b.id = ANY($3) \
@@ -67,7 +102,7 @@ pub(super) async fn delta(
         for row in &rows {
             let id = record_id(row)?;
             let partial = held(id).map_or(&[][..], |(scopes, _)| scopes);
-            let sees = |scope: &Scope| asked.scopes.contains(scope) || partial.contains(scope);
+            let sees = |scope: &Scope| whole.contains(scope) || partial.contains(scope);
             if filling.push(row, id, &sees, partial.is_empty())? {
                 live.insert(id.0);
             }
@@ -76,11 +111,7 @@ pub(super) async fn delta(
             ids.into_iter().filter(|id| !live.contains(id)).map(RecordId).collect();
         page.add(filling);
     }
-    let next = changed.last().filter(|_| more).and_then(|(rank, id)| {
-        let collection = order.get(*rank)?.name.clone();
-        Some(RowKey { collection, record: RecordId(*id) })
-    });
-    Ok(page.finish(next))
+    Ok(page)
 }
 
 /// Most keys that are read ahead of their pages: 24 bytes each.

@@ -4,19 +4,22 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use sqlx::{PgPool, Postgres, Row, Transaction};
-use sync_protocol::schema::Collection;
+use sync_protocol::schema::{Collection, Schema};
+use sync_protocol::wire::pull::ScopeDigest;
 use sync_protocol::wire::receipt::Receipt;
 use sync_protocol::wire::review::{Authorship, Conflict};
-use sync_protocol::{ConflictId, ReceiptId, RecordId, StreamId, TenantId, UserId};
+use sync_protocol::{
+    ConflictId, ReceiptId, RecordId, RowVersion, Scope, StreamId, TenantId, UserId,
+};
 
 use super::copy::CutCopies;
 use super::error::store_error;
 use super::write::{Lock, rows, scope};
-use super::{page, query, records};
+use super::{digests, page, query, records};
 use crate::store::page::GrantChange;
 use crate::store::{
     AuditEntry, BackfillQuery, ConflictFilter, DeltaQuery, Grants, PageRows, Position, ReadTx,
-    SettledKey, StoreError, StoredReceipt, StoredRow,
+    RefetchQuery, SettledKey, StoreError, StoredReceipt, StoredRow,
 };
 
 /// See the module's documentation.
@@ -139,6 +142,28 @@ impl ReadTx for PgRead {
 
     async fn backfill_remaining(&mut self, query: BackfillQuery<'_>) -> Result<u64, StoreError> {
         page::backfill_remaining(&mut self.tx, self.tenant, query).await
+    }
+
+    async fn refetch(&mut self, query: RefetchQuery<'_>) -> Result<PageRows, StoreError> {
+        page::refetch(&mut self.tx, self.tenant, query).await
+    }
+
+    async fn digests(
+        &mut self,
+        scopes: &[Scope],
+        visible: &Schema,
+    ) -> Result<Vec<ScopeDigest>, StoreError> {
+        digests::of_scopes(&mut self.tx, self.tenant, scopes, visible).await
+    }
+
+    async fn members(
+        &mut self,
+        scope: &Scope,
+        collection: &Collection,
+        after: Option<RecordId>,
+        limit: usize,
+    ) -> Result<Vec<(RecordId, RowVersion)>, StoreError> {
+        digests::members(&mut self.tx, self.tenant, scope, collection, after, limit).await
     }
 
     async fn settled(

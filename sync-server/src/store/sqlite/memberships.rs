@@ -6,11 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use md5::{Digest, Md5};
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
-use sync_protocol::{RecordId, RowVersion, Scope};
+use sync_protocol::digest::Digest;
+use sync_protocol::{RecordId, RowVersion, Scope, UserId};
 
+use super::columns::record;
 use super::error::{damaged, failed};
 use super::tables::{batches, generated, variables};
 use crate::store::StoreError;
@@ -59,6 +60,33 @@ pub(super) async fn number_scopes(
     Ok(known)
 }
 
+/// Those of the records that are or were in a scope which the user holds or held.
+pub(super) async fn once_held(
+    connection: &mut SqliteConnection,
+    user: UserId,
+    collection: i64,
+    ids: &[RecordId],
+) -> Result<BTreeSet<RecordId>, StoreError> {
+    let mut held = BTreeSet::new();
+    for range in batches(ids.len()) {
+        let sql = format!(
+            "SELECT DISTINCT m.record FROM sync_grants g JOIN sync_scopes s ON s.scope = g.scope \
+             JOIN sync_memberships m ON m.scope = s.id AND m.collection = ? AND m.record IN ({}) \
+             WHERE g.user = ?",
+            vec!["?"; range.len()].join(",")
+        );
+        let mut statement = sqlx::query(generated(sql)).bind(collection);
+        for id in &ids[range] {
+            statement = statement.bind(id.0);
+        }
+        let rows = statement.bind(user.0).fetch_all(&mut *connection).await.map_err(failed)?;
+        for row in &rows {
+            held.insert(record(row, 0)?);
+        }
+    }
+    Ok(held)
+}
+
 /// A membership to be stamped.
 pub(super) struct Stamped {
     pub scope: i64,
@@ -96,10 +124,7 @@ pub(super) async fn stamp(
 
 /// What a row adds to the digest of each scope that it is in.
 pub(super) fn digest(record: RecordId, version: RowVersion) -> u128 {
-    let mut md5 = Md5::new();
-    md5.update(record.0.as_bytes());
-    md5.update(version.to_be_bytes());
-    u128::from_be_bytes(md5.finalize().into())
+    Digest::of_row(record, version).0
 }
 
 /// How counts and digests changed, by (scope, collection).

@@ -31,6 +31,7 @@ mod backup;
 mod columns;
 mod conflicts;
 mod connection;
+mod digests;
 mod error;
 mod follow;
 mod load;

@@ -20,9 +20,9 @@ use super::columns::{append, record};
 use super::error::{damaged, failed};
 use super::memberships::known_scopes;
 use super::position::since;
-use super::tables::{Table, generated, quote};
+use super::tables::{Table, batches, generated, quote, variables};
 use super::tenants::TenantFile;
-use crate::store::{BackfillQuery, DeltaQuery, PageRows, RowKey, StoreError};
+use crate::store::{BackfillQuery, DeltaQuery, PageRows, RefetchQuery, RowKey, StoreError};
 
 /// Scopes in one statement of a backfill, which merges as many ordered runs of keys. SQLite allows
 /// 500 parts of a compound statement; more scopes are merged here.
@@ -69,19 +69,65 @@ pub(super) async fn delta(
             limit: page.room() + 1,
         };
         let rows = changed_rows(connection, table, query.visible, &keys).await?;
-        let full = page.take(table, query.visible, &rows, |id| {
-            let reached = match reach {
-                Reach::All => true,
-                Reach::None => false,
-                Reach::UpTo(last) => id <= last,
-            };
-            if reached { &with_partial } else { &whole }
-        })?;
-        if full {
+        let counted = |id| if reach.includes(id) { &with_partial } else { &whole };
+        if page.take(table, query.visible, &rows, counted)? {
             break;
         }
     }
     Ok(page.finish())
+}
+
+/// Some rows, whether they changed or not.
+pub(super) async fn refetch(
+    connection: &mut SqliteConnection,
+    tenant: &TenantFile,
+    query: RefetchQuery<'_>,
+) -> Result<PageRows, StoreError> {
+    let (partial, up_to) = match query.partial {
+        Some((scopes, key)) => (scopes, Some(key)),
+        None => (&[][..], None),
+    };
+    let whole: BTreeSet<&Scope> = query.scopes.iter().collect();
+    let with_partial: BTreeSet<&Scope> = query.scopes.iter().chain(partial).collect();
+    let mut page = Page::new(query.records.len());
+    for table in tables_after(tenant, query.visible, None) {
+        let name = &table.collection.name;
+        let of_table = query.records.iter().filter(|key| key.collection == *name);
+        let ids: BTreeSet<RecordId> = of_table.map(|key| key.record).collect();
+        let ids: Vec<RecordId> = ids.into_iter().collect();
+        let number = tenant.collection_numbers[table.rank];
+        let reach = reach(tenant, table, up_to);
+        let mut rows = Vec::with_capacity(ids.len());
+        for range in batches(ids.len()) {
+            let ids = &ids[range];
+            rows.extend(named_rows(connection, table, query.visible, number, ids).await?);
+        }
+        let counted = |id| if reach.includes(id) { &with_partial } else { &whole };
+        page.take(table, query.visible, &rows, counted)?;
+    }
+    Ok(page.finish())
+}
+
+async fn named_rows(
+    connection: &mut SqliteConnection,
+    table: &Table,
+    visible: &Schema,
+    number: i64,
+    ids: &[RecordId],
+) -> Result<Vec<SqliteRow>, StoreError> {
+    let sql = format!(
+        "WITH k (record) AS (VALUES {}) \
+         SELECT {} FROM k LEFT JOIN sync_rows r ON r.collection = ? AND r.record = k.record \
+         LEFT JOIN {} t ON t.id = k.record ORDER BY k.record",
+        variables(ids.len(), 1),
+        page_columns(table, visible),
+        table.quoted()
+    );
+    let mut statement = sqlx::query(generated(sql));
+    for id in ids {
+        statement = statement.bind(id.0);
+    }
+    statement.bind(number).fetch_all(connection).await.map_err(failed)
 }
 
 /// How far partial scopes count in one collection.
@@ -90,6 +136,16 @@ enum Reach {
     All,
     UpTo(RecordId),
     None,
+}
+
+impl Reach {
+    fn includes(self, id: RecordId) -> bool {
+        match self {
+            Self::All => true,
+            Self::None => false,
+            Self::UpTo(last) => id <= last,
+        }
+    }
 }
 
 fn reach(tenant: &TenantFile, table: &Table, up_to: Option<&RowKey>) -> Reach {

@@ -4,18 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sync_protocol::schema::Collection;
+use sync_protocol::schema::{Collection, Schema};
+use sync_protocol::wire::pull::ScopeDigest;
 use sync_protocol::wire::receipt::Receipt;
 use sync_protocol::wire::review::{Authorship, Conflict};
-use sync_protocol::{ConflictId, ReceiptId, RecordId, StreamId, UserId};
+use sync_protocol::{ConflictId, ReceiptId, RecordId, RowVersion, Scope, StreamId, UserId};
 
 use super::connection::Connection;
 use super::error::failed;
 use super::tenants::TenantFile;
-use super::{accounts, conflicts, load, page, position, receipts};
+use super::{accounts, conflicts, digests, load, page, position, receipts};
 use crate::store::{
     AuditEntry, BackfillQuery, ConflictFilter, DeltaQuery, Grants, PageRows, Position, ReadTx,
-    SettledKey, StoreError, StoredReceipt, StoredRow,
+    RefetchQuery, SettledKey, StoreError, StoredReceipt, StoredRow,
 };
 
 /// A transaction that reads. Its connection is rolled back when it is dropped.
@@ -64,6 +65,28 @@ impl ReadTx for SqliteRead {
 
     async fn backfill_remaining(&mut self, query: BackfillQuery<'_>) -> Result<u64, StoreError> {
         page::backfill_remaining(&mut self.connection, &self.tenant, query).await
+    }
+
+    async fn refetch(&mut self, query: RefetchQuery<'_>) -> Result<PageRows, StoreError> {
+        page::refetch(&mut self.connection, &self.tenant, query).await
+    }
+
+    async fn digests(
+        &mut self,
+        scopes: &[Scope],
+        visible: &Schema,
+    ) -> Result<Vec<ScopeDigest>, StoreError> {
+        digests::of_scopes(&mut self.connection, scopes, visible).await
+    }
+
+    async fn members(
+        &mut self,
+        scope: &Scope,
+        collection: &Collection,
+        after: Option<RecordId>,
+        limit: usize,
+    ) -> Result<Vec<(RecordId, RowVersion)>, StoreError> {
+        digests::members(&mut self.connection, &self.tenant, scope, collection, after, limit).await
     }
 
     async fn settled(

@@ -5,24 +5,29 @@
 //! holds the server to that.
 
 mod auth;
+mod pull;
 mod push;
 mod receipts;
 mod review;
 pub(in crate::http) mod shape;
+mod users;
 
 use serde_json::{Map, Value as Json, json};
-use sync_protocol::limits::PAGE_ROWS_MAX;
-
-use shape::{
-    Named, between, boolean, integer, map, object, or_null, text, time_us, to, uuid, word,
-};
+use shape::{Named, boolean, integer, map, object, text, time_us, to, uuid, word};
 
 /// All schemas by name.
 #[must_use]
 pub fn schemas() -> Map<String, Json> {
     let mut all = Map::new();
-    let rooms =
-        [about(), auth::schemas(), push::schemas(), receipts::schemas(), pull(), review::schemas()];
+    let rooms = [
+        about(),
+        auth::schemas(),
+        push::schemas(),
+        receipts::schemas(),
+        pull::schemas(),
+        review::schemas(),
+        users::schemas(),
+    ];
     for (name, schema) in rooms.concat() {
         all.insert(name.to_owned(), schema);
     }
@@ -86,36 +91,6 @@ fn about() -> Vec<Named> {
                 "Collections with their fields; `docs/schema.md` explains them",
                 &[("collections", map(json!({ "type": "object" }), "By collection name"))],
             ),
-        ),
-    ]
-}
-
-fn pull() -> Vec<Named> {
-    vec![
-        (
-            "PullRequest",
-            object(
-                "What the device has",
-                &[
-                    ("stream", uuid("The stream whose edits are to be settled")),
-                    ("cursor?", or_null(text("Where the last page ended; none at the first sync"))),
-                    ("schema_hash?", or_null(text("Hash of the schema that the device has"))),
-                    ("page_rows_max?", or_null(between("Most rows in a page", 1, PAGE_ROWS_MAX))),
-                ],
-            ),
-        ),
-        (
-            "PullPage",
-            json!({
-                "type": "object",
-                "description": "A page; `docs/protocol.md` explains its tables",
-                "properties": {
-                    "cursor": text("Where the next pull begins"),
-                    "checkpoint": boolean("Nothing more is to come from this page's snapshot"),
-                    "server_time_us": time_us("The server's clock"),
-                },
-                "required": ["cursor", "checkpoint", "server_time_us"],
-            }),
         ),
     ]
 }
