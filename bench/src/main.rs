@@ -14,6 +14,7 @@ mod measure;
 mod memory;
 mod push;
 mod rows;
+mod scopes;
 mod table;
 mod world;
 
@@ -53,6 +54,8 @@ enum Bench {
     Capture,
     /// A pull that finds nothing new, in a small and in a large company.
     IdlePull,
+    /// A scope that is gained, and pulls that find nothing with few and many grants.
+    Scopes,
     /// The phone's process, started by the others.
     #[command(hide = true)]
     Device(device::Job),
@@ -78,6 +81,7 @@ fn run(cli: Cli) -> Result {
             Bench::Push { edits } => push::run(cli.rows, edits, cli.repetitions).await,
             Bench::Capture => capture::run(cli.rows, cli.repetitions).await,
             Bench::IdlePull => idle_pull::run(cli.repetitions).await,
+            Bench::Scopes => scopes::run(cli.repetitions).await,
             Bench::Device(job) => job.run().await,
         }
     })

@@ -4,12 +4,12 @@ use crate::shell::{cargo, run};
 use crate::{Result, postgres};
 
 /// All of them, in order.
-const ALL: [&str; 4] = ["first-sync", "push", "capture", "idle-pull"];
+const ALL: [&str; 5] = ["first-sync", "push", "capture", "idle-pull", "scopes"];
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// One of first-sync, push, capture, idle-pull, and its options (--rows, --repetitions); all of
+    /// One of first-sync, push, capture, idle-pull, scopes, and its options (--rows, --repetitions); all of
     /// them where none is named. `hostile` tells how much slower a company gets while another one
     /// attacks (docs/hostile.md).
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "BENCHMARK")]

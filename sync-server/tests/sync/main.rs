@@ -10,6 +10,7 @@ mod digests;
 mod evolution;
 mod held_rows;
 mod lost;
+mod moves;
 mod poison;
 mod pulls;
 mod receipts;
