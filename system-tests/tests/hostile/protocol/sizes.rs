@@ -28,9 +28,9 @@ async fn run(stage: &Stage) {
         json!({ "collection": "movimientos", "record": record, "kind": "update",
             "set": { "notas": number.to_string() }, "base": { "notas": 0 } })
     };
-    let many = std::iter::once(stage.movement(record)).chain((1..1_000).map(note));
+    let edits = std::iter::once(stage.movement(record)).chain((1..1_000).map(note));
     let receipts =
-        stage.attacker.pushes(&stage.wolf, &[transaction(&many.collect::<Vec<_>>())]).await;
+        stage.attacker.pushes(&stage.wolf, &[transaction(&edits.collect::<Vec<_>>())]).await;
     assert_eq!(receipts[0]["state"], "applied", "{:.300}", receipts[0]);
     let row = stage.row("movimientos", record).await;
     assert_eq!(row["notas"], "999");
