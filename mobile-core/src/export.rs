@@ -43,6 +43,8 @@ struct Work {
     transactions: Vec<ReceiptView>,
     /// Damage that was found on this device, newest first.
     damage: Vec<Damage>,
+    /// What is left of edits that could not be read.
+    lost: Vec<String>,
 }
 
 /// A database that cannot be opened.
@@ -92,15 +94,16 @@ pub fn unsent(
         let read = registry.open(dir, person).and_then(|store| {
             let found = store.read(|db| {
                 let stream = meta::get(db, name::STREAM)?.and_then(|id| id.parse().ok());
-                Ok((stream, unsent::list(db)?, damage::log(db)?))
+                Ok((stream, unsent::list(db)?, damage::log(db)?, damage::lost_edits(db)?))
             })?;
             Ok((store, found))
         });
         match read {
-            Ok((_, (_, transactions, damage))) if transactions.is_empty() && damage.is_empty() => {}
-            Ok((store, (stream, transactions, damage))) => {
+            Ok((_, (_, transactions, damage, _)))
+                if transactions.is_empty() && damage.is_empty() => {}
+            Ok((store, (stream, transactions, damage, lost))) => {
                 stores.push(store);
-                work.push(Work { person: person.clone(), stream, transactions, damage });
+                work.push(Work { person: person.clone(), stream, transactions, damage, lost });
             }
             Err(error) => unreadable.push(Unreadable {
                 person: Some(person.clone()),

@@ -1,5 +1,6 @@
-//! What a person typed, kept a second time with a checksum: all else that a database holds can be had from
-//! the server again, a waiting edit cannot.
+//! What a person typed and still wants, kept a second time with a checksum: all else that a database holds
+//! can be had from the server again, a waiting edit cannot. A refused one that may still be corrected has a
+//! copy as well; what is settled, discarded, taken back or replaced has none, so that none of it comes back.
 //!
 //! The copy has what never changes by itself: identity, clocks, and what the transaction does. Where it
 //! stands (state, receipt) is known by the server, which answers the same for an edit that comes twice.
@@ -33,7 +34,7 @@ pub fn write(db: &Connection, seq: i64) -> Result<(), CoreError> {
     Ok(())
 }
 
-/// Removes the copy of a transaction that is gone, or whose content was forgotten.
+/// Removes the copy of a transaction that needs none any more.
 ///
 /// # Errors
 /// Those of SQLite.
@@ -90,17 +91,29 @@ pub fn mend(db: &Connection) -> Result<Vec<(i64, Mended)>, CoreError> {
         };
         mended.push((seq, done));
     }
-    // A copy that is gone is written anew, as long as there is something to copy.
-    let mut statement = db.prepare(
-        "SELECT o.seq FROM campo_outbox o LEFT JOIN campo_outbox_copy c ON c.seq = o.seq
-         WHERE c.seq IS NULL AND o.mutations <> '[]' AND json_valid(o.mutations)",
-    )?;
-    let bare: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    for seq in bare {
-        write(db, seq)?;
-        mended.push((seq, Mended::CopyAnew));
-    }
+    mended.extend(write_missing(db)?.into_iter().map(|seq| (seq, Mended::CopyAnew)));
     Ok(mended)
+}
+
+/// Writes the copies that are missing: of edits from before there were copies, and of such whose copies are
+/// gone. Answers which.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn write_missing(db: &Connection) -> Result<Vec<i64>, CoreError> {
+    let mut statement = db.prepare(concat!(
+        "SELECT seq FROM (SELECT seq, mutations FROM campo_outbox WHERE settled = 0 AND withdraw = 0
+             UNION ALL SELECT seq, mutations FROM campo_outbox WHERE ",
+        is_problem!(),
+        " AND state = 'refused' AND settled = 1 AND replaced_by IS NULL) o
+         WHERE mutations <> '[]' AND json_valid(mutations)
+             AND NOT EXISTS (SELECT 1 FROM campo_outbox_copy c WHERE c.seq = o.seq)"
+    ))?;
+    let bare: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    for seq in &bare {
+        write(db, *seq)?;
+    }
+    Ok(bare)
 }
 
 /// Whether a copy's transaction is here under another number, by which its mutations name it.
@@ -134,6 +147,11 @@ fn restore(db: &Connection, seq: i64, copy: &str) -> Result<(), CoreError> {
     // Its mutations name it by its number.
     db.execute(
         "UPDATE OR IGNORE campo_outbox SET seq = ?1 WHERE id = json_extract(?2, '$[0]')",
+        params![seq, copy],
+    )?;
+    db.execute(
+        "DELETE FROM campo_outbox_copy WHERE seq <> ?1
+             AND CASE WHEN json_valid(content) THEN json_extract(content, '$[0]') END = json_extract(?2, '$[0]')",
         params![seq, copy],
     )?;
     db.execute(

@@ -23,6 +23,7 @@ mod pull;
 mod push;
 pub(crate) mod session;
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -46,6 +47,9 @@ use crate::verify::mend;
 const INTERVAL_FOREGROUND: Duration = Duration::from_secs(60);
 /// The same in the background; the system decides whether it comes to that.
 const INTERVAL_BACKGROUND: Duration = Duration::from_secs(15 * 60);
+
+/// How long after mending found nothing it is tried again, in microseconds.
+const MEND_AGAIN_US: i64 = 60 * 60 * 1_000_000;
 
 /// What the app knows about the phone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +126,8 @@ pub struct Engine {
     kicked: Notify,
     opened: Notify,
     edited: Notify,
+    /// When mending last found nothing, by the boot clock; 0 for never.
+    mended_in_vain_us: AtomicI64,
     progress: watch::Sender<Progress>,
 }
 
@@ -148,6 +154,7 @@ impl Engine {
             kicked: Notify::new(),
             opened: Notify::new(),
             edited: Notify::new(),
+            mended_in_vain_us: AtomicI64::new(0),
             progress: watch::channel(idle).0,
         }
     }
@@ -245,8 +252,15 @@ impl Engine {
             Err(error @ CoreError::Stored(_)) => error,
             other => return other,
         };
+        // It reads everything: not again and again where it finds nothing.
+        let now_us = self.clock.boot_us();
+        let looked_us = self.mended_in_vain_us.load(Ordering::Relaxed);
+        if looked_us > 0 && now_us.saturating_sub(looked_us) < MEND_AGAIN_US {
+            return Err(error);
+        }
         let mended = self.store.write_schema(|db| mend::all(db))?;
         if mended == 0 {
+            self.mended_in_vain_us.store(now_us.max(1), Ordering::Relaxed);
             return Err(error);
         }
         self.round(running).await.map(|report| SyncReport { mended, ..report })

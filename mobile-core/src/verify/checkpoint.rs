@@ -16,6 +16,8 @@ use crate::store::meta::{self, name};
 /// How long after a comparison the next one is due, in microseconds of the server's clock. It reads all
 /// ids and versions, some tens of milliseconds for 100,000 rows on a cheap phone.
 const EVERY_US: i64 = 10 * 60 * 1_000_000;
+/// How long after everything was brought anew because digests differed it may be so again.
+const ANEW_EVERY_US: i64 = 24 * 60 * 60 * 1_000_000;
 
 /// Whether the next checkpoint is to bring digests.
 ///
@@ -70,16 +72,14 @@ pub fn compare(
     db.execute("DELETE FROM campo_backfill", [])?;
     db.execute("DELETE FROM campo_suspect", [])?;
     let keys: BTreeSet<&(Scope, String)> = here.keys().chain(there.keys()).collect();
-    let mut differing = 0;
+    let mut differing = Vec::new();
     for key @ (scope, collection) in keys {
         let place = format!("{scope} {collection}");
         let empty = RowSet::default();
         let (own, theirs) = (here.get(key).unwrap_or(&empty), there.get(key).unwrap_or(&empty));
         if own == theirs {
-            damage::repaired(db, &place)?;
             continue;
         }
-        differing += 1;
         let detail = format!(
             "{} rows here ({}), {} rows at the server ({})",
             own.rows, own.digest, theirs.rows, theirs.digest
@@ -89,7 +89,34 @@ pub fn compare(
             "INSERT INTO campo_suspect (scope, collection) VALUES (?1, ?2)",
             params![scope.as_str(), collection],
         )?;
+        differing.push(place);
     }
+    damage::digests_agree_but_for(db, &differing)?;
     meta::set_json(db, name::VERIFIED_US, &server_time_us)?;
-    Ok(differing)
+    Ok(u64::try_from(differing.len()).unwrap_or(u64::MAX))
+}
+
+/// What differed is not looked at again before digests are due.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn give_up(db: &Connection) -> Result<(), CoreError> {
+    db.execute("DELETE FROM campo_suspect", [])?;
+    Ok(())
+}
+
+/// Whether everything may be brought anew because digests differ: once a day, by the server's clock. A phone
+/// whose server counts wrongly must not fetch everything every few minutes.
+///
+/// # Errors
+/// Those of SQLite, and [`CoreError::Stored`].
+pub fn may_begin_anew(db: &Connection) -> Result<bool, CoreError> {
+    let now = meta::get_number(db, name::LAST_CHECKPOINT_US)?;
+    if let Some(last) = meta::get_json::<i64>(db, name::BEGUN_FOR_DIGESTS_US)?
+        && now.abs_diff(last) < ANEW_EVERY_US.unsigned_abs()
+    {
+        return Ok(false);
+    }
+    meta::set_json(db, name::BEGUN_FOR_DIGESTS_US, &now)?;
+    Ok(true)
 }

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `campo_meta` | a value that cannot be read is removed: the next pull brings the schema, the next login the session, a new stream is drawn |
 //! | `campo_scope_set` | a set that cannot be read is removed; its rows are asked for |
-//! | `campo_outbox` | its copy ([`copy`]); a state that is none becomes "waiting, may have been sent": the server says what became of it |
+//! | `campo_outbox` | its copy ([`copy`]); where it stands follows from its receipt, and from what the other columns say of its author's intent |
 //! | `campo_mutation` | made anew from the transaction |
 //! | `campo_server_row` | the row is asked for |
 //! | `campo_staged`, `campo_staged_receipt` | the row is asked for; a new beginning tells all receipts |
@@ -16,7 +16,7 @@ mod edits;
 mod rows;
 mod values;
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 use sync_protocol::RecordId;
 
 use super::damage::{self, Kind};
@@ -24,7 +24,8 @@ use crate::CoreError;
 #[cfg(doc)]
 use crate::outbox::copy;
 use crate::outbox::settle;
-use crate::store::meta;
+use crate::pull;
+use crate::store::meta::{self, name};
 
 /// Mends what it finds. Answers how much that was.
 ///
@@ -33,13 +34,19 @@ use crate::store::meta;
 pub fn all(db: &Connection) -> Result<u64, CoreError> {
     let mut mending = Mending { db, found: 0 };
     mending.values()?;
-    let schema = meta::schema(db).unwrap_or_default();
     mending.scope_sets()?;
     mending.transactions()?;
+    mending.small_tables()?;
+    if meta::get(db, name::SCHEMA)?.is_none() && meta::get(db, name::CURSOR)?.is_some() {
+        // Without it nothing can be said of rows. The next pull brings both.
+        pull::begin_anew_in(db)?;
+        mending.note(Kind::Bookkeeping, "campo_meta schema", "beginning anew")?;
+        return Ok(mending.found);
+    }
+    let schema = meta::schema(db)?;
     let mut touched = mending.mutations(&schema)?;
     mending.server_rows(&schema)?;
     mending.staged(&schema)?;
-    mending.small_tables()?;
     mending.tables(&schema)?;
     for collection in schema.collections.keys() {
         for record in mending.edited(collection)? {
@@ -84,15 +91,6 @@ impl Mending<'_> {
         let ids: Vec<String> =
             statement.query_map([collection], |row| row.get(0))?.collect::<Result<_, _>>()?;
         Ok(ids.iter().filter_map(|id| id.parse().ok()).collect())
-    }
-
-    fn is_beside(&self, collection: &str, record: RecordId) -> Result<bool, CoreError> {
-        Ok(self
-            .db
-            .prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM campo_server_row WHERE collection = ?1 AND record = ?2)",
-            )?
-            .query_row(params![collection, record.to_string()], |row| row.get(0))?)
     }
 
     fn records(&self, sql: &'static str) -> Result<Vec<(String, RecordId)>, CoreError> {

@@ -11,9 +11,9 @@ use sync_protocol::wire::receipt::Receipt;
 
 use super::{Mending, reads};
 use crate::CoreError;
-use crate::store::meta::{self, name};
+use crate::pull;
 use crate::store::tables::quoted;
-use crate::store::{checksum, rows, scopes};
+use crate::store::{checksum, rows};
 use crate::verify::damage::Kind;
 use crate::verify::held;
 
@@ -66,7 +66,7 @@ impl Mending<'_> {
         // A row with edits has the server's state beside the table, and no other row has.
         for collection in schema.collections.values() {
             for record in self.edited(&collection.name)? {
-                if !self.is_beside(&collection.name, record)? {
+                if !rows::is_beside(self.db, &collection.name, record)? {
                     rows::put_beside(self.db, collection, record, None)?;
                     self.refetch(&collection.name, record, "the server's state of an edited row")?;
                 }
@@ -138,9 +138,7 @@ impl Mending<'_> {
             .any(|(_, receipt)| !matches!(receipt, Sql::Text(text) if reads::<Receipt>(text)));
         if unreadable {
             // Without a cursor the server tells all receipts that this device has not seen.
-            meta::remove(self.db, name::CURSOR)?;
-            scopes::mark_all_stale(self.db, schema)?;
-            meta::set(self.db, name::BEGUN_ANEW, "true")?;
+            pull::begin_anew_in(self.db)?;
             self.note(Kind::Bookkeeping, "campo_staged_receipt", "beginning anew")?;
         }
         Ok(())

@@ -1,7 +1,10 @@
 //! An edit of a row that its author held once and does not see any more: a scope was taken away, or the
 //! row moved, while the edit waited on the phone. It has no effect; a person decides about it.
 //!
-//! What its author never held does not exist for them.
+//! What is in no scope that they hold or held does not exist for them.
+//!
+//! The conflict is one of its own: it takes no place from the candidates of those who see the row. Nothing of
+//! the edit is checked here but its author's permissions; what a supervisor keeps is ([`crate::review`]).
 
 use serde_json::{Map, Value as Json};
 use sync_protocol::wire::push::MutationKind;
@@ -28,6 +31,10 @@ impl Work<'_> {
             return None;
         }
         let deleted = row.meta.deleted;
+        if collection.scopes_of(mutation.record, &row.fields).is_empty() {
+            // What was deleted long ago is in no scope: nobody could decide.
+            return None;
+        }
         let wanted = match mutation.kind {
             MutationKind::Update => {
                 let edits = mutation.edits.iter();
@@ -58,7 +65,7 @@ impl Work<'_> {
         let candidate =
             Candidate { reason: Some(CandidateReason::ScopeLost), ..self.candidate(wanted, base) };
         let opened = conflict::open_or_join(
-            Subject { collection, record: mutation.record, field: None },
+            Subject { collection, record: mutation.record, field: None, lost: true },
             self.loaded,
             &mut self.plan.conflicts,
             standing,

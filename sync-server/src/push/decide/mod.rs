@@ -229,7 +229,7 @@ impl<'a> Work<'a> {
             if let FieldEdit::Set(value) = &edit {
                 self.check_reference(collection, field, value)?;
             }
-            let subject = Subject { collection, record, field: Some(&field.name) };
+            let subject = Subject { collection, record, field: Some(&field.name), lost: false };
             let in_review =
                 conflict::find(subject, &self.plan.conflicts, &self.loaded.conflicts).is_some();
             let wanted = edit_in_json(field, &edit);
@@ -355,7 +355,8 @@ impl<'a> Work<'a> {
                 .map(|(field, edit)| (field.name.clone(), edit_in_json(field, edit)))
                 .collect();
             let candidate = self.candidate(Json::Object(wanted), Some(base));
-            let subject = Subject { collection: mutation.collection, record, field: None };
+            let subject =
+                Subject { collection: mutation.collection, record, field: None, lost: false };
             let note = conflict::informational(subject, &row.fields, candidate, self.author.now_us);
             self.plan.conflicts.retain(|known| known.id != note.id);
             self.plan.conflicts.push(note);
