@@ -2,8 +2,9 @@
 //!
 //! [`Engine::sync`] runs one round and says how it went; [`Engine::run`] runs rounds for as long as the
 //! app lives, on a timer, after edits, when the server says that something moved ([`listen`]), when it is
-//! kicked ([`Engine::kick`]: a press, a validated network, the foreground), and after failures with
-//! pauses ([`backoff`]). Only one round runs at a time. A round can be cancelled or killed at any instruction: whatever is durable stays, and
+//! kicked ([`Engine::kick`]: a press, a validated network) or opened, and after failures with pauses
+//! ([`backoff`]). Only one round runs at a time. A round can be cancelled or killed at any instruction:
+//! whatever is durable stays, and
 //! the next one goes on from there.
 //!
 //! 1. **Contact.** In a boot that has not met the server, an empty push first: its answer's clock makes
@@ -34,7 +35,7 @@ use sync_protocol::DeviceId;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use self::backoff::Cause;
+use self::backoff::{Cause, Opening};
 use crate::CoreError;
 use crate::clock::{Anchor, Clock};
 use crate::outbox::list::{Failure, WaitingFor};
@@ -143,6 +144,7 @@ pub struct Engine {
     /// Whether a stream of the server's events is open.
     live: watch::Sender<bool>,
     kicked: Notify,
+    opened: Notify,
     edited: Notify,
     /// When mending last found nothing, by the boot clock; 0 for never.
     mended_in_vain_us: AtomicI64,
@@ -177,6 +179,7 @@ impl Engine {
             .0,
             live: watch::channel(false).0,
             kicked: Notify::new(),
+            opened: Notify::new(),
             edited: Notify::new(),
             mended_in_vain_us: AtomicI64::new(0),
             moved: Notify::new(),
@@ -231,14 +234,15 @@ impl Engine {
         }
     }
 
-    /// The app says whether it is in the foreground.
+    /// The app says whether it is in the foreground. When it comes there, [`Engine::run`] begins a round,
+    /// but for some failures ([`backoff::opening`]).
     pub fn set_foreground(&self, foreground: bool) {
         let mut was = foreground;
         self.standing.send_modify(|now| {
             was = std::mem::replace(&mut now.conditions.foreground, foreground);
         });
         if foreground && !was {
-            self.kick();
+            self.opened.notify_one();
         }
     }
 
@@ -325,11 +329,17 @@ impl Engine {
     async fn run_rounds(&self, cancel: &CancellationToken) {
         let mut failures = 0;
         while !cancel.is_cancelled() {
-            // What was edited and what moved so far goes with this round.
+            // What was edited and what moved so far goes with this round, which is the one that opening the
+            // app asks for.
             let _ = self.edited.notified().now_or_never();
             let _ = self.moved.notified().now_or_never();
+            let _ = self.opened.notified().now_or_never();
             let outcome = self.sync(cancel).await;
             let went_well = outcome.is_ok();
+            let opening = outcome
+                .as_ref()
+                .err()
+                .map_or(Opening::BeginsAnew, |error| backoff::opening(cause(error)));
             let pause = match outcome {
                 Ok(_) => {
                     failures = 0;
@@ -356,6 +366,11 @@ impl Engine {
             tokio::select! {
                 () = cancel.cancelled() => break,
                 () = self.kicked.notified() => failures = 0,
+                () = self.opened.notified(), if opening != Opening::ChangesNothing => {
+                    if opening == Opening::BeginsAnew {
+                        failures = 0;
+                    }
+                }
                 () = self.edited.notified(), if went_well => {}
                 () = self.moved.notified(), if went_well => {}
                 () = paused => {}
@@ -447,10 +462,12 @@ fn cause(error: &CoreError) -> Cause {
 
 fn transport_cause(error: &TransportError) -> Cause {
     match error {
-        // Without a network it is the system that says when to try again.
-        TransportError::Offline { reason, .. } if *reason != OfflineReason::NoNetwork => {
-            Cause::Unreached
-        }
+        TransportError::Offline { reason, .. } => match reason {
+            // It is the system that says when to try again.
+            OfflineReason::NoNetwork => Cause::Refused { retry_after: None },
+            OfflineReason::Intercepted => Cause::Intercepted,
+            _ => Cause::Unreached,
+        },
         TransportError::Busy { retry_after_s, .. } => {
             Cause::Refused { retry_after: retry_after_s.map(Duration::from_secs) }
         }

@@ -72,6 +72,9 @@ pub enum OfflineReason {
     Timeout,
     /// The connection broke in the middle.
     Interrupted,
+    /// Somebody answered at the server's address who cannot be the server: a hotel's login page, a proxy
+    /// with a certificate of its own. Nothing was sent.
+    Intercepted,
 }
 
 impl std::fmt::Display for OfflineReason {
@@ -82,6 +85,10 @@ impl std::fmt::Display for OfflineReason {
             Self::CannotConnect => "the server cannot be reached",
             Self::Timeout => "the server did not answer in time",
             Self::Interrupted => "the connection broke",
+            Self::Intercepted => {
+                "somebody else answers in the server's place: does the network want a login, or is the \
+                 phone's clock wrong?"
+            }
         })
     }
 }
@@ -97,6 +104,7 @@ impl TransportError {
                 OfflineReason::CannotConnect => "cannot_connect",
                 OfflineReason::Timeout => "timeout",
                 OfflineReason::Interrupted => "interrupted",
+                OfflineReason::Intercepted => "intercepted",
             },
             Self::SessionEnded(_) => "session_ended",
             Self::Problem(problem) | Self::Busy { problem: Some(problem), .. } => &problem.code,

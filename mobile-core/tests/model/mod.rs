@@ -38,6 +38,8 @@ pub const START_US: i64 = 1_795_500_000_000_000;
 #[derive(Debug, Clone)]
 pub enum Fault {
     PushNeverArrives,
+    /// Somebody else answers the push.
+    PushIntercepted,
     PushAnswerLost,
     /// It never arrives, but the phone cannot know.
     PushLost,
@@ -255,6 +257,7 @@ impl Transport for Link {
                 matches!(
                     fault,
                     Fault::PushNeverArrives
+                        | Fault::PushIntercepted
                         | Fault::PushAnswerLost
                         | Fault::PushLost
                         | Fault::PushFails(_)
@@ -271,6 +274,9 @@ impl Transport for Link {
             match fault {
                 Some(Fault::PushNeverArrives) => {
                     return Err(offline(OfflineReason::CannotConnect, false));
+                }
+                Some(Fault::PushIntercepted) => {
+                    return Err(offline(OfflineReason::Intercepted, false));
                 }
                 Some(Fault::PushLost) => {
                     return Err(offline(OfflineReason::Interrupted, true));

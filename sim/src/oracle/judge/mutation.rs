@@ -130,6 +130,10 @@ impl Judge {
                             ),
                         );
                     }
+                    if matches!(verdict, Verdict::Review) {
+                        // A later edit of the field in this transaction joins the conflict.
+                        trial.open.insert(key);
+                    }
                     if let Verdict::Applied(Some(value)) = verdict {
                         history.change(&field.name, write, &current, &value);
                         row.fields.insert(field.name.clone(), value);
