@@ -1,5 +1,6 @@
 //! Databases that cannot be opened: nobody but their person is held up, only a damaged one is renamed, and
-//! what may be in it does not go before an export has it.
+//! what may be in it does not go before an export has it. And damage that is mended: what was not in sight or
+//! taken back does not come back by that.
 #![allow(missing_docs, reason = "tests are named by what they show")]
 
 mod model;
@@ -8,19 +9,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mobile_core::CoreError;
+use mobile_core::clock::ManualClock;
+use mobile_core::outbox::entry::State;
 use mobile_core::random::SystemRandom;
 use mobile_core::store::aside;
 use mobile_core::store::registry::Registry;
+use mobile_core::verify::{checkpoint, damage, mend};
 use model::{Phone, Server};
 use serde_json::json;
 
 const NOTE: &[u8] = b"this is no database, it is a note that somebody left here";
 
 /// A phone whose person's database was closed, and where that is.
-async fn closed(
-    server: &Arc<Server>,
-    dir: &Path,
-) -> (PathBuf, Arc<mobile_core::clock::ManualClock>) {
+async fn closed(server: &Arc<Server>, dir: &Path) -> (PathBuf, Arc<ManualClock>) {
     let ana = Phone::signed_in(server, dir, 1).await;
     ana.put("articulos", json!({ "nombre": "Tabla" }));
     let path = ana.core.engine().expect("signed in").store().path().to_owned();
@@ -88,4 +89,166 @@ async fn another_person_signs_in_beside_a_damaged_database() {
     phone.login_as("benito").await;
     phone.sync().await.expect("his is whole");
     assert_eq!(std::fs::read(&path).expect("still there"), NOTE);
+}
+
+/// Damages a closed database by plain SQL, opens it, and mends it.
+fn mended(
+    server: &Arc<Server>,
+    dir: &Path,
+    (path, clock): (PathBuf, Arc<ManualClock>),
+    sql: &str,
+) -> Phone {
+    let db = rusqlite::Connection::open(&path).expect("a database");
+    assert_eq!(db.execute(sql, []).expect(sql), 1, "{sql}");
+    drop(db);
+    let ana = Phone::open(server, dir, 2, clock);
+    let store = ana.core.engine().expect("signed in").store().clone();
+    assert!(store.write_schema(|db| mend::all(db)).expect("mended") > 0);
+    assert_eq!(store.write_schema(|db| mend::all(db)).expect("nothing"), 0, "it is right");
+    ana
+}
+
+#[tokio::test]
+async fn what_was_refused_is_not_mended_into_the_view() {
+    let server = Server::new();
+    let dir = tempfile::tempdir().expect("dir");
+    let closed = {
+        let ana = Phone::signed_in(&server, dir.path(), 1).await;
+        ana.put("articulos", json!({ "nombre": "veneno" }));
+        assert_eq!(ana.sync().await.expect("sync").refused, 1);
+        let path = ana.core.engine().expect("signed in").store().path().to_owned();
+        (path, Arc::clone(&ana.clock))
+    };
+    let sql = "UPDATE campo_mutation SET kind = '?' || kind";
+    let ana = mended(&server, dir.path(), closed, sql);
+    assert_eq!(ana.core.list("articulos").expect("list").rows.len(), 0);
+    assert_eq!(ana.core.problems().expect("list").len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_taken_back_is_not_sent_after_damage() {
+    for column in ["state", "settled", "maybe_sent"] {
+        let server = Server::new();
+        let dir = tempfile::tempdir().expect("dir");
+        let closed = {
+            let ana = Phone::signed_in(&server, dir.path(), 1).await;
+            ana.put("articulos", json!({ "nombre": "no" }));
+            let id = ana.core.pending().expect("list")[0].id;
+            ana.core.discard(id).expect("it waits");
+            let path = ana.core.engine().expect("signed in").store().path().to_owned();
+            (path, Arc::clone(&ana.clock))
+        };
+        let sql = format!("UPDATE campo_outbox SET {column} = '?' || {column}");
+        let ana = mended(&server, dir.path(), closed, &sql);
+        ana.sync().await.expect("sync");
+        assert_eq!(server.with(|s| s.rows.len()), 0, "{column}");
+        let receipts = ana.core.receipts().expect("list");
+        assert_eq!(receipts[0].state, State::Discarded, "{column}");
+    }
+}
+
+#[tokio::test]
+async fn a_schema_that_is_lost_comes_again() {
+    let server = Server::new();
+    let dir = tempfile::tempdir().expect("dir");
+    let (path, clock) = closed(&server, dir.path()).await;
+    let db = rusqlite::Connection::open(&path).expect("a database");
+    db.execute("DELETE FROM campo_meta WHERE name = 'schema'", []).expect("gone");
+    drop(db);
+    let ana = Phone::open(&server, dir.path(), 2, clock);
+    ana.sync().await.expect("an ordinary round");
+    assert_eq!(ana.core.list("articulos").expect("list").rows.len(), 1);
+}
+
+#[tokio::test]
+async fn a_row_of_a_damaged_set_of_scopes_does_not_outlive_a_new_beginning() {
+    let server = Server::new();
+    let dir = tempfile::tempdir().expect("dir");
+    let (path, clock) = {
+        let ana = Phone::signed_in(&server, dir.path(), 1).await;
+        ana.put("articulos", json!({ "nombre": "Tabla" }));
+        ana.sync().await.expect("sync");
+        let path = ana.core.engine().expect("signed in").store().path().to_owned();
+        (path, Arc::clone(&ana.clock))
+    };
+    let db = rusqlite::Connection::open(&path).expect("a database");
+    db.execute("UPDATE campo_scope_set SET id = id + 9", []).expect("damaged");
+    drop(db);
+    server.with(|s| {
+        s.epoch += 1;
+        s.epoch_code = "cursor_visibility_changed";
+        s.rows.clear();
+    });
+    let ana = Phone::open(&server, dir.path(), 2, clock);
+    ana.sync().await.expect("sync");
+    assert_eq!(ana.core.list("articulos").expect("list").rows.len(), 0);
+}
+
+#[tokio::test]
+async fn a_scope_that_neither_end_has_rows_of_any_more_is_right() {
+    let server = Server::new();
+    let dir = tempfile::tempdir().expect("dir");
+    let ana = Phone::signed_in(&server, dir.path(), 1).await;
+    ana.put("articulos", json!({ "nombre": "Tabla" }));
+    ana.sync().await.expect("sync");
+    let store = ana.core.engine().expect("signed in").store().clone();
+    let compared = |before: &str| {
+        store.write(|db| {
+            db.execute_batch(before)?;
+            let schema = store.schema_in(db)?;
+            let differing = checkpoint::compare(db, &schema, &[], 1)?;
+            let open = damage::log(db)?.iter().filter(|found| found.repaired_us.is_none()).count();
+            Ok((differing, open))
+        })
+    };
+    assert_eq!(compared("").expect("a row that the server lacks"), (1, 1));
+    assert_eq!(compared("DELETE FROM articulos").expect("it left"), (0, 0));
+}
+
+#[tokio::test]
+async fn what_is_done_with_does_not_wait_for_ever_after_damage() {
+    for column in ["receipt", "state", "settled", "maybe_sent", "seen_told"] {
+        for told in [true, false] {
+            let server = Server::new();
+            let dir = tempfile::tempdir().expect("dir");
+            let closed = {
+                let ana = Phone::signed_in(&server, dir.path(), 1).await;
+                ana.put("articulos", json!({ "nombre": "Tabla" }));
+                ana.sync().await.expect("sync");
+                if told {
+                    ana.sync().await.expect("the server hears that it is here");
+                }
+                let path = ana.core.engine().expect("signed in").store().path().to_owned();
+                (path, Arc::clone(&ana.clock))
+            };
+            let sql = format!("UPDATE campo_outbox SET {column} = '?' || {column}");
+            let ana = mended(&server, dir.path(), closed, &sql);
+            ana.sync().await.expect("sync");
+            let receipts = ana.core.receipts().expect("list");
+            assert_eq!(receipts[0].state, State::Applied, "{column}");
+            assert!(ana.core.pending().expect("list").is_empty(), "{column}, told: {told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_log_of_damage_can_be_read() {
+    for column in ["found_us", "repaired_us"] {
+        let server = Server::new();
+        let dir = tempfile::tempdir().expect("dir");
+        let closed = {
+            let ana = Phone::signed_in(&server, dir.path(), 1).await;
+            let store = ana.core.engine().expect("signed in").store().clone();
+            let note = |db: &rusqlite::Transaction<'_>| {
+                damage::mended(db, damage::Kind::Content, "articulos", "as a test")
+            };
+            store.write(note).expect("noted");
+            (store.path().to_owned(), Arc::clone(&ana.clock))
+        };
+        let sql = format!("UPDATE campo_damage SET {column} = '?' || {column}");
+        let ana = mended(&server, dir.path(), closed, &sql);
+        let store = ana.core.engine().expect("signed in").store().clone();
+        let log = store.read(damage::log).expect("it can be read");
+        assert!(log.len() == 2 && log.iter().all(|found| found.repaired_us.is_some()), "{log:?}");
+    }
 }

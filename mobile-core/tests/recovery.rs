@@ -7,9 +7,9 @@ use mobile_core::core::ConflictFilter;
 use mobile_core::outbox::entry::State;
 use model::{Fault, Phone, Server, object};
 use serde_json::json;
-use sync_protocol::ConflictId;
 use sync_protocol::problem::Problem;
 use sync_protocol::wire::review::Keep;
+use sync_protocol::{ConflictId, RecordId};
 use uuid::Uuid;
 
 const DAY_US: i64 = 24 * 60 * 60 * 1_000_000;
@@ -46,6 +46,44 @@ async fn a_backfill_shows_a_decided_edit_once() {
     ana.sync().await.expect("sync");
     assert_eq!(ana.field(first, "existencia"), "6.00");
     assert!(ana.core.pending().expect("list").is_empty());
+}
+
+#[tokio::test]
+async fn a_field_that_may_not_be_read_any_more_leaves_with_the_first_page_beside_edits_too() {
+    let server = Server::new();
+    let dir = tempfile::tempdir().expect("dir");
+    let ana = Phone::signed_in(&server, dir.path(), 1).await;
+    for n in 0..3 {
+        ana.put("articulos", json!({ "nombre": format!("a{n}"), "ficha": { "margen": 3 } }));
+    }
+    ana.sync().await.expect("sync");
+    let ids = ana.core.query("SELECT id FROM articulos ORDER BY id", &[]).expect("sql").rows;
+    let last: RecordId = ids[2][0].as_str().expect("an id").parse().expect("an id");
+    ana.put("articulos", json!({ "id": last, "existencia": { "add": 1 } }));
+    let beside = || {
+        let engine = ana.core.engine().expect("somebody is signed in");
+        let content = |db: &rusqlite::Connection| {
+            let sql = "SELECT group_concat(content) FROM campo_server_row";
+            Ok(db.query_row(sql, [], |row| row.get::<_, Option<String>>(0))?.unwrap_or_default())
+        };
+        engine.store().read(content).expect("sql")
+    };
+    assert!(beside().contains("margen"));
+    server.with(|s| {
+        s.epoch += 1;
+        s.epoch_code = "cursor_visibility_changed";
+        s.page_rows = 1;
+        let articles = s.schema.collections.get_mut("articulos").expect("it is there");
+        articles.fields.retain(|field| field.name != "ficha");
+    });
+    // Of the backfill only the first page comes, which has another row.
+    server.fail_next(Fault::PullGarbageAfter(1));
+    server.fail_next(Fault::PullGarbageAfter(1));
+    ana.sync().await.expect_err("garbage");
+    assert!(beside().contains("nombre"), "{}", beside());
+    assert!(!beside().contains("margen"), "{}", beside());
+    ana.sync().await.expect("sync");
+    assert_eq!(ana.field(last, "existencia"), "1.00");
 }
 
 #[tokio::test]

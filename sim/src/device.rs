@@ -3,14 +3,17 @@
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
+use mobile_core::core::Verification;
 use mobile_core::random::SeededRandom;
 use mobile_core::sync::SyncReport;
 use mobile_core::transport::exchange::Request;
 use mobile_core::transport::http::HttpTransport;
+use mobile_core::verify::checkpoint;
 use mobile_core::{Config, Core, CoreError, SignIn};
+use rusqlite::Connection;
 use sync_protocol::fault::{self, Crash};
 use tokio_util::sync::CancellationToken;
 
@@ -50,8 +53,11 @@ pub struct Device {
     pub online: bool,
     /// Whether its app is running.
     pub on: bool,
+    /// Whether it asks for digests with each round, whenever the last ones came.
+    pub digests: bool,
     /// Logins of everybody who used it.
     pub people: Vec<usize>,
+    verified: Arc<Mutex<Option<Verification>>>,
 }
 
 impl Device {
@@ -75,7 +81,9 @@ impl Device {
             flight: None,
             online: true,
             on: true,
+            digests: false,
             people: Vec::new(),
+            verified: Arc::default(),
         };
         device.open();
         device
@@ -139,8 +147,13 @@ impl Device {
 
     /// Begins a round.
     pub fn begin_sync(&mut self) {
-        let core = self.core().clone();
-        self.fly("sync", async move { core.sync(&CancellationToken::new()).await.map(Some) });
+        let (core, digests) = (self.core().clone(), self.digests);
+        self.fly("sync", async move {
+            if digests {
+                core.engine()?.store().write(|db| checkpoint::make_due(db))?;
+            }
+            core.sync(&CancellationToken::new()).await.map(Some)
+        });
     }
 
     /// Begins to sign somebody in.
@@ -154,6 +167,37 @@ impl Device {
             device_name: Some(format!("phone {}", self.number)),
         };
         self.fly("login", async move { core.login(sign_in).await.map(|_| None) });
+    }
+
+    /// Begins to verify everything.
+    pub fn begin_verify(&mut self) {
+        let (core, verified) = (self.core().clone(), self.verified.clone());
+        self.fly("verify", async move {
+            let verification = core.verify(&CancellationToken::new()).await?;
+            *verified.lock().unwrap_or_else(PoisonError::into_inner) = Some(verification);
+            Ok(None)
+        });
+    }
+
+    /// What the last verification found, if it came to its end. It is told once.
+    pub fn verified(&self) -> Option<Verification> {
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The app is killed, and before it is started again somebody has the file of one of its databases.
+    ///
+    /// # Errors
+    /// Those of SQLite.
+    pub async fn tamper<T>(
+        &mut self,
+        file: &Path,
+        with: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        self.give_up().await;
+        self.core = None;
+        let done = Connection::open(file).and_then(|db| with(&db));
+        self.open();
+        done
     }
 
     /// Begins to sign out.

@@ -197,13 +197,16 @@ fn measure(cli: &Cli, faults: Faults) -> ExitCode {
 fn report(first: u64, found: &Found, took: Duration) {
     let seconds = took.as_secs_f64();
     println!(
-        "{} runs from seed {first}: {} syncs, {} requests, {} edits, {} looks at phones, {} failed; \
+        "{} runs from seed {first}: {} syncs, {} requests, {} edits, {} looks at phones, {} sets \
+         of rows compared by digests, {} damages mended, {} failed; \
          {seconds:.0} s, {:.0} syncs/s",
         found.runs,
         found.syncs,
         found.requests,
         found.edits,
         found.looks,
+        found.digests,
+        found.damages,
         found.failed.len(),
         found.syncs as f64 / seconds
     );

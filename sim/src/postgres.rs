@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sync_protocol::schema::Schema;
+use sync_protocol::{TenantId, UserId};
 use sync_server::store::postgres::migrate;
 use system_tests::postgres::{Cluster, SUPERUSER};
 
@@ -59,6 +60,17 @@ impl Urls {
         .execute(&self.pool)
         .await
         .expect("a witness");
+    }
+
+    /// Gives somebody another role.
+    pub async fn set_role(&self, tenant: TenantId, user: UserId, role: &str) {
+        sqlx::query("UPDATE sync.users SET roles = ARRAY[$3] WHERE tenant_id = $1 AND id = $2")
+            .bind(tenant.0)
+            .bind(user.0)
+            .bind(role)
+            .execute(&self.pool)
+            .await
+            .expect("roles can be changed");
     }
 
     /// The database is not needed any more.

@@ -34,7 +34,9 @@ macro_rules! operation {
 /// All operations.
 #[must_use]
 pub fn operations() -> Vec<&'static Operation> {
-    use crate::ops::{edit, office, phone, problems, review, session, sync};
+    use crate::ops::{
+        backfill, damage, edit, moves, office, phone, problems, review, roles, session, sync,
+    };
     [
         edit::OPERATIONS,
         problems::OPERATIONS,
@@ -43,6 +45,10 @@ pub fn operations() -> Vec<&'static Operation> {
         session::OPERATIONS,
         office::OPERATIONS,
         review::OPERATIONS,
+        moves::OPERATIONS,
+        roles::OPERATIONS,
+        backfill::OPERATIONS,
+        damage::OPERATIONS,
     ]
     .into_iter()
     .flatten()

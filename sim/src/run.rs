@@ -7,7 +7,7 @@ use futures::FutureExt as _;
 use sync_protocol::fault::{self, Crash, Point};
 
 use crate::nth::disk::Looking;
-use crate::ops::{session, sync};
+use crate::ops::{damage, session, sync};
 use crate::oracle::{Checked, Violation, checkpoint, conservation, panicked, violated};
 use crate::plan::Setup;
 use crate::registry::operations;
@@ -151,6 +151,10 @@ pub(crate) async fn heal(world: &mut World, rng: &mut Rng) -> Checked {
     for device in 0..world.devices.len() {
         world.devices[device].online = true;
         sync::to_the_end(world, rng, device, false).await?;
+    }
+    for (device, person) in world.ledger.damaged() {
+        session::login(world, rng, device, person, false).await?;
+        damage::verify(world, rng, device, person).await?;
     }
     // What one phone sends, others fetch: everybody twice.
     for _ in 0..2 {

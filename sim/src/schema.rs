@@ -37,6 +37,39 @@ const KINDS: [&str; 20] = [
     "type = \"integer\", merge = \"min\"",
 ];
 
+/// What people can be. A visitor looks, and sees neither costs nor notes.
+pub const ROLES: [&str; 3] = ["jefe", "obrero", "visita"];
+
+/// What each of [`ROLES`] may do.
+const PERMISSIONS: [&[&str]; 3] = [
+    &[
+        "work:read",
+        "work:write",
+        "notes:read",
+        "notes:write",
+        "cost:read",
+        "cost:write",
+        "conflict:resolve",
+    ],
+    &["work:read", "work:write", "notes:read", "notes:write"],
+    &["work:read"],
+];
+
+/// Whether a role has a permission.
+#[must_use]
+pub fn may(role: &str, permission: &str) -> bool {
+    let role = ROLES.iter().position(|known| *known == role);
+    role.is_some_and(|role| PERMISSIONS[role].contains(&permission))
+}
+
+fn roles() -> String {
+    let mut text = String::from("[roles]\n");
+    for (role, permissions) in ROLES.iter().zip(PERMISSIONS) {
+        let _ = writeln!(text, "{role} = {permissions:?}");
+    }
+    text
+}
+
 /// What the sim draws fields for.
 struct Drawn {
     name: &'static str,
@@ -60,7 +93,8 @@ pub fn draw(rng: &mut Rng) -> Schemas {
     let mut grown = String::new();
     for drawn in collections(rng) {
         let _ = writeln!(text, "\n[collections.{}]\n{}", drawn.name, drawn.head);
-        let _ = writeln!(text, "read = \"work:read\"\nwrite = \"work:write\"");
+        let whose = if drawn.name == "notas" { "notes" } else { "work" };
+        let _ = writeln!(text, "read = \"{whose}:read\"\nwrite = \"{whose}:write\"");
         let _ = writeln!(text, "priority = {}", rng.between(1, 9) * 10);
         let delete = ["review", "delete", "keep"][rng.below(3)];
         let _ = writeln!(text, "on_delete_conflict = \"{delete}\"");
@@ -77,8 +111,7 @@ pub fn draw(rng: &mut Rng) -> Schemas {
         let _ = writeln!(text, "#{}#", drawn.name);
         let _ = writeln!(grown, "{}\tnuevo = {{ {kind} }}", drawn.name);
     }
-    let roles = "[roles]\nobrero = [\"work:read\", \"work:write\"]\n\
-         jefe = [\"work:read\", \"work:write\", \"cost:read\", \"cost:write\", \"conflict:resolve\"]\n";
+    let roles = roles();
     let mut second = text.clone();
     for line in grown.lines() {
         let Some((name, field)) = line.split_once('\t') else { continue };
@@ -90,7 +123,7 @@ pub fn draw(rng: &mut Rng) -> Schemas {
          [collections.avisos.fields]\nf0 = { type = \"text\", max_length = 40 }\n\
          f6 = { type = \"set\", max_length = 20 }\n",
     );
-    Schemas { first: read(&text, roles), second: read(&second, roles) }
+    Schemas { first: read(&text, &roles), second: read(&second, &roles) }
 }
 
 fn collections(rng: &mut Rng) -> Vec<Drawn> {

@@ -44,6 +44,10 @@ pub struct Found {
     pub edits: u64,
     /// Looks at phones.
     pub looks: u64,
+    /// Sets of rows that phones compared with digests.
+    pub digests: u64,
+    /// Damages that were mended.
+    pub damages: u64,
 }
 
 /// Runs seeds one after another, several at once.
@@ -72,6 +76,8 @@ pub fn search(wanted: Wanted) -> Found {
                     found.requests += outcome.counts.requests;
                     found.edits += outcome.counts.edits;
                     found.looks += outcome.counts.looks;
+                    found.digests += outcome.counts.digests;
+                    found.damages += outcome.counts.damages;
                     found.coverage.add(&outcome.seen);
                     if let Some((step, violation)) = outcome.violation {
                         found.failed.push((seed, step, violation));

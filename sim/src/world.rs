@@ -13,10 +13,13 @@ use uuid::Uuid;
 
 use crate::device::Device;
 use crate::nth::disk::Looking;
+use crate::oracle::damage::{self, Standing};
 use crate::oracle::judge::Judge;
 use crate::oracle::ledger::{Edit, Ledger, Page, Place};
 use crate::oracle::snapshot::{Reader, Snapshot};
-use crate::oracle::{Checked, Violation, checkpoint, conservation, view, violated};
+use crate::oracle::{
+    Checked, Violation, checkpoint, conservation, parents, view, violated, visibility,
+};
 use crate::plan::Setup;
 use crate::rng::Rng;
 use crate::schema::{self, Schemas};
@@ -46,6 +49,10 @@ pub struct Counts {
     pub edits: u64,
     /// Looks at a phone at a checkpoint.
     pub looks: u64,
+    /// Sets of rows that phones compared with the server's digests.
+    pub digests: u64,
+    /// Damages that were mended.
+    pub damages: u64,
 }
 
 /// Everything there is.
@@ -130,6 +137,8 @@ impl World {
             telling,
             _directory: directory,
         };
+        // Most phones compare digests all the time, some every ten minutes as in earnest.
+        let mut digests = Rng::new(setup.seed ^ 0xd16e);
         for number in 0..setup.devices {
             let off_us = match rng.below(4) {
                 0 => rng.between(-365, 365) * DAY_US,
@@ -140,7 +149,9 @@ impl World {
             let drift_ppm = if rng.percent(35) { 1_500 } else { rng.between(-100, 100) };
             let path = world._directory.path().to_owned();
             let seed = rng.draw();
-            world.devices.push(Device::begin(number, &path, &world.time, seed, off_us, drift_ppm));
+            let mut device = Device::begin(number, &path, &world.time, seed, off_us, drift_ppm);
+            device.digests = digests.percent(80);
+            world.devices.push(device);
         }
         world.tell(format!(
             "seed {:x}: {} phones, {} people, {} steps",
@@ -243,6 +254,7 @@ impl World {
         {
             if request.path == "sync/push" {
                 let asked = wire::push(request);
+                conservation::as_made(&self.ledger, &asked)?;
                 let answer = match died {
                     true => wire::answer_that_never_came(&asked, &after),
                     false => wire::push_answer(&response),
@@ -256,11 +268,14 @@ impl World {
                 )?;
                 self.seen.extend(found);
             } else if request.path == "sync/pull" && !died {
-                self.pulled((device, person), request, &response, &after);
+                self.pulled((device, person), request, &response, &after)?;
             }
         }
         if request.path != "sync/push" && before.rows != after.rows {
             return violated("only pushes change rows", request.path.clone());
+        }
+        if before.rows != after.rows {
+            parents::check(&self.server.schema, &after)?;
         }
         conservation::on_server(&self.ledger, &after)?;
         Ok((!died).then_some(response))
@@ -294,7 +309,7 @@ impl World {
     /// # Errors
     /// What the oracle finds.
     pub async fn settle(&mut self, before: &Snapshot, all_died: bool) -> Checked {
-        self.wrote_beside(before);
+        self.wrote_beside(before)?;
         for device in 0..self.devices.len() {
             if all_died {
                 self.devices[device].crash(false).await;
@@ -351,7 +366,8 @@ impl World {
         request: &Request,
         response: &Response,
         now: &Arc<Snapshot>,
-    ) {
+    ) -> Checked {
+        let sees = Arc::new(visibility::of(self.people[place.1].role, &self.server.schema));
         let asked = wire::pull(request);
         let known = self.ledger.known.entry(place).or_default();
         let mut quiet = asked
@@ -363,17 +379,25 @@ impl World {
             let backfill = page.part == sync_protocol::wire::pull::PagePart::Backfill;
             quiet &= !backfill && page.drops.is_empty() && page.schema.is_none();
             let checkpoint = page.checkpoint;
-            let left = Page { snapshot: now.clone(), checkpoint, quiet };
+            visibility::of_page(&sees, &page)?;
+            let digests = page.digests.as_ref().map_or(0, Vec::len) as u64;
+            let (snapshot, sees) = (now.clone(), sees.clone());
+            let left = Page { snapshot, checkpoint, quiet, sees, digests };
             known.pages.insert(page.cursor, left);
             // What is visible after a checkpoint is a new beginning.
             quiet |= checkpoint;
         }
+        Ok(())
     }
 
     /// Something was written beside pushes since `before`; the judge takes it over as it is.
-    pub fn wrote_beside(&mut self, before: &Snapshot) {
+    ///
+    /// # Errors
+    /// What the oracle finds.
+    pub fn wrote_beside(&mut self, before: &Snapshot) -> Checked {
         let now = self.snapshot();
         self.judge.wrote(before, &now);
+        parents::check(&self.server.schema, &now)
     }
 
     /// Looks at a phone, where somebody uses it.
@@ -384,6 +408,8 @@ impl World {
         let _looking = Looking::begin();
         let Some(person) = self.user_of(device) else { return Ok(()) };
         let place = (device, person);
+        let known = self.ledger.known.entry(place).or_default();
+        let Standing::Sound { log_end } = known.damage else { return Ok(()) };
         let user = self.people[person].id;
         let core = self.devices[device].core().clone();
         let receipts = core.receipts().map_err(|error| broken(&error))?;
@@ -392,10 +418,11 @@ impl World {
         let engine = core.engine().map_err(|error| broken(&error))?;
         let known = self.ledger.known.entry(place).or_default();
         self.counts.looks += 1;
-        engine
+        let looked = engine
             .store()
             .read(|db| {
                 let mut all = || {
+                    damage::check(db, log_end)?;
                     checkpoint::check(db, &visible, user, known)?;
                     view::counters(db, &visible, &receipts)?;
                     match known.base.clone() {
@@ -409,7 +436,16 @@ impl World {
             .map_err(|violation| Violation {
                 found: format!("phone {device} of user{person}: {}", violation.found),
                 ..violation
-            })
+            });
+        self.counts.digests += std::mem::take(&mut known.compared);
+        looked
+    }
+
+    /// Whether the database of a phone's user is damaged, or the phone does not know any more whose it is.
+    #[must_use]
+    pub fn is_damaged(&self, device: usize) -> bool {
+        let of_phone = self.ledger.known.iter().filter(|(place, _)| place.0 == device);
+        of_phone.into_iter().any(|(_, known)| known.damage == Standing::Damaged)
     }
 
     /// How many edits there are of each state on a phone, for the trace.

@@ -84,6 +84,28 @@ bugs! {
     RefusalBlocks,
     /// device: setting a counter adds the whole value instead of the difference
     CounterSetAddsAll,
+    /// digest: a deleted row stays in its scope's digest
+    DigestCountsDeleted,
+    /// compare: one bucket that differs is left out
+    CompareLeavesOutBucket,
+    /// pull: rows that are asked for again come whoever may see them
+    RefetchOutOfScope,
+    /// pull: another role goes on from its cursor, without the rows that it sees more of
+    VisibilityUnnoticed,
+    /// pull: a scope that is lost while it is being brought goes on being brought
+    LostScopeGoesOn,
+    /// office: children stay where their parent was
+    MovedChildrenStay,
+    /// device: a row in several scopes leaves with the first that is lost
+    FirstLostScopeTakesRow,
+    /// device: the scrub sees no damage
+    ScrubLooksAway,
+    /// device: damage of a staged row is shown
+    StagedDamageShown,
+    /// device: a damaged edit is removed instead of written from its copy
+    RepairDropsEdit,
+    /// device: an outcome counts as told for good before its rows are here
+    SeenBeforeSettled,
 }
 
 #[cfg(feature = "planted-bugs")]

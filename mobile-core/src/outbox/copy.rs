@@ -6,6 +6,7 @@
 //! stands (state, receipt) is known by the server, which answers the same for an edit that comes twice.
 
 use rusqlite::{Connection, params};
+use sync_protocol::planted::{self, Bug};
 
 use crate::CoreError;
 use crate::store::checksum;
@@ -144,6 +145,10 @@ fn differing(db: &Connection) -> Result<Vec<(i64, Option<String>, i64)>, CoreErr
 /// Writes a transaction from its copy. One that is gone comes back as one that may have been sent: the
 /// server says what became of it.
 fn restore(db: &Connection, seq: i64, copy: &str) -> Result<(), CoreError> {
+    if planted::is(Bug::RepairDropsEdit) {
+        db.execute("DELETE FROM campo_outbox WHERE seq = ?1", [seq])?;
+        return remove(db, seq);
+    }
     // Its mutations name it by its number.
     db.execute(
         "UPDATE OR IGNORE campo_outbox SET seq = ?1 WHERE id = json_extract(?2, '$[0]')",

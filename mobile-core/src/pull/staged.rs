@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, params};
 use sync_protocol::RecordId;
+use sync_protocol::planted::{self, Bug};
 use sync_protocol::schema::{Collection, Schema};
 use sync_protocol::value::fields_to_json;
 use sync_protocol::wire::pull::PageTable;
@@ -133,7 +134,8 @@ pub fn show(db: &Connection, schema: &Schema, touched: &mut Touched) -> Result<(
             record.parse().map_err(|_| CoreError::Stored("staged record id".to_owned()))?;
         let content: Option<String> = row.get(4)?;
         let written: i64 = row.get(5)?;
-        if written != 0 && written != checksum::of_optional(content.as_deref()) {
+        let whole = written == 0 || written == checksum::of_optional(content.as_deref());
+        if !whole && !planted::is(Bug::StagedDamageShown) {
             let place = damage::row_place(&name, &record.to_string());
             damage::found(db, Kind::Content, &place, "what waited was not what the server sent")?;
             damage::refetch(db, &name, record)?;

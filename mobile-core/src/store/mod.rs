@@ -159,6 +159,8 @@ impl Store {
             }
         }
         let schema = Arc::new(meta::schema(db)?);
+        // One that is lost comes again, under the same hash.
+        let hash = hash.filter(|_| !schema.collections.is_empty());
         let known = KnownSchema { hash, schema: Arc::clone(&schema) };
         *self.schema.write().unwrap_or_else(PoisonError::into_inner) = known;
         Ok(schema)

@@ -290,8 +290,10 @@ pub fn recompute_edited(db: &Connection, collection: &Collection) -> Result<(), 
         statement.query_map([&collection.name], |row| row.get(0))?.collect::<Result<_, _>>()?;
     for record in records {
         let record = record.parse().map_err(|_| CoreError::Stored("record id".to_owned()))?;
-        // It went with a table that the schema had lost.
-        keep_server_state(db, collection, record)?;
+        // It went with a table that the schema had lost. What is kept beside loses its columns as well: who
+        // may not read a field any more has it nowhere.
+        let state = server_state(db, collection, record)?;
+        put_beside(db, collection, record, state.as_ref())?;
         recompute(db, collection, record)?;
     }
     Ok(())

@@ -123,9 +123,11 @@ async fn one_stream(
 ) -> Result<Option<Applied>, Stopped> {
     let stream = engine.store.write(|db| meta::stream(db, engine.random.as_ref()))?;
     let request = engine.store.read(|db| {
+        let schema = meta::get(db, name::SCHEMA)?;
         Ok(PullRequest {
             cursor: meta::get(db, name::CURSOR)?,
-            schema_hash: meta::get(db, name::SCHEMA_HASH)?,
+            // Where the schema itself is lost, it comes again.
+            schema_hash: schema.and(meta::get(db, name::SCHEMA_HASH)?),
             digests: checkpoint::is_due(db)?,
             // A first pull brings everything.
             refetch: match meta::get(db, name::CURSOR)? {

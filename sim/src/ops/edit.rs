@@ -66,7 +66,8 @@ fn change(rng: &mut Rng, field: &Field) -> Json {
 }
 
 /// Ids that a phone's user sees.
-fn ids(world: &World, device: usize, collection: &str) -> Vec<RecordId> {
+#[must_use]
+pub fn ids(world: &World, device: usize, collection: &str) -> Vec<RecordId> {
     let sql = format!("SELECT id FROM \"{collection}\" ORDER BY id");
     let Ok(result) = world.devices[device].core().query(&sql, &[]) else { return Vec::new() };
     let id = |row: &Vec<Json>| row.first()?.as_str()?.parse().ok();
@@ -130,10 +131,14 @@ fn fields(
 }
 
 /// What one of the edits of a transaction wants.
-enum Wanted {
+pub enum Wanted {
+    /// A new record with these fields.
     Insert(String, Map<String, Json>),
+    /// Other values for these fields.
     Update(String, RecordId, Map<String, Json>),
+    /// The record goes.
     Delete(String, RecordId),
+    /// It comes back.
     Restore(String, RecordId),
 }
 
@@ -164,7 +169,10 @@ impl Wanted {
 }
 
 /// Makes a transaction on a phone, and notes it if the phone accepted it.
-fn make(world: &mut World, place: Place, wanted: &[Wanted]) -> Checked {
+///
+/// # Errors
+/// What the oracle finds.
+pub fn make(world: &mut World, place: Place, wanted: &[Wanted]) -> Checked {
     let core = world.devices[place.0].core().clone();
     let made = core.transaction(|edit| wanted.iter().try_for_each(|one| one.make(edit)));
     let texts: Vec<String> = wanted.iter().map(Wanted::text).collect();

@@ -1,9 +1,13 @@
 //! What can happen, a file for each feature.
 
+pub mod backfill;
+pub mod damage;
 pub mod edit;
+pub mod moves;
 pub mod office;
 pub mod phone;
 pub mod problems;
 pub mod review;
+pub mod roles;
 pub mod session;
 pub mod sync;

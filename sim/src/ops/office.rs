@@ -31,20 +31,26 @@ pub const OPERATIONS: &[Operation] = &[
 ///
 /// # Errors
 /// A store that fails.
-async fn write(world: &mut World, collection: &Collection, write: RowWrite) -> Checked {
-    let text = format!("office: {:?} {}/{}", write.kind, collection.name, short(write.record));
+pub async fn write(world: &mut World, collection: &Collection, writes: &[RowWrite]) -> Checked {
+    let ids: Vec<RecordId> = writes.iter().map(|write| write.record).collect();
+    let [write, ..] = writes else { return Ok(()) };
+    let more = match writes.len() {
+        1 => String::new(),
+        rows => format!(" and {} more", rows - 1),
+    };
+    let text =
+        format!("office: {:?} {}/{}{more}", write.kind, collection.name, short(write.record));
     let before = world.snapshot();
     let done = async {
         let mut tx = world.server.store().write(world.server.tenant, StreamId::SQL).await?;
-        tx.lock_rows(collection, &[write.record]).await?;
-        tx.write_rows(collection, std::slice::from_ref(&write)).await?;
+        tx.lock_rows(collection, &ids).await?;
+        tx.write_rows(collection, writes).await?;
         tx.commit().await
     };
     match done.await {
         Ok(()) => {
             world.tell(text);
-            world.wrote_beside(&before);
-            Ok(())
+            world.wrote_beside(&before)
         }
         Err(StoreError::Constraint { .. }) => {
             world.tell(format!("{text}: refused"));
@@ -129,7 +135,7 @@ async fn inserts(world: &mut World, rng: &mut Rng) -> Checked {
     let record = RecordId(Uuid::from_u128(u128::from(rng.draw()) << 64 | u128::from(rng.draw())));
     let time = EditTime::certain(world.time.now_us());
     let row = RowWrite { record, kind: WriteKind::Insert, set, touched: Vec::new(), time };
-    write(world, &collection, row).await?;
+    write(world, &collection, &[row]).await?;
     if projects {
         world.projects.push(record);
     }
@@ -144,7 +150,11 @@ fn some_row(world: &mut World, rng: &mut Rng, deleted: bool) -> Option<(Collecti
     Some((world.schema().collection(&name)?.clone(), record))
 }
 
-async fn updates(world: &mut World, rng: &mut Rng) -> Checked {
+/// The office changes a row.
+///
+/// # Errors
+/// What the oracle finds.
+pub async fn updates(world: &mut World, rng: &mut Rng) -> Checked {
     let Some((collection, record)) = some_row(world, rng, false) else { return Ok(()) };
     let Some(mut set) = some_fields(world, rng, &collection, false) else { return Ok(()) };
     // References decide about scopes; they are moved rarely. What cannot change stays.
@@ -159,10 +169,14 @@ async fn updates(world: &mut World, rng: &mut Rng) -> Checked {
     }
     let time = EditTime::certain(world.time.now_us());
     let row = RowWrite { record, kind: WriteKind::Update, set, touched: Vec::new(), time };
-    write(world, &collection, row).await
+    write(world, &collection, &[row]).await
 }
 
-async fn deletes(world: &mut World, rng: &mut Rng) -> Checked {
+/// The office deletes a row.
+///
+/// # Errors
+/// What the oracle finds.
+pub async fn deletes(world: &mut World, rng: &mut Rng) -> Checked {
     let Some((collection, record)) = some_row(world, rng, false) else { return Ok(()) };
     simple(world, &collection, record, WriteKind::Delete).await
 }
@@ -180,7 +194,7 @@ async fn simple(
 ) -> Checked {
     let time = EditTime::certain(world.time.now_us());
     let row = RowWrite { record, kind, set: Fields::new(), touched: Vec::new(), time };
-    write(world, collection, row).await
+    write(world, collection, &[row]).await
 }
 
 /// A person and a project, also one that a phone made.
@@ -191,14 +205,19 @@ fn somebody_and_project(world: &mut World, rng: &mut Rng) -> Option<(usize, Reco
     Some((rng.below(world.people.len()), *rng.pick(&projects)?))
 }
 
-async fn set_grant(world: &mut World, person: usize, project: RecordId, held: bool) {
+/// Somebody gains or loses a project.
+pub async fn set_grant(world: &mut World, person: usize, project: RecordId, held: bool) {
     let word = if held { "is granted" } else { "loses" };
     world.tell(format!("office: user{person} {word} project {}", short(project)));
     let user = world.people[person].id;
     world.server.grant(user, &World::scope(project), held).await;
 }
 
-async fn grant(world: &mut World, rng: &mut Rng) -> Checked {
+/// Somebody gains a project.
+///
+/// # Errors
+/// None.
+pub async fn grant(world: &mut World, rng: &mut Rng) -> Checked {
     if let Some((person, project)) = somebody_and_project(world, rng) {
         set_grant(world, person, project, true).await;
     }
@@ -206,7 +225,10 @@ async fn grant(world: &mut World, rng: &mut Rng) -> Checked {
 }
 
 /// Somebody loses a scope that they hold.
-async fn revoke(world: &mut World, rng: &mut Rng) -> Checked {
+///
+/// # Errors
+/// None.
+pub async fn revoke(world: &mut World, rng: &mut Rng) -> Checked {
     if let Some((person, project)) = held(world, rng) {
         set_grant(world, person, project, false).await;
     }

@@ -91,7 +91,7 @@ async fn act(
     if answer.status >= 500 && code != "done" && answer.status != 503 {
         return violated("the server does not fail", format!("{path}: {text}"));
     }
-    world.wrote_beside(&before);
+    world.wrote_beside(&before)?;
     if answer.status != 200 {
         return Ok(());
     }

@@ -114,7 +114,7 @@ async fn landed(world: &mut World, device: usize, landed: Landed) -> Checked {
         Ok(None) => world.tell(format!("phone {device}: done")),
         Err(error) => {
             world.tell(format!("phone {device}: {}", error.code()));
-            if !is_explained(&error) {
+            if !is_explained(&error) && !world.is_damaged(device) {
                 return Err(broken(&error));
             }
         }
@@ -229,11 +229,7 @@ async fn answered(
         _ if !online => Fate::Fails(interrupted),
         AnswerFault::Lost => Fate::Fails(offline(OfflineReason::Timeout, true)),
         AnswerFault::Cut | AnswerFault::StuckAndKilled => {
-            let pages = wire::pages(&answer.body).len();
-            let at = rng.below(answer.body.len());
-            answer.body = answer.body.slice(..at);
-            let left = wire::pages(&answer.body).len();
-            world.tell(format!("phone {device}: {} after page {left} of {pages}", fault.name));
+            cut_off(world, rng, device, &mut answer, fault.name);
             let end = match fault.fault {
                 AnswerFault::Cut => End::Broken(interrupted),
                 _ => End::Never,
@@ -261,6 +257,46 @@ async fn answered(
         world.tell(format!("phone {device}: {}", fault.name));
     }
     resume(world, device, fate).await
+}
+
+/// An answer ends somewhere.
+fn cut_off(world: &mut World, rng: &mut Rng, device: usize, answer: &mut Response, how: &str) {
+    let pages = wire::pages(&answer.body).len();
+    let at = rng.below(answer.body.len());
+    answer.body = answer.body.slice(..at);
+    let left = wire::pages(&answer.body).len();
+    world.tell(format!("phone {device}: {how} after page {left} of {pages}"));
+}
+
+/// Lets the flight of a phone go on until it is answered, and cuts that answer off somewhere.
+///
+/// # Errors
+/// What the oracle finds.
+pub async fn cut(world: &mut World, rng: &mut Rng, device: usize) -> Checked {
+    for _ in 0..8 {
+        let Some(flight) = &world.devices[device].flight else { return Ok(()) };
+        let Some(mut answer) = flight.answer.clone() else {
+            step(world, rng, device, false).await?;
+            continue;
+        };
+        cut_off(world, rng, device, &mut answer, "cut");
+        let end = End::Broken(offline(OfflineReason::Interrupted, true));
+        return resume(world, device, Fate::Answered(answer, end)).await;
+    }
+    Ok(())
+}
+
+/// Some rounds over a network with faults, of a phone of which nothing is expected.
+///
+/// # Errors
+/// A round that does not end.
+pub async fn unchecked(world: &mut World, rng: &mut Rng, device: usize) -> Checked {
+    for _ in 0..1 + rng.below(2) {
+        world.counts.syncs += 1;
+        world.devices[device].begin_sync();
+        to_the_end(world, rng, device, true).await?;
+    }
+    Ok(())
 }
 
 async fn resume(world: &mut World, device: usize, fate: Fate) -> Checked {

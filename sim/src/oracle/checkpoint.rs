@@ -10,7 +10,7 @@ use sync_protocol::{RecordId, Scope, UserId};
 
 use super::ledger::Known;
 use super::snapshot::{Name, Snapshot};
-use super::{Checked, violated};
+use super::{Checked, violated, visibility};
 
 /// A row on a phone, without the user's own edits.
 #[derive(Debug, Clone, PartialEq)]
@@ -132,12 +132,15 @@ pub fn check(db: &Connection, visible: &Schema, user: UserId, known: &mut Known)
         return Ok(());
     };
     in_scope(db, visible, user, &page.snapshot)?;
+    visibility::of_phone(db, &page.sees)?;
     if !(page.checkpoint && standing.complete) {
         if !page.quiet {
             known.base = None;
         }
         return Ok(());
     }
+    visibility::is_whole(&page.sees, visible)?;
+    known.compared += page.digests;
     let snapshot = page.snapshot.clone();
     compare(db, visible, user, &snapshot)?;
     known.base = Some(snapshot);

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mobile_core::outbox::entry::State;
 use mobile_core::outbox::list::ReceiptView;
-use sync_protocol::ReceiptId;
+use sync_protocol::wire::push::{Mutation, PushRequest};
 use sync_protocol::wire::receipt::ReceiptState;
+use sync_protocol::{ReceiptId, RecordId};
 
 use super::ledger::{Ledger, Place};
 use super::snapshot::Snapshot;
@@ -37,6 +38,39 @@ pub fn on_phone(ledger: &Ledger, place: Place, receipts: &[ReceiptView]) -> Chec
             return violated(
                 invariant,
                 format!("{} is {:?}, discarded: {discarded}", receipt.id, receipt.state),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Looks at what a phone sends: each edit as it was made. What it refers to may have another id by now.
+///
+/// # Errors
+/// The violation.
+pub fn as_made(ledger: &Ledger, asked: &PushRequest) -> Checked {
+    let invariant = "an edit is sent as it was made";
+    let plain = |mutation: &Mutation| {
+        let mut set = mutation.set.clone();
+        set.retain(|_, value| value.as_str().is_none_or(|text| text.parse::<RecordId>().is_err()));
+        (
+            mutation.collection.clone(),
+            mutation.kind,
+            set,
+            mutation.add.clone(),
+            mutation.elements.clone(),
+        )
+    };
+    for transaction in &asked.transactions {
+        let Some(edit) = ledger.edits.get(&transaction.id) else {
+            return violated(invariant, format!("{} was never made", transaction.id));
+        };
+        let sent: Vec<_> = transaction.mutations.iter().map(plain).collect();
+        let made: Vec<_> = edit.mutations.iter().map(plain).collect();
+        if sent != made {
+            return violated(
+                invariant,
+                format!("{}: {sent:?} instead of {made:?}", transaction.id),
             );
         }
     }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use sync_protocol::ReceiptId;
 use sync_protocol::wire::push::Mutation;
 
+use super::damage::Standing;
 use super::snapshot::Snapshot;
+use super::visibility::Sees;
 
 /// A phone's database of one person: the number of the phone and of the person.
 pub type Place = (usize, usize);
@@ -34,6 +36,10 @@ pub struct Page {
     /// What is visible does not change before the next checkpoint: only pages of a delta, without
     /// drops, since the last one.
     pub quiet: bool,
+    /// What its user could read then.
+    pub sees: Arc<Sees>,
+    /// Sets of rows whose digests it told.
+    pub digests: u64,
 }
 
 /// What is known of one phone's database of one person.
@@ -45,6 +51,25 @@ pub struct Known {
     pub base: Option<Arc<Snapshot>>,
     /// The cursor at the last look.
     pub cursor: Option<String>,
+    /// Whether its file is as it was written.
+    pub damage: Standing,
+    /// Sets of rows that it has compared with digests, since that was counted last.
+    pub compared: u64,
+}
+
+impl Ledger {
+    /// What is damaged now.
+    #[must_use]
+    pub fn damaged(&self) -> Vec<Place> {
+        let damaged = self.known.iter().filter(|(_, known)| known.damage == Standing::Damaged);
+        damaged.map(|(place, _)| *place).collect()
+    }
+
+    /// Nothing is expected of a phone's database until it is mended. Answers how it stood.
+    pub fn damage(&mut self, place: Place) -> Standing {
+        let known = self.known.entry(place).or_default();
+        std::mem::replace(&mut known.damage, Standing::Damaged)
+    }
 }
 
 /// All edits and pages of a run.

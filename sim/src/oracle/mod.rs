@@ -6,15 +6,21 @@
 //! * [`conservation`]: every edit has one receipt in one state, at both ends the same in the end;
 //! * [`checkpoint`]: a phone at a checkpoint has exactly the server's rows of that snapshot;
 //! * [`view`]: what its user sees is that and their own open edits on top, each once;
+//! * [`visibility`]: what a role may not read never leaves the server, and does not stay on a phone;
+//! * [`parents`]: children are where their parent is;
+//! * [`damage`]: a phone that nobody damaged finds no damage, whatever digests it compares;
 //! * [`judge`]: what the server made of each edit is what the merge rules say, from the whole history
 //!   of each field instead of the few versions that the server keeps.
 
 pub mod checkpoint;
 pub mod conservation;
+pub mod damage;
 pub mod judge;
 pub mod ledger;
+pub mod parents;
 pub mod snapshot;
 pub mod view;
+pub mod visibility;
 
 use std::any::Any;
 

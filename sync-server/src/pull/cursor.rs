@@ -6,6 +6,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use sync_protocol::planted::{self, Bug};
 use sync_protocol::problem::Problem;
 use sync_protocol::{Scope, TenantId, UserId};
 
@@ -112,7 +113,7 @@ impl Cursor {
         if cursor.telling.as_ref().is_some_and(|telling| !telling.after.is_of(&cursor.since)) {
             return Err(malformed());
         }
-        if cursor.visibility != visibility {
+        if cursor.visibility != visibility && !planted::is(Bug::VisibilityUnnoticed) {
             return Err(Problem::new(
                 410,
                 "cursor_visibility_changed",

@@ -135,7 +135,9 @@ impl Round<'_> {
         }
         let mut backfill = cursor.backfill;
         if let Some(running) = &mut backfill {
-            running.scopes.retain(|scope| held.contains(scope));
+            if !planted::is(Bug::LostScopeGoesOn) {
+                running.scopes.retain(|scope| held.contains(scope));
+            }
             running.queued.retain(|scope| held.contains(scope));
             held.retain(|s| !running.scopes.contains(s) && !running.queued.contains(s));
             running.queued.extend(gained.iter().cloned());

@@ -14,7 +14,7 @@ use crate::CoreError;
 use crate::edit::fill_in;
 use crate::outbox::copy::{self, Mended};
 use crate::outbox::entry::{self, State};
-use crate::outbox::settle::Touched;
+use crate::outbox::settle::{self, Touched};
 use crate::store::{checksum, rows};
 use crate::verify::damage::{self, Kind};
 
@@ -163,22 +163,17 @@ impl Mending<'_> {
         }
         let mut touched = Touched::new();
         let mut known: BTreeSet<(i64, i64)> = BTreeSet::new();
-        let mut missing: Vec<(i64, i64, bool, Mutation)> = Vec::new();
+        let mut missing: Vec<(i64, usize, Shown)> = Vec::new();
         entry::list(self.db, "1 = 1", |entry| {
-            // What the server has decided about is in its rows, or was; it does not come back into the view.
-            let waits = !entry.settled && entry.receipt.is_none();
-            let refused = entry.state == State::Refused && entry.replaced_by.is_none();
-            for (position, mutation) in (0_i64..).zip(&entry.mutations) {
+            for (position, index) in (0_i64..).zip(0..entry.mutations.len()) {
                 let key = (entry.seq, position);
                 known.insert(key);
-                let was_in_view = match damaged.get(&key) {
-                    None if whole.contains(&key) || !waits => continue,
-                    None => None,
-                    Some(in_view) => *in_view,
-                };
-                if waits || refused {
-                    let in_view = waits && !entry.withdraw && was_in_view.unwrap_or(true);
-                    missing.push((entry.seq, position, in_view, mutation.clone()));
+                let Some(shown) = shown(&entry, index) else { continue };
+                // What is not in the view may have gone for good.
+                let in_view = damaged.get(&key).copied().flatten().unwrap_or(shown.in_view);
+                let shown = Shown { in_view: shown.in_view && in_view, ..shown };
+                if damaged.contains_key(&key) || (shown.in_view && !whole.contains(&key)) {
+                    missing.push((entry.seq, index, shown));
                 }
             }
             Ok(true)
@@ -193,21 +188,52 @@ impl Mending<'_> {
                 self.note(Kind::Edit, &place, "cannot be read, or is of no known transaction")?;
             }
         }
-        for (seq, position, in_view, mut mutation) in missing {
+        for (seq, position, Shown { mut mutation, in_view }) in missing {
             let Some(collection) = schema.collection(&mutation.collection) else { continue };
-            rows::keep_server_state(self.db, collection, mutation.record)?;
+            if in_view {
+                rows::keep_server_state(self.db, collection, mutation.record)?;
+            }
             fill_in(self.db, schema, collection, &mut mutation)?;
-            let at = usize::try_from(position).unwrap_or(0);
-            entry::show_mutation(self.db, seq, at, &mutation)?;
+            entry::show_mutation(self.db, seq, position, &mutation)?;
             self.db.execute(
                 "UPDATE campo_mutation SET in_view = ?3 WHERE seq = ?1 AND position = ?2",
-                params![seq, position, in_view],
+                params![seq, i64::try_from(position).unwrap_or(i64::MAX), in_view],
             )?;
             touched.insert((mutation.collection.clone(), mutation.record));
             let place = format!("campo_mutation {seq}/{position}");
             self.note(Kind::Edit, &place, "made anew from its transaction")?;
         }
         Ok(touched)
+    }
+}
+
+/// A mutation as `campo_mutation` should have it.
+struct Shown {
+    mutation: Mutation,
+    in_view: bool,
+}
+
+/// What should be there of a mutation; nothing where its edit is done with. What the server has decided
+/// about is in its rows, or was: it does not come back into the view.
+fn shown(entry: &entry::Entry, index: usize) -> Option<Shown> {
+    let mutation = entry.mutations.get(index)?.clone();
+    if !entry.settled {
+        let waits = entry.receipt.is_none();
+        return waits.then_some(Shown { mutation, in_view: !entry.withdraw });
+    }
+    match entry.state {
+        // Later edits may refer to what it wanted to insert.
+        State::Refused if entry.replaced_by.is_none() => Some(Shown { mutation, in_view: false }),
+        State::InReview => {
+            let receipt = entry.receipt.as_ref().filter(|receipt| !receipt.held);
+            let outcome = receipt.and_then(|receipt| receipt.mutations.get(index));
+            let mutation = match outcome {
+                Some(outcome) => settle::in_review(mutation, outcome)?,
+                None => mutation,
+            };
+            Some(Shown { mutation, in_view: true })
+        }
+        _ => None,
     }
 }
 

@@ -34,9 +34,11 @@ use crate::store::meta::{self, name};
 pub fn all(db: &Connection) -> Result<u64, CoreError> {
     let mut mending = Mending { db, found: 0 };
     mending.values()?;
+    mending.schema()?;
     mending.scope_sets()?;
     mending.transactions()?;
     mending.small_tables()?;
+    mending.damage_log()?;
     if meta::get(db, name::SCHEMA)?.is_none() && meta::get(db, name::CURSOR)?.is_some() {
         // Without it nothing can be said of rows. The next pull brings both.
         pull::begin_anew_in(db)?;

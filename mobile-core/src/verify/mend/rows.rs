@@ -12,6 +12,7 @@ use sync_protocol::wire::receipt::Receipt;
 use super::{Mending, reads};
 use crate::CoreError;
 use crate::pull;
+use crate::store::meta::{self, name};
 use crate::store::tables::quoted;
 use crate::store::{checksum, rows};
 use crate::verify::damage::Kind;
@@ -20,6 +21,7 @@ use crate::verify::held;
 impl Mending<'_> {
     pub(super) fn server_rows(&mut self, schema: &Schema) -> Result<(), CoreError> {
         let sets = held::sets(self.db)?;
+        let anew = meta::get(self.db, name::BEGUN_ANEW)?.is_some();
         let mut statement = self.db.prepare(
             "SELECT collection, record, version, scopes, content, checksum FROM campo_server_row",
         )?;
@@ -44,7 +46,8 @@ impl Mending<'_> {
                     && content.is_none_or(reads::<serde_json::Map<String, Json>>)
                     && content.is_none() == (set == Some(0))
             }) && row.get_ref(2)?.as_i64().is_ok()
-                && set.is_some_and(|set| set == 0 || sets.contains_key(&set.abs()));
+                && set.is_some_and(|set| set == 0 || sets.contains_key(&set.abs()))
+                && (anew || set >= Some(0));
             if !fits {
                 damaged.push((name.to_owned(), record));
             }
@@ -146,6 +149,7 @@ impl Mending<'_> {
 
     pub(super) fn tables(&mut self, schema: &Schema) -> Result<(), CoreError> {
         let sets = held::sets(self.db)?;
+        let anew = meta::get(self.db, name::BEGUN_ANEW)?.is_some();
         for collection in schema.collections.values() {
             let table = quoted(&collection.name);
             let edited: BTreeSet<RecordId> = self.edited(&collection.name)?.into_iter().collect();
@@ -165,7 +169,9 @@ impl Mending<'_> {
                 }
                 let set = row.get_ref(1)?.as_i64().unwrap_or(0);
                 let pending = row.get_ref(2)?.as_i64().unwrap_or(-1);
-                if pending != 0 || !sets.contains_key(&set.abs()) {
+                // Stale rows wait for the end of a new beginning: without one they would wait for ever.
+                let waits = set < 0 && !anew;
+                if pending != 0 || waits || !sets.contains_key(&set.abs()) {
                     wrong.push(record);
                 }
             }

@@ -37,6 +37,32 @@ impl Mending<'_> {
         Ok(())
     }
 
+    /// Without its schema a device can read no page: the next pull brings it, if no hash is told.
+    pub(super) fn schema(&mut self) -> Result<(), CoreError> {
+        let has = |name| Ok::<_, CoreError>(meta::get(self.db, name)?.is_some());
+        if has(name::SCHEMA_HASH)? && !has(name::SCHEMA)? {
+            meta::remove(self.db, name::SCHEMA_HASH)?;
+            self.note(Kind::Bookkeeping, "campo_meta schema", "is missing")?;
+        }
+        Ok(())
+    }
+
+    /// Times of the log that are none: when it was found is not known then, and what was repaired is.
+    pub(super) fn damage_log(&mut self) -> Result<(), CoreError> {
+        let mended = self.db.execute(
+            "UPDATE campo_damage SET
+                 found_us = CASE typeof(found_us) WHEN 'integer' THEN found_us ELSE 0 END,
+                 repaired_us = CASE typeof(repaired_us)
+                     WHEN 'integer' THEN repaired_us WHEN 'null' THEN NULL ELSE 0 END
+             WHERE typeof(found_us) <> 'integer' OR typeof(repaired_us) NOT IN ('integer', 'null')",
+            [],
+        )?;
+        if mended > 0 {
+            self.note(Kind::Bookkeeping, "campo_damage", "times that cannot be read")?;
+        }
+        Ok(())
+    }
+
     pub(super) fn scope_sets(&mut self) -> Result<(), CoreError> {
         let mut statement = self.db.prepare("SELECT id, scopes FROM campo_scope_set")?;
         let mut found = statement.query([])?;

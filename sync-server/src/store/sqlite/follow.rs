@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use sqlx::Row;
+use sync_protocol::planted::{self, Bug};
 use sync_protocol::schema::Collection;
 use sync_protocol::{EditTime, Fields, RecordId, RowVersion, Value};
 
@@ -86,6 +87,9 @@ impl SqliteWrite {
     ) -> Result<Vec<(usize, Vec<RowWrite>)>, StoreError> {
         let tables = self.tenant.tables.clone();
         let mut all = Vec::new();
+        if planted::is(Bug::MovedChildrenStay) {
+            return Ok(all);
+        }
         for child in &tables.tables[parent].children {
             let Some(link) = &tables.tables[*child].parent else { continue };
             let moved: BTreeMap<RecordId, (Fields, EditTime)> = changes

@@ -41,6 +41,17 @@ pub(super) async fn known_scopes(
         .collect()
 }
 
+/// All scopes that this file has ever had.
+pub(super) async fn all_scopes(
+    connection: &mut SqliteConnection,
+) -> Result<Vec<Scope>, StoreError> {
+    let scopes: Vec<String> = sqlx::query_scalar("SELECT scope FROM sync_scopes")
+        .fetch_all(connection)
+        .await
+        .map_err(failed)?;
+    scopes.iter().map(|scope| scope.parse().map_err(damaged)).collect()
+}
+
 /// The numbers of scopes, given to those that have none yet.
 pub(super) async fn number_scopes(
     connection: &mut SqliteConnection,

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sync_protocol::planted::{self, Bug};
 use sync_protocol::schema::{Collection, FieldType, Schema, ScopeRule};
 use sync_protocol::wire::pull::{Column, PageTable};
 use sync_protocol::{RecordId, Scope};
@@ -18,7 +19,7 @@ use uuid::Uuid;
 
 use super::columns::{append, record};
 use super::error::{damaged, failed};
-use super::memberships::known_scopes;
+use super::memberships::{all_scopes, known_scopes};
 use super::position::since;
 use super::tables::{Table, batches, generated, quote, variables};
 use super::tenants::TenantFile;
@@ -87,7 +88,11 @@ pub(super) async fn refetch(
         Some((scopes, key)) => (scopes, Some(key)),
         None => (&[][..], None),
     };
-    let whole: BTreeSet<&Scope> = query.scopes.iter().collect();
+    let others = match planted::is(Bug::RefetchOutOfScope) {
+        true => all_scopes(connection).await?,
+        false => Vec::new(),
+    };
+    let whole: BTreeSet<&Scope> = query.scopes.iter().chain(&others).collect();
     let with_partial: BTreeSet<&Scope> = query.scopes.iter().chain(partial).collect();
     let mut page = Page::new(query.records.len());
     for table in tables_after(tenant, query.visible, None) {
