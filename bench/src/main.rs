@@ -7,6 +7,7 @@
 
 mod capture;
 mod device;
+mod events;
 mod first_sync;
 mod idle_pull;
 mod limit;
@@ -14,6 +15,7 @@ mod measure;
 mod memory;
 mod push;
 mod rows;
+mod scopes;
 mod table;
 mod world;
 
@@ -39,6 +41,9 @@ struct Cli {
     rows: usize,
 }
 
+/// Each phone of `events` pulls all of them first, and what is measured is not that.
+const EVENTS_ROWS_MAX: usize = 100;
+
 #[derive(Debug, Subcommand)]
 enum Bench {
     /// All rows to a new device, beside COPY and prepared INSERTs.
@@ -53,6 +58,17 @@ enum Bench {
     Capture,
     /// A pull that finds nothing new, in a small and in a large company.
     IdlePull,
+    /// What others change, until phones hear of it.
+    Events {
+        /// How many phones listen.
+        #[arg(long, default_value_t = 1_000)]
+        listeners: usize,
+    },
+    /// The process of the phones that listen.
+    #[command(hide = true)]
+    Listeners(events::Job),
+    /// A scope that is gained, and pulls that find nothing with few and many grants.
+    Scopes,
     /// The phone's process, started by the others.
     #[command(hide = true)]
     Device(device::Job),
@@ -78,6 +94,11 @@ fn run(cli: Cli) -> Result {
             Bench::Push { edits } => push::run(cli.rows, edits, cli.repetitions).await,
             Bench::Capture => capture::run(cli.rows, cli.repetitions).await,
             Bench::IdlePull => idle_pull::run(cli.repetitions).await,
+            Bench::Events { listeners } => {
+                events::run(cli.rows.min(EVENTS_ROWS_MAX), listeners, cli.repetitions).await
+            }
+            Bench::Listeners(job) => job.run().await,
+            Bench::Scopes => scopes::run(cli.repetitions).await,
             Bench::Device(job) => job.run().await,
         }
     })

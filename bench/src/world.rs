@@ -51,6 +51,11 @@ pub struct World {
 impl World {
     /// With so many rows.
     pub async fn start(row_count: usize) -> Result<Self> {
+        Self::start_with(row_count, |_| {}).await
+    }
+
+    /// With so many rows, and a server that is configured otherwise.
+    pub async fn start_with(row_count: usize, change: impl FnOnce(&mut Config)) -> Result<Self> {
         eprintln!("starting a private PostgreSQL with {row_count} rows …");
         let cluster = Cluster::start(&SETTINGS)?;
         cluster.create_database(DATABASE)?;
@@ -60,11 +65,12 @@ impl World {
         let database = Database::Postgres(cluster.url(DATABASE, SERVER_ROLE));
         let project = Uuid::now_v7();
         let tenant = company(&database, schema, project).await?;
-        let config = Config {
+        let mut config = Config {
             database,
             schemas: Some(PathBuf::from(SCHEMAS)),
             ..Config::local(PathBuf::new())
         };
+        change(&mut config);
         let server = serve(config).await?;
         let world = Self { server, tenant, project, cluster };
         let mut sql = world.connect().await?;
@@ -85,6 +91,13 @@ impl World {
         run(sql, rows::insert("medicion.mediciones", self.tenant, self.project, from, to)).await?;
         run(sql, "VACUUM ANALYZE".to_owned()).await?;
         run(sql, "CHECKPOINT".to_owned()).await
+    }
+
+    /// Opens the server's store beside it, as administrators' commands do.
+    pub async fn open_store(&self) -> Result<OpenStore> {
+        let schema = Arc::new(schema_files::load(Some(SCHEMAS.as_ref()))?);
+        let database = Database::Postgres(self.cluster.url(DATABASE, SERVER_ROLE));
+        Ok(OpenStore::open(&database, schema).await?)
     }
 
     /// Connects as the superuser, whom no policy slows down.

@@ -5,7 +5,7 @@ ALTER TABLE campo_server_row ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE campo_staged ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE campo_mutation ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
 
--- What a person typed, a second time: everything else could be had from the server.
+-- What a person typed and still wants, a second time: everything else could be had from the server.
 CREATE TABLE campo_outbox_copy (
     seq      INTEGER PRIMARY KEY,
     content  TEXT NOT NULL,            -- JSON array
@@ -34,4 +34,11 @@ CREATE TABLE campo_damage (
     place       TEXT NOT NULL,
     detail      TEXT NOT NULL,
     repaired_us INTEGER
+);
+
+-- What is left of edits of which neither the original nor the copy could be read. Kept for support.
+CREATE TABLE campo_lost_edit (
+    seq      INTEGER PRIMARY KEY,
+    found_us INTEGER NOT NULL,
+    content  TEXT NOT NULL
 );

@@ -19,6 +19,7 @@ use crate::outbox::unsent;
 use crate::store::meta::{self, name};
 use crate::store::registry::{self, Person, Registry};
 use crate::store::{aside, file_error, private};
+use crate::verify::damage::{self, Damage};
 
 /// What the file begins with.
 const FORMAT: &str = "campo-unsent-1";
@@ -40,6 +41,10 @@ struct Work {
     person: Person,
     stream: Option<StreamId>,
     transactions: Vec<ReceiptView>,
+    /// Damage that was found on this device, newest first.
+    damage: Vec<Damage>,
+    /// What is left of edits that could not be read.
+    lost: Vec<String>,
 }
 
 /// A database that cannot be opened.
@@ -89,15 +94,16 @@ pub fn unsent(
         let read = registry.open(dir, person).and_then(|store| {
             let found = store.read(|db| {
                 let stream = meta::get(db, name::STREAM)?.and_then(|id| id.parse().ok());
-                Ok((stream, unsent::list(db)?))
+                Ok((stream, unsent::list(db)?, damage::log(db)?, damage::lost_edits(db)?))
             })?;
             Ok((store, found))
         });
         match read {
-            Ok((_, (_, transactions))) if transactions.is_empty() => {}
-            Ok((store, (stream, transactions))) => {
+            Ok((_, (_, transactions, damage, _)))
+                if transactions.is_empty() && damage.is_empty() => {}
+            Ok((store, (stream, transactions, damage, lost))) => {
                 stores.push(store);
-                work.push(Work { person: person.clone(), stream, transactions });
+                work.push(Work { person: person.clone(), stream, transactions, damage, lost });
             }
             Err(error) => unreadable.push(Unreadable {
                 person: Some(person.clone()),

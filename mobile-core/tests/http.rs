@@ -8,6 +8,7 @@ use mobile_core::transport::reqwest::PROBE_AFTER;
 use mobile_core::transport::{OfflineReason, PageSink, Transport, TransportError};
 use sync_protocol::StreamId;
 use sync_protocol::columnar::encode_frame;
+use sync_protocol::wire::auth::LogoutRequest;
 use sync_protocol::wire::pull::{PullPage, PullRequest};
 use sync_protocol::wire::push::PushRequest;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -69,6 +70,29 @@ async fn nobody_there_is_told_from_a_broken_line() {
         ),
         "{error:?}"
     );
+}
+
+#[tokio::test]
+async fn whoever_answers_a_handshake_with_something_else_is_not_the_server() {
+    for answer in [&b"HTTP/1.1 302 Found\r\nlocation: http://hotel.example/\r\n\r\n"[..], b""] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(async move {
+            while let Ok((mut socket, _)) = listener.accept().await {
+                let _ = socket.read(&mut [0; 4_096]).await;
+                let _ = socket.write_all(answer).await;
+            }
+        });
+        let transport = HttpTransport::new(&format!("https://{address}")).expect("an address");
+        let request = LogoutRequest { refresh_token: "token".to_owned() };
+        let error = transport.logout(&request).await.expect_err("no server");
+        let reason = OfflineReason::Intercepted;
+        assert!(
+            matches!(error, TransportError::Offline { reason: r, maybe_sent: false } if r == reason),
+            "{error:?}"
+        );
+        assert_eq!((error.code(), error.retryable()), ("intercepted", true));
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! `cargo xtask sim`: replays a seed, searches, or hunts planted bugs.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -226,13 +227,14 @@ fn report(first: u64, found: &Found, took: Duration) {
 
 fn mutations(first: u64, only: Option<&str>) -> ExitCode {
     let mut missed = 0;
+    let mut holding = BTreeSet::new();
     println!("| bug | what is wrong | found after (seeds) | by the invariant |\n|---|---|---|---|");
     for bug in Bug::ALL {
         let name = format!("{bug:?}");
         if only.is_some_and(|only| !name.contains(only)) {
             continue;
         }
-        let caught = hunt(*bug, first, SEEDS_MAX);
+        let caught = hunt(*bug, first, SEEDS_MAX, &mut holding);
         let by = match &caught.by {
             Some((_, violation)) => violation.invariant,
             None => {

@@ -17,6 +17,9 @@ use mobile_core::transport::exchange::{Answer, Exchange, Request};
 
 use crate::server::Response;
 
+/// What a phone's loop asks for beside its rounds.
+const EVENTS: &str = "sync/events";
+
 /// How an answer's body ends.
 #[derive(Debug, Clone)]
 pub enum End {
@@ -107,6 +110,10 @@ impl std::fmt::Debug for Line {
 #[async_trait::async_trait]
 impl Exchange for Line {
     async fn send(&self, request: Request) -> Result<Answer, TransportError> {
+        // Events are hints, and here they never come: rounds must do without.
+        if request.path == EVENTS {
+            return std::future::pending().await;
+        }
         self.with(|state| state.parked = Some(request));
         let fate = futures::future::poll_fn(|cx| {
             self.with(|state| match state.fate.take() {

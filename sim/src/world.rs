@@ -261,7 +261,7 @@ impl World {
                 };
                 let found = self.judge.pushed(
                     &self.server.schema,
-                    &asked,
+                    (self.people[person].id, &asked),
                     &answer,
                     (&before, &after),
                     now_us,

@@ -39,10 +39,21 @@ fn ten_hours_of_outage_cost_less_than_a_mebibyte() {
         Break::Inbound,
         Break::NoDns,
         Break::SilentDns,
+        Break::Hotel,
     ] {
         let cost = cost(what);
         assert!(cost.violation.is_none(), "{what:?}: {cost:?}");
         assert!(cost.bytes < OUTAGE_BYTES_MAX, "{what:?}: {cost:?}");
+    }
+}
+
+/// Runs that failed once: kills 101202 inserts a record that is adopted by another and edits that one, both in
+/// one transaction.
+#[test]
+fn seeds_that_failed_once_hold() {
+    for (faults, seed) in [(Faults::Partitions, 47), (Faults::Kills, 101_202)] {
+        let outcome = bar::run(seed, faults, false);
+        assert!(outcome.violation.is_none(), "{faults:?}, seed {seed}: {:?}", outcome.violation);
     }
 }
 

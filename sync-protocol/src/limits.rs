@@ -2,6 +2,8 @@
 
 /// Longest body of a push, in bytes after decompression.
 pub const PUSH_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Longest body of a pull, in bytes after decompression: a cursor of thousands of scopes, and rows to come again.
+pub const PULL_BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
 /// Most transactions in one push.
 pub const PUSH_TRANSACTIONS_MAX: usize = 10_000;
 /// Most earlier attempts that a push may name as the stream's last one.

@@ -32,6 +32,7 @@ pub async fn round(
         all.receipts += part.receipts;
         all.tombstones += part.tombstones;
         all.log_lines += part.log_lines;
+        all.user_lines += part.user_lines;
         if !part.more {
             return Ok(all);
         }

@@ -5,6 +5,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod database;
+pub mod events;
 pub mod housekeeping;
 pub mod http;
 pub mod pull;
@@ -15,6 +16,7 @@ pub mod schema_files;
 pub mod server;
 pub mod store;
 mod stream;
+pub mod view;
 
 pub use config::{Config, Database};
 pub use server::{RunningServer, ServeError, serve};

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// How long it may take to answer.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
-/// Connections to PostgreSQL for each database and user.
+/// Connections to PostgreSQL for each database and user, unless a test says otherwise.
 const POOL_SIZE: u32 = 3;
 /// Whom a private cluster knows.
 const USERS: [&str; 2] = ["postgres", "campo_server"];
@@ -32,6 +32,14 @@ impl Pooler {
     /// # Errors
     /// When PgBouncer is not installed or does not start; its log is part of the message.
     pub fn start(postgres_port: u16) -> Result<Self> {
+        Self::of_size(postgres_port, POOL_SIZE)
+    }
+
+    /// As [`Self::start`], with so many connections to PostgreSQL for each database and user.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn of_size(postgres_port: u16, connections: u32) -> Result<Self> {
         let program = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer", "/usr/local/bin/pgbouncer"]
             .into_iter()
             .find(|path| Path::new(path).is_file())
@@ -48,7 +56,7 @@ impl Pooler {
                 "[databases]\n* = host=127.0.0.1 port={postgres_port}\n[pgbouncer]\n\
                  listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
                  auth_type = trust\nauth_file = {home_text}/users\npool_mode = transaction\n\
-                 default_pool_size = {POOL_SIZE}\nmax_client_conn = 500\n\
+                 default_pool_size = {connections}\nmax_client_conn = 500\n\
                  ignore_startup_parameters = extra_float_digits\n"
             ),
         )?;

@@ -1,17 +1,17 @@
 //! `cargo xtask bench`: what Campo costs beside a limit that is measured in the same run.
 
 use crate::shell::{cargo, run};
-use crate::{Result, postgres};
+use crate::{Result, photos, postgres};
 
 /// All of them, in order.
-const ALL: [&str; 4] = ["first-sync", "push", "capture", "idle-pull"];
+const ALL: [&str; 6] = ["first-sync", "push", "capture", "idle-pull", "scopes", "events"];
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// One of first-sync, push, capture, idle-pull, and its options (--rows, --repetitions); all of
-    /// them where none is named. `hostile` tells how much slower a company gets while another one
-    /// attacks (docs/hostile.md).
+    /// One of first-sync, push, capture, idle-pull, scopes, events, and its options (--rows, --repetitions); all
+    /// of them where none is named. `hostile` tells how much slower a company gets while another one
+    /// attacks (docs/hostile.md), `photos` what it costs to prepare a photo (docs/photos.md).
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "BENCHMARK")]
     arguments: Vec<String>,
 }
@@ -21,6 +21,9 @@ pub struct Args {
 /// # Errors
 /// When something is missing or a benchmark cannot be run to its end.
 pub fn run_all(args: &Args) -> Result {
+    if args.arguments.first().is_some_and(|first| first == "photos") {
+        return photos::bench(&args.arguments[1..]);
+    }
     postgres::ensure_installed()?;
     if args.arguments.first().is_some_and(|first| first == "hostile") {
         return hostile();

@@ -12,7 +12,8 @@ use crate::shell::{cargo, programs, root, run};
 
 /// The crates whose code is looked at, and how far each is optimised: the decoders are small, the
 /// server would take minutes to build.
-const LOOKED_AT: [(&str, u8); 3] = [("sync-protocol", 2), ("sync-server", 1), ("fuzz", 1)];
+const LOOKED_AT: [(&str, u8); 4] =
+    [("mobile-photo", 2), ("sync-protocol", 2), ("sync-server", 1), ("fuzz", 1)];
 /// Longest that one input may take, in seconds; what takes longer is a finding.
 const INPUT_S_MAX: u32 = 10;
 /// Most memory of the whole program, in MiB; what takes more is a finding.

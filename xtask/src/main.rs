@@ -5,10 +5,12 @@
 
 mod api_check;
 mod bench;
+mod debian;
 mod demo;
 mod fuzz;
 mod interrupt;
 mod lint;
+mod photos;
 mod postgres;
 mod shell;
 mod sim;

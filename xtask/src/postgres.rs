@@ -1,11 +1,9 @@
 //! A private PostgreSQL for a task: installed if need be, gone with the task.
 
-use std::process::Command;
-
 use system_tests::postgres::{Cluster, SUPERUSER};
 
-use crate::shell::{self, is_there, run};
-use crate::{Result, interrupt};
+use crate::shell::is_there;
+use crate::{Result, debian, interrupt};
 
 /// Debian's packages: the server, and the pooler that some tests read through.
 const PACKAGES: [&str; 2] = ["postgresql", "pgbouncer"];
@@ -45,18 +43,8 @@ pub fn ensure_installed() -> Result {
         .zip([server, pooler])
         .filter_map(|(package, there)| (!there).then_some(package))
         .collect();
-    let install = format!("apt-get install --no-install-recommends {}", missing.join(" "));
-    if !shell::is_root() || !is_there("apt-get") {
-        return Err(format!(
-            "{} is missing. Install it, for example with:\n    sudo {install}\n\
-             (CAMPO_PG_BIN names the directory of initdb and postgres where they are elsewhere)",
-            missing.join(" and ")
-        )
-        .into());
-    }
-    run(Command::new("apt-get").args(["update", "-q"]))?;
-    run(Command::new("apt-get")
-        .args(["install", "-y", "-q", "--no-install-recommends"])
-        .args(&missing)
-        .env("DEBIAN_FRONTEND", "noninteractive"))
+    debian::install(
+        &missing,
+        "CAMPO_PG_BIN names the directory of initdb and postgres where they are elsewhere",
+    )
 }

@@ -7,7 +7,7 @@
 use clap::ValueEnum;
 
 use crate::shell::{cargo, programs, run};
-use crate::{Result, postgres};
+use crate::{Result, photos, postgres};
 
 /// What to test.
 #[derive(Debug, clap::Args)]
@@ -27,6 +27,8 @@ enum Group {
     Protocol,
     /// `mobile-core`: the device library.
     Core,
+    /// `mobile-photo`: preparing photos; exiftool is asked too.
+    Photo,
     /// `campo-device`: the command line.
     Device,
     /// `sync-server` on SQLite and PostgreSQL.
@@ -46,6 +48,7 @@ impl Group {
         match self {
             Self::Protocol => "sync-protocol",
             Self::Core => "mobile-core",
+            Self::Photo => "mobile-photo",
             Self::Device => "campo-device",
             Self::Server => "sync-server",
             Self::System => "system-tests",
@@ -73,6 +76,9 @@ pub fn run_all(args: &Args) -> Result {
         Some(group) if !group.needs_postgres() => None,
         _ => Some(postgres::start()?),
     };
+    if args.only.is_none_or(|group| matches!(group, Group::Photo)) {
+        photos::ensure_exiftool();
+    }
     // The story's tests run the two programs. Building the whole workspace for tests builds them
     // too, with the same features of dependencies; on their own those would be built once more.
     match args.only {

@@ -43,6 +43,13 @@ fn describe(status: &Status) -> String {
     if !status.incomplete_scopes.is_empty() {
         lines.push(("incomplete", status.incomplete_scopes.join(", ")));
     }
+    if status.damage.found > 0 {
+        let (found, repaired) = (status.damage.found, status.damage.repaired);
+        lines.push((
+            "damage",
+            format!("found {found} times, {repaired} repaired; `verify` lists it"),
+        ));
+    }
     lines.push(("collections", status.collections.join(", ")));
     lines.into_iter().map(|(name, value)| format!("{name:<12} {value}\n")).collect()
 }

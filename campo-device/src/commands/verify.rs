@@ -14,16 +14,16 @@ pub async fn run(core: &Core, output: Output) -> Result<(), Problem> {
 }
 
 fn describe(found: &Verification) -> String {
-    let mut text = format!("{} rows compared with the server's.", found.compared);
+    let mut text = format!("Rows compared with the server's: {}.", found.compared);
     let counts = [
-        (found.mended, "entries of the bookkeeping were damaged and mended"),
-        (found.damaged, "rows were not what this phone had written"),
-        (found.differing, "collections were not what the server counts"),
-        (found.unlike, "rows were not the server's"),
-        (found.lost, "edits are lost: what is left of them is in the log below"),
+        (found.mended, "entries of the bookkeeping damaged, and mended"),
+        (found.damaged, "rows not what this phone had written"),
+        (found.differing, "sets of rows not what the server counts"),
+        (found.unlike, "rows not the server's"),
+        (found.lost, "edits lost: what is left of them is in the log below"),
     ];
     for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
-        text.push_str(&format!("\n{count} {what}."));
+        text.push_str(&format!("\nFound: {count} {what}."));
     }
     text.push_str(if found.clean {
         "\nThis phone holds what the server has."

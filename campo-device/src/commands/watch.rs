@@ -1,4 +1,5 @@
-//! `watch`: keeps syncing and tells what changes, until Ctrl-C.
+//! `watch`: keeps syncing and tells what changes, until Ctrl-C. It hears of what others change by the
+//! server's events; its pause between syncs is for when there are none.
 //!
 //! With `--json` each line is a document of its own (JSON lines): `{"event":"synced", …}` after each
 //! round with the counts of receipts and what went wrong, `{"event":"changed","tables":[…]}` after each

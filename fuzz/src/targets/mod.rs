@@ -6,6 +6,7 @@ mod cursor;
 mod frames;
 mod page_binary;
 mod page_json;
+mod photo;
 mod requests;
 mod samples;
 mod schema_file;
@@ -22,6 +23,7 @@ pub const ALL: &[Target] = &[
     frames::TARGET,
     page_binary::TARGET,
     page_json::TARGET,
+    photo::TARGET,
     requests::TARGET,
     schema_file::TARGET,
     tokens::TARGET,

@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Core;
 use crate::CoreError;
-use crate::verify::damage::{self, Damage, Kind};
+use crate::verify::damage::{self, Damage};
 use crate::verify::{checkpoint, content, mend, scrub};
 
 /// What a verification found.
@@ -55,14 +55,16 @@ impl Core {
             Ok((mended, damaged))
         })?;
         let first = engine.sync(cancel).await?;
-        let (compared, unlike) = content::compare(&engine).await?;
+        let (compared, unlike) = tokio::select! {
+            () = cancel.cancelled() => return Err(CoreError::Cancelled),
+            found = content::compare(&engine) => found?,
+        };
         let mut differing = first.differing;
         if unlike > 0 {
             store.write(|db| checkpoint::make_due(db))?;
             differing += engine.sync(cancel).await?.differing;
         }
-        let log = store.read(damage::log)?;
-        let lost = log.iter().filter(|damage| damage.kind == Kind::EditLost.as_str()).count();
+        let (log, lost) = store.read(|db| Ok((damage::log(db)?, damage::lost_edits(db)?.len())))?;
         Ok(Verification {
             clean: log.iter().all(|damage| damage.repaired_us.is_some()),
             mended: mended + first.mended,

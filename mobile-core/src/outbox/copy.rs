@@ -1,5 +1,6 @@
-//! What a person typed, kept a second time with a checksum: all else that a database holds can be had from
-//! the server again, a waiting edit cannot.
+//! What a person typed and still wants, kept a second time with a checksum: all else that a database holds
+//! can be had from the server again, a waiting edit cannot. A refused one that may still be corrected has a
+//! copy as well; what is settled, discarded, taken back or replaced has none, so that none of it comes back.
 //!
 //! The copy has what never changes by itself: identity, clocks, and what the transaction does. Where it
 //! stands (state, receipt) is known by the server, which answers the same for an edit that comes twice.
@@ -34,7 +35,7 @@ pub fn write(db: &Connection, seq: i64) -> Result<(), CoreError> {
     Ok(())
 }
 
-/// Removes the copy of a transaction that is gone, or whose content was forgotten.
+/// Removes the copy of a transaction that needs none any more.
 ///
 /// # Errors
 /// Those of SQLite.
@@ -48,8 +49,6 @@ pub fn remove(db: &Connection, seq: i64) -> Result<(), CoreError> {
 pub enum Mended {
     /// The transaction was written from its copy.
     FromCopy,
-    /// It was gone, and is there again, as one that may have been sent.
-    CameBack,
     /// The copy was damaged, and written anew.
     CopyAnew,
     /// Neither is what was written; this was in the transaction.
@@ -81,13 +80,9 @@ pub fn mend(db: &Connection) -> Result<Vec<(i64, Mended)>, CoreError> {
                 remove(db, seq)?;
                 Mended::CopyAnew
             }
-            (Some(copy), present) if is_whole(&copy) => {
+            (Some(copy), _) if is_whole(&copy) => {
                 restore(db, seq, &copy)?;
-                match present {
-                    Some(_) => Mended::FromCopy,
-                    None if is_done_with(db, seq)? => Mended::FromCopy,
-                    None => Mended::CameBack,
-                }
+                Mended::FromCopy
             }
             (_, Some(present)) if is_whole(&present) => {
                 write(db, seq)?;
@@ -97,29 +92,29 @@ pub fn mend(db: &Connection) -> Result<Vec<(i64, Mended)>, CoreError> {
         };
         mended.push((seq, done));
     }
-    // A copy that is gone is written anew, as long as there is something to copy.
-    let mut statement = db.prepare(
-        "SELECT o.seq FROM campo_outbox o LEFT JOIN campo_outbox_copy c ON c.seq = o.seq
-         WHERE c.seq IS NULL AND o.mutations <> '[]' AND json_valid(o.mutations) AND o.state <> 'discarded'",
-    )?;
-    let bare: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    for seq in bare {
-        write(db, seq)?;
-        mended.push((seq, Mended::CopyAnew));
-    }
+    mended.extend(write_missing(db)?.into_iter().map(|seq| (seq, Mended::CopyAnew)));
     Ok(mended)
 }
 
-/// Whether a transaction that was gone has nothing in the view, and none that later edits may refer to: then
-/// its outcome is in the rows. Notes that.
-fn is_done_with(db: &Connection, seq: i64) -> Result<bool, CoreError> {
-    let done = db
-        .prepare_cached(
-            "UPDATE campo_outbox SET state = 'applied', settled = 1
-             WHERE seq = ?1 AND NOT EXISTS (SELECT 1 FROM campo_mutation WHERE seq = ?1)",
-        )?
-        .execute([seq])?;
-    Ok(done > 0)
+/// Writes the copies that are missing: of edits from before there were copies, and of such whose copies are
+/// gone. Answers which.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn write_missing(db: &Connection) -> Result<Vec<i64>, CoreError> {
+    let mut statement = db.prepare(concat!(
+        "SELECT seq FROM (SELECT seq, mutations FROM campo_outbox WHERE settled = 0 AND withdraw = 0
+             UNION ALL SELECT seq, mutations FROM campo_outbox WHERE ",
+        is_problem!(),
+        " AND state = 'refused' AND settled = 1 AND replaced_by IS NULL) o
+         WHERE mutations <> '[]' AND json_valid(mutations)
+             AND NOT EXISTS (SELECT 1 FROM campo_outbox_copy c WHERE c.seq = o.seq)"
+    ))?;
+    let bare: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    for seq in &bare {
+        write(db, *seq)?;
+    }
+    Ok(bare)
 }
 
 /// Whether a copy's transaction is here under another number, by which its mutations name it.
@@ -157,6 +152,11 @@ fn restore(db: &Connection, seq: i64, copy: &str) -> Result<(), CoreError> {
     // Its mutations name it by its number.
     db.execute(
         "UPDATE OR IGNORE campo_outbox SET seq = ?1 WHERE id = json_extract(?2, '$[0]')",
+        params![seq, copy],
+    )?;
+    db.execute(
+        "DELETE FROM campo_outbox_copy WHERE seq <> ?1
+             AND CASE WHEN json_valid(content) THEN json_extract(content, '$[0]') END = json_extract(?2, '$[0]')",
         params![seq, copy],
     )?;
     db.execute(

@@ -90,6 +90,7 @@ pub fn retry(
         params![old.seq, new.to_string()],
     )?;
     db.execute("DELETE FROM campo_mutation WHERE seq = ?1", [old.seq])?;
+    copy::remove(db, old.seq)?;
     let mut touched = Touched::new();
     for (position, mutation) in mutations.iter().enumerate() {
         let collection = known_collection(schema, &mutation.collection)?;
@@ -235,6 +236,7 @@ pub fn discard(db: &Connection, schema: &Schema, id: ReceiptId) -> Result<(), Co
         // Nothing new may build on it. It comes back if it was too late.
         db.execute("UPDATE campo_mutation SET in_view = 0 WHERE seq = ?1", [entry.seq])?;
         db.execute("UPDATE campo_outbox SET withdraw = 1 WHERE seq = ?1", [entry.seq])?;
+        copy::remove(db, entry.seq)?;
         return settle::recompute(db, schema, &touched);
     }
     db.execute("DELETE FROM campo_mutation WHERE seq = ?1", [entry.seq])?;
@@ -242,7 +244,6 @@ pub fn discard(db: &Connection, schema: &Schema, id: ReceiptId) -> Result<(), Co
         "UPDATE campo_outbox SET state = 'discarded', settled = 1 WHERE seq = ?1",
         [entry.seq],
     )?;
-    // Nobody needs it any more: were it gone, its copy must not bring it back.
     copy::remove(db, entry.seq)?;
     let_heirs_go(db, entry.id)?;
     parking::refresh(db)?;

@@ -11,7 +11,7 @@ use sync_protocol::wire::receipt::{Receipt, ReceiptState};
 use sync_protocol::{EditTime, PushId, ReceiptId};
 
 use super::entry::{self, Entry, State};
-use super::{copy, correct, parking, settle};
+use super::{correct, parking, settle};
 use crate::CoreError;
 use crate::clock::{Anchor, Reading, bounded_time};
 use crate::store::meta;
@@ -149,22 +149,16 @@ pub fn send_again(db: &Connection, since_us: i64) -> Result<(), CoreError> {
 /// # Errors
 /// Those of SQLite.
 pub fn forget_content(db: &Connection, server_now_us: i64) -> Result<(), CoreError> {
-    let mut forget = db.prepare_cached(
+    db.prepare_cached(
         "UPDATE campo_outbox SET mutations = '[]', receipt = NULL, position = NULL
          WHERE seq IN (SELECT seq FROM campo_outbox
              WHERE settled = 1 AND seen_told = 1 AND receipt IS NOT NULL
                AND state IN ('applied', 'superseded', 'handed_over', 'discarded')
                AND instr(receipt, '\"conflict\"') = 0 AND instr(receipt, '\"alias\"') = 0
              ORDER BY seq LIMIT ?2)
-           AND json_extract(receipt, '$.settled_at_us') < ?1
-         RETURNING seq",
-    )?;
-    let before = [server_now_us.saturating_sub(SENT_AGAIN_US), FORGOTTEN_MAX];
-    let forgotten: Vec<i64> =
-        forget.query_map(before, |row| row.get(0))?.collect::<Result<_, _>>()?;
-    for seq in forgotten {
-        copy::remove(db, seq)?;
-    }
+           AND json_extract(receipt, '$.settled_at_us') < ?1",
+    )?
+    .execute([server_now_us.saturating_sub(SENT_AGAIN_US), FORGOTTEN_MAX])?;
     Ok(())
 }
 

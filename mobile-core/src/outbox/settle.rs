@@ -10,6 +10,7 @@ use sync_protocol::wire::push::{Mutation, MutationKind};
 use sync_protocol::wire::receipt::{FieldOutcome, MutationOutcome, Receipt, ReceiptState};
 
 use super::alias;
+use super::copy;
 use super::entry::{self, Entry, State};
 use crate::CoreError;
 use crate::store::rows;
@@ -236,6 +237,10 @@ fn write_receipt(
         serde_json::to_string(receipt)?,
         settled
     ])?;
+    // The server has it now; only what was refused may still be corrected.
+    if settled && receipt.state != ReceiptState::Refused {
+        copy::remove(db, entry.seq)?;
+    }
     Ok(())
 }
 

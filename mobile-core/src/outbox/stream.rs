@@ -100,13 +100,22 @@ pub fn moved(
     }
     let stream = StreamId(random.uuid()?);
     meta::set(db, name::STREAM, &stream.to_string())?;
+    forget_old(db)?;
+    Ok(Some(stream))
+}
+
+/// What a database that goes on as another stream has to ask about again: the server tells receipts by
+/// stream, and the new one what becomes of those that it asks about.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn forget_old(db: &Connection) -> Result<(), CoreError> {
     db.execute("DELETE FROM campo_push", [])?;
-    // The server tells the new stream what becomes of those that it asks about.
     db.execute(
         "UPDATE campo_outbox SET state = 'waiting', settled = 0
          WHERE receipt IS NOT NULL
            AND (state = 'in_review' OR (settled = 0 AND state IN ('applied', 'superseded')))",
         [],
     )?;
-    Ok(Some(stream))
+    Ok(())
 }

@@ -185,17 +185,24 @@ fn apply_in(
 /// Those of SQLite.
 pub fn begin_anew(store: &Store, since_us: Option<i64>) -> Result<(), CoreError> {
     store.write(|db| {
-        let schema = store.schema_in(db)?;
         if let Some(since_us) = since_us {
             push::send_again(db, since_us)?;
         }
-        scopes::mark_all_stale(db, &schema)?;
-        meta::set(db, name::BEGUN_ANEW, "true")?;
-        // Everything comes anew; whether all is right then is for the next digests to say.
-        db.execute("DELETE FROM campo_refetch", [])?;
-        checkpoint::make_due(db)?;
-        meta::remove(db, name::CURSOR)
+        begin_anew_in(db)
     })
+}
+
+/// As [`begin_anew`], within a transaction.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn begin_anew_in(db: &Connection) -> Result<(), CoreError> {
+    scopes::mark_all_stale(db)?;
+    meta::set(db, name::BEGUN_ANEW, "true")?;
+    // Everything comes anew; whether all is right then is for the next digests to say.
+    db.execute("DELETE FROM campo_refetch", [])?;
+    checkpoint::make_due(db)?;
+    meta::remove(db, name::CURSOR)
 }
 
 fn garbage(text: String) -> CoreError {

@@ -39,6 +39,9 @@ pub mod name {
     pub const EXPORTED: &str = "exported";
     /// The server's clock at the last checkpoint that was compared by digests, in microseconds since 1970.
     pub const VERIFIED_US: &str = "verified_us";
+    /// When everything was last brought anew because digests differed, by the server's clock, in microseconds
+    /// since 1970.
+    pub const BEGUN_FOR_DIGESTS_US: &str = "begun_for_digests_us";
     /// How far the scrub has come: collection and id, JSON.
     pub const SCRUBBED: &str = "scrubbed";
     /// Why the last sync failed, JSON; absent after one that ended well.

@@ -168,12 +168,7 @@ pub fn keep_server_state(
     collection: &Collection,
     record: RecordId,
 ) -> Result<(), CoreError> {
-    let kept: bool = db
-        .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM campo_server_row WHERE collection = ?1 AND record = ?2)",
-        )?
-        .query_row(params![collection.name, record.to_string()], |row| row.get(0))?;
-    if kept {
+    if is_beside(db, &collection.name, record)? {
         return Ok(());
     }
     let state = server_state(db, collection, record)?;
@@ -220,6 +215,18 @@ pub fn has_edits(db: &Connection, collection: &str, record: RecordId) -> Result<
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM campo_mutation
              WHERE collection = ?1 AND record = ?2 AND in_view = 1)",
+        )?
+        .query_row(params![collection, record.to_string()], |row| row.get(0))?)
+}
+
+/// Whether the server's state of a record is kept beside the table.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn is_beside(db: &Connection, collection: &str, record: RecordId) -> Result<bool, CoreError> {
+    Ok(db
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM campo_server_row WHERE collection = ?1 AND record = ?2)",
         )?
         .query_row(params![collection, record.to_string()], |row| row.get(0))?)
 }

@@ -13,7 +13,7 @@ use sync_protocol::{RecordId, Scope};
 
 use super::meta::{self, name};
 use super::rows;
-use super::tables::quoted;
+use super::tables::{self, quoted};
 use crate::CoreError;
 
 /// The set of a row that the server does not have (yet).
@@ -86,7 +86,7 @@ pub fn drop_scopes(db: &Connection, schema: &Schema, drops: &[Scope]) -> Result<
 ///
 /// # Errors
 /// Those of SQLite.
-pub fn mark_all_stale(db: &Connection, schema: &Schema) -> Result<(), CoreError> {
+pub fn mark_all_stale(db: &Connection) -> Result<(), CoreError> {
     if !planted::is(Bug::StagedRowsKept) {
         db.execute_batch("DELETE FROM campo_staged; DELETE FROM campo_staged_receipt;")?;
     }
@@ -94,8 +94,8 @@ pub fn mark_all_stale(db: &Connection, schema: &Schema) -> Result<(), CoreError>
         "DELETE FROM campo_backfill;
          UPDATE campo_server_row SET scopes = -scopes WHERE scopes > 0;",
     )?;
-    for collection in schema.collections.values() {
-        let table = quoted(&collection.name);
+    for collection in tables::collections(db)? {
+        let table = quoted(&collection);
         db.execute(&format!("UPDATE {table} SET _scopes = -_scopes WHERE _scopes > 0"), [])?;
     }
     Ok(())

@@ -27,6 +27,7 @@ use sync_protocol::schema::{Collection, Field, FieldType, Schema};
 use super::checksum;
 use super::{meta, rows};
 use crate::CoreError;
+use crate::outbox::copy;
 
 /// Quotes a name for SQL.
 #[must_use]
@@ -212,40 +213,42 @@ fn alter(
     Ok(changed)
 }
 
-/// Gives checksums to tables that an older version made.
+/// Gives checksums to tables that an older version made, and copies to its waiting edits.
 ///
 /// # Errors
 /// Those of SQLite, and [`CoreError::Stored`].
 pub fn add_checksums(writer: &mut Connection) -> Result<(), CoreError> {
     let db = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // An unreadable schema comes again with the next pull, which brings the tables to it.
+    // Without a readable schema the next pull brings one, and then its checksums.
     let schema = meta::schema(&db).unwrap_or_default();
-    for collection in schema.collections.values() {
-        let present = columns(&db, &collection.name)?;
-        if present.is_empty() || present.contains_key("_checksum") {
+    for name in collections(&db)? {
+        if columns(&db, &name)?.contains_key("_checksum") {
             continue;
         }
         db.execute_batch(&format!(
             "ALTER TABLE {} ADD COLUMN _checksum INTEGER NOT NULL DEFAULT 0",
-            quoted(&collection.name)
+            quoted(&name)
         ))?;
-        write_checksums(&db, collection)?;
+        if let Some(collection) = schema.collection(&name) {
+            write_checksums(&db, collection)?;
+        }
     }
+    copy::write_missing(&db)?;
     Ok(db.commit()?)
 }
 
 /// Writes the checksums of all rows anew.
 fn write_checksums(db: &Connection, collection: &Collection) -> Result<(), CoreError> {
     let fields = rows::field_checksums(collection);
-    let mut read = db.prepare(&select_for_checksum(collection))?;
-    let mut write = db.prepare(&format!(
-        "UPDATE {} SET _checksum = ?2 WHERE id = ?1",
-        quoted(&collection.name)
-    ))?;
-    let mut found = read.query(params!["", -1])?;
+    let table = quoted(&collection.name);
+    let columns: String =
+        collection.fields.iter().map(|f| format!(", {}", quoted(&f.name))).collect();
+    let mut read = db.prepare(&format!("SELECT rowid{columns} FROM {table}"))?;
+    let mut write = db.prepare(&format!("UPDATE {table} SET _checksum = ?2 WHERE rowid = ?1"))?;
+    let mut found = read.query([])?;
     while let Some(row) = found.next()? {
-        let id: String = row.get(0)?;
-        write.execute(params![id, rows::checksum_of(row, 3, &fields)?])?;
+        let rowid: i64 = row.get(0)?;
+        write.execute(params![rowid, rows::checksum_of(row, 1, &fields)?])?;
     }
     Ok(())
 }

@@ -1,12 +1,15 @@
 //! Pauses between failed rounds. Pure.
 //!
-//! Two kinds of failure need different pauses. A server that was reached and failed, or asks to come
+//! Three kinds of failure need different pauses. A server that was reached and failed, or asks to come
 //! later, must not be asked again by everybody at once: its pauses double from the first on. A server
 //! that was not reached is mostly behind a dead spot, a partition or a name that does not resolve yet
 //! although the network is back; nothing but an attempt tells when that ends. Those attempts are a few
 //! hundred bytes, so the first ones come at an even, short pace ([`UNREACHED`]), and only then the
-//! pauses double. What is sent after short dead spots is at the server within 11 seconds, and ten
-//! hours without a network cost less than a mebibyte; the simulator measures both.
+//! pauses double. Where somebody else answers in the server's place (a hotel's login page), each attempt
+//! costs a handshake with certificates, thousands of bytes: fewer come at that pace ([`INTERCEPTED`]), the
+//! pauses get longer, and opening the app does not shorten them ([`opening`]). What is sent after short
+//! dead spots is at the server within 11 seconds, and ten hours without a network cost less than a
+//! mebibyte; the simulator measures both.
 
 use std::time::Duration;
 
@@ -14,19 +17,49 @@ use std::time::Duration;
 const FIRST: Duration = Duration::from_secs(2);
 /// Longest pause: a phone that comes back from a dead spot must not wait for an hour.
 const PAUSE_MAX: Duration = Duration::from_secs(5 * 60);
+/// The same where somebody else answers. When that ends, the system says that there is a network.
+const INTERCEPTED_PAUSE_MAX: Duration = Duration::from_secs(10 * 60);
 /// The first attempts at a server that is not reached: how many, and the pause before each.
-const UNREACHED: [(u32, Duration); 2] = [(8, Duration::from_secs(2)), (10, Duration::from_secs(5))];
+const UNREACHED: &[(u32, Duration)] = &[(8, Duration::from_secs(2)), (10, Duration::from_secs(5))];
+/// The same where somebody else answers.
+const INTERCEPTED: &[(u32, Duration)] =
+    &[(1, Duration::from_secs(2)), (1, Duration::from_secs(4)), (10, Duration::from_secs(6))];
 
 /// Why rounds fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
     /// Nobody answered, though there should be a network.
     Unreached,
+    /// Somebody answered who is not the server.
+    Intercepted,
     /// Anything else: the server, its proxy or this phone said why.
     Refused {
         /// The least pause that the server asks for.
         retry_after: Option<Duration>,
     },
+}
+
+/// What opening the app does to a pause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening {
+    /// It ends the pause, and pauses begin anew.
+    BeginsAnew,
+    /// It ends the pause, and the next one is longer all the same.
+    EndsPause,
+    /// Nothing.
+    ChangesNothing,
+}
+
+/// What opening the app does to the pause after such a failure. People look at their phones often: that
+/// must neither wear down a busy server nor fetch a hotel's certificates each time. Somebody who presses
+/// a button wants it now, and a system that says that there is a network knows better than a pause.
+#[must_use]
+pub fn opening(cause: Cause) -> Opening {
+    match cause {
+        Cause::Unreached => Opening::BeginsAnew,
+        Cause::Refused { .. } => Opening::EndsPause,
+        Cause::Intercepted => Opening::ChangesNothing,
+    }
 }
 
 /// Longest pause that a server can ask for; a proxy may ask for anything.
@@ -48,17 +81,20 @@ pub fn pause(failures: u32, unit: f64, cause: Cause) -> Duration {
 
 /// The pause before it is jittered.
 fn longest(failures: u32, cause: Cause) -> Duration {
+    let (even, most): (&[(u32, Duration)], Duration) = match cause {
+        Cause::Unreached => (UNREACHED, PAUSE_MAX),
+        Cause::Intercepted => (INTERCEPTED, INTERCEPTED_PAUSE_MAX),
+        Cause::Refused { .. } => (&[], PAUSE_MAX),
+    };
     let (mut left, mut first) = (failures - 1, FIRST);
-    if cause == Cause::Unreached {
-        for (times, pause) in UNREACHED {
-            if left < times {
-                return pause;
-            }
-            left -= times;
-            first = pause.saturating_mul(2);
+    for (times, pause) in even {
+        if left < *times {
+            return *pause;
         }
+        left -= times;
+        first = pause.saturating_mul(2);
     }
-    first.saturating_mul(2u32.saturating_pow(left.min(16))).min(PAUSE_MAX)
+    first.saturating_mul(2u32.saturating_pow(left.min(16))).min(most)
 }
 
 #[cfg(test)]
@@ -95,5 +131,12 @@ mod tests {
         assert_eq!([1, 2, 8, 9, 18].map(pauses), [2, 2, 2, 5, 5]);
         assert_eq!([19, 20, 21].map(pauses), [10, 20, 40]);
         assert_eq!(pause(60, 1.0, Cause::Unreached), PAUSE_MAX);
+    }
+    #[test]
+    fn where_somebody_else_answers_pauses_double_soon_and_up_to_a_longer_one() {
+        let pauses = |n: u32| pause(n, 1.0, Cause::Intercepted).as_secs();
+        assert_eq!([1, 2, 3, 12].map(pauses), [2, 4, 6, 6]);
+        assert_eq!([13, 14, 15].map(pauses), [12, 24, 48]);
+        assert_eq!(pause(60, 1.0, Cause::Intercepted), INTERCEPTED_PAUSE_MAX);
     }
 }

@@ -1,9 +1,10 @@
 //! The sync loop: push → pull → settle.
 //!
 //! [`Engine::sync`] runs one round and says how it went; [`Engine::run`] runs rounds for as long as the
-//! app lives, on a timer, after edits, when it is kicked ([`Engine::kick`]: a press, an event, a
-//! validated network, the foreground), and after failures with pauses ([`backoff`]). Only one round runs
-//! at a time. A round can be cancelled or killed at any instruction: whatever is durable stays, and
+//! app lives, on a timer, after edits, when the server says that something moved ([`listen`]), when it is
+//! kicked ([`Engine::kick`]: a press, a validated network) or opened, and after failures with pauses
+//! ([`backoff`]). Only one round runs at a time. A round can be cancelled or killed at any instruction:
+//! whatever is durable stays, and
 //! the next one goes on from there.
 //!
 //! 1. **Contact.** In a boot that has not met the server, an empty push first: its answer's clock makes
@@ -19,11 +20,13 @@
 //! What made a round fail is kept (`last_failure`), so that everything that waits can say why.
 
 pub mod backoff;
+mod listen;
 mod pull;
 mod push;
 pub(crate) mod session;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -32,7 +35,7 @@ use sync_protocol::DeviceId;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use self::backoff::Cause;
+use self::backoff::{Cause, Opening};
 use crate::CoreError;
 use crate::clock::{Anchor, Clock};
 use crate::outbox::list::{Failure, WaitingFor};
@@ -42,10 +45,15 @@ use crate::store::meta::{self, name};
 use crate::transport::{OfflineReason, Transport, TransportError};
 use crate::verify::mend;
 
-/// Pause between rounds that went well, while the app is in the foreground.
+/// Pause between rounds that went well, while the server's events are heard.
+const INTERVAL_LISTENING: Duration = Duration::from_secs(5 * 60);
+/// The same in the foreground without them.
 const INTERVAL_FOREGROUND: Duration = Duration::from_secs(60);
 /// The same in the background; the system decides whether it comes to that.
 const INTERVAL_BACKGROUND: Duration = Duration::from_secs(15 * 60);
+
+/// How long after mending found nothing it is tried again, in microseconds.
+const MEND_AGAIN_US: i64 = 60 * 60 * 1_000_000;
 
 /// What the app knows about the phone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +62,20 @@ pub struct Conditions {
     pub network: Option<bool>,
     /// Whether the app is in the foreground.
     pub foreground: bool,
+}
+
+/// Whether this device may listen to the server's events.
+#[derive(Debug, Clone, Copy)]
+struct Standing {
+    conditions: Conditions,
+    /// The last round went well, and nobody has signed out since.
+    in_touch: bool,
+}
+
+impl Standing {
+    fn may_listen(&self) -> bool {
+        self.in_touch && self.conditions.foreground && self.conditions.network != Some(false)
+    }
 }
 
 /// What a round is doing.
@@ -118,9 +140,16 @@ pub struct Engine {
     running: Arc<tokio::sync::Mutex<()>>,
     /// Held while tokens are renewed or given up.
     tokens: tokio::sync::Mutex<()>,
-    conditions: Mutex<Conditions>,
+    standing: watch::Sender<Standing>,
+    /// Whether a stream of the server's events is open.
+    live: watch::Sender<bool>,
     kicked: Notify,
+    opened: Notify,
     edited: Notify,
+    /// When mending last found nothing, by the boot clock; 0 for never.
+    mended_in_vain_us: AtomicI64,
+    /// The server said that something moved.
+    moved: Notify,
     progress: watch::Sender<Progress>,
 }
 
@@ -143,9 +172,17 @@ impl Engine {
             device,
             running: Arc::new(tokio::sync::Mutex::new(())),
             tokens: tokio::sync::Mutex::new(()),
-            conditions: Mutex::new(Conditions { network: None, foreground: true }),
+            standing: watch::channel(Standing {
+                conditions: Conditions { network: None, foreground: true },
+                in_touch: false,
+            })
+            .0,
+            live: watch::channel(false).0,
             kicked: Notify::new(),
+            opened: Notify::new(),
             edited: Notify::new(),
+            mended_in_vain_us: AtomicI64::new(0),
+            moved: Notify::new(),
             progress: watch::channel(idle).0,
         }
     }
@@ -177,28 +214,35 @@ impl Engine {
     /// What the app said about the phone.
     #[must_use]
     pub fn conditions(&self) -> Conditions {
-        *self.conditions.lock().unwrap_or_else(PoisonError::into_inner)
+        self.standing.borrow().conditions
+    }
+
+    /// Tells whether the server's events are heard at the moment.
+    #[must_use]
+    pub fn listening(&self) -> watch::Receiver<bool> {
+        self.live.subscribe()
     }
 
     /// The app says whether there is a network that reaches the internet.
     pub fn set_network(&self, validated: Option<bool>) {
-        let was = {
-            let mut now = self.conditions.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut now.network, validated)
-        };
+        let mut was = None;
+        self.standing.send_modify(|now| {
+            was = std::mem::replace(&mut now.conditions.network, validated);
+        });
         if validated == Some(true) && was != Some(true) {
             self.kick();
         }
     }
 
-    /// The app says whether it is in the foreground.
+    /// The app says whether it is in the foreground. When it comes there, [`Engine::run`] begins a round,
+    /// but for some failures ([`backoff::opening`]).
     pub fn set_foreground(&self, foreground: bool) {
-        let was = {
-            let mut now = self.conditions.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut now.foreground, foreground)
-        };
+        let mut was = foreground;
+        self.standing.send_modify(|now| {
+            was = std::mem::replace(&mut now.conditions.foreground, foreground);
+        });
         if foreground && !was {
-            self.kick();
+            self.opened.notify_one();
         }
     }
 
@@ -242,8 +286,15 @@ impl Engine {
             Err(error @ CoreError::Stored(_)) => error,
             other => return other,
         };
+        // It reads everything: not again and again where it finds nothing.
+        let now_us = self.clock.boot_us();
+        let looked_us = self.mended_in_vain_us.load(Ordering::Relaxed);
+        if looked_us > 0 && now_us.saturating_sub(looked_us) < MEND_AGAIN_US {
+            return Err(error);
+        }
         let mended = self.store.write_schema(|db| mend::all(db))?;
         if mended == 0 {
+            self.mended_in_vain_us.store(now_us.max(1), Ordering::Relaxed);
             return Err(error);
         }
         self.round(running).await.map(|report| SyncReport { mended, ..report })
@@ -270,22 +321,29 @@ impl Engine {
         left_out.map_or(Ok(report), Err)
     }
 
-    /// Runs rounds until it is cancelled.
+    /// Runs rounds, and listens for reasons to run one ([`listen`]), until it is cancelled.
     pub async fn run(&self, cancel: &CancellationToken) {
+        tokio::join!(self.run_rounds(cancel), self.listen(cancel));
+    }
+
+    async fn run_rounds(&self, cancel: &CancellationToken) {
         let mut failures = 0;
         while !cancel.is_cancelled() {
-            // What was edited so far goes with this round.
+            // What was edited and what moved so far goes with this round, which is the one that opening the
+            // app asks for.
             let _ = self.edited.notified().now_or_never();
+            let _ = self.moved.notified().now_or_never();
+            let _ = self.opened.notified().now_or_never();
             let outcome = self.sync(cancel).await;
             let went_well = outcome.is_ok();
+            let opening = outcome
+                .as_ref()
+                .err()
+                .map_or(Opening::BeginsAnew, |error| backoff::opening(cause(error)));
             let pause = match outcome {
                 Ok(_) => {
                     failures = 0;
-                    Some(if self.conditions().foreground {
-                        INTERVAL_FOREGROUND
-                    } else {
-                        INTERVAL_BACKGROUND
-                    })
+                    None
                 }
                 Err(error) if error.retryable() => {
                     failures += 1;
@@ -301,14 +359,42 @@ impl Engine {
             let paused = async {
                 match pause {
                     Some(pause) => self.clock.sleep(pause).await,
+                    None if went_well => self.interval().await,
                     None => std::future::pending().await,
                 }
             };
             tokio::select! {
                 () = cancel.cancelled() => break,
                 () = self.kicked.notified() => failures = 0,
+                () = self.opened.notified(), if opening != Opening::ChangesNothing => {
+                    if opening == Opening::BeginsAnew {
+                        failures = 0;
+                    }
+                }
                 () = self.edited.notified(), if went_well => {}
+                () = self.moved.notified(), if went_well => {}
                 () = paused => {}
+            }
+        }
+    }
+
+    /// The pause after a round that went well. It becomes shorter when the server's events are not heard
+    /// any more.
+    async fn interval(&self) {
+        let began_us = self.clock.boot_us();
+        let mut live = self.live.subscribe();
+        loop {
+            let interval = match (self.conditions().foreground, *live.borrow_and_update()) {
+                (false, _) => INTERVAL_BACKGROUND,
+                (true, true) => INTERVAL_LISTENING,
+                (true, false) => INTERVAL_FOREGROUND,
+            };
+            let gone_us = self.clock.boot_us().saturating_sub(began_us);
+            let gone = Duration::from_micros(u64::try_from(gone_us).unwrap_or(0));
+            let Some(left) = interval.checked_sub(gone) else { return };
+            tokio::select! {
+                () = self.clock.sleep(left) => return,
+                Ok(()) = live.changed() => {}
             }
         }
     }
@@ -340,6 +426,13 @@ impl Engine {
     }
 
     fn note_outcome(&self, error: Option<&CoreError>) {
+        let passing = matches!(error, Some(CoreError::Cancelled | CoreError::AlreadyRunning));
+        if !passing {
+            self.standing.send_if_modified(|now| {
+                let was = std::mem::replace(&mut now.in_touch, error.is_none());
+                was != now.in_touch
+            });
+        }
         let result = self.store.write(|db| match error {
             None => meta::remove(db, name::LAST_FAILURE),
             Some(CoreError::Cancelled | CoreError::AlreadyRunning) => Ok(()),
@@ -362,13 +455,20 @@ fn waiting(code: &str, text: &str) -> WaitingFor {
 
 fn cause(error: &CoreError) -> Cause {
     match error {
-        // Without a network it is the system that says when to try again.
-        CoreError::Transport(TransportError::Offline { reason, .. })
-            if *reason != OfflineReason::NoNetwork =>
-        {
-            Cause::Unreached
-        }
-        CoreError::Transport(TransportError::Busy { retry_after_s, .. }) => {
+        CoreError::Transport(error) => transport_cause(error),
+        _ => Cause::Refused { retry_after: None },
+    }
+}
+
+fn transport_cause(error: &TransportError) -> Cause {
+    match error {
+        TransportError::Offline { reason, .. } => match reason {
+            // It is the system that says when to try again.
+            OfflineReason::NoNetwork => Cause::Refused { retry_after: None },
+            OfflineReason::Intercepted => Cause::Intercepted,
+            _ => Cause::Unreached,
+        },
+        TransportError::Busy { retry_after_s, .. } => {
             Cause::Refused { retry_after: retry_after_s.map(Duration::from_secs) }
         }
         _ => Cause::Refused { retry_after: None },

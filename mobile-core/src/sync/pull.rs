@@ -37,33 +37,31 @@ pub(super) async fn run(
     loop {
         to_checkpoint(engine, report, left_out, running).await?;
         let to_repair = repair::to_repair(engine)?;
-        if to_repair.rows > 0 && to_repair.rows < rows_left {
+        if !to_repair.suspects && to_repair.rows == 0 {
+            return Ok(());
+        }
+        let few = to_repair.rows <= i64::try_from(repair::REFETCH_MAX).unwrap_or(i64::MAX);
+        if to_repair.rows > 0 && to_repair.rows < rows_left && few {
             // The next pull asks for them, or for as many as one may.
             rows_left = to_repair.rows;
             continue;
         }
-        if !to_repair.suspects && to_repair.rows == 0 {
-            return Ok(());
-        }
-        comparisons += 1;
         rows_left = i64::MAX;
-        if comparisons <= COMPARISONS_MAX {
-            let differing = repair::look(engine).await?;
-            if differing == 0 {
+        comparisons += 1;
+        if few && comparisons <= COMPARISONS_MAX {
+            match repair::look(engine).await? {
                 // They are the same by now; the next digests tell.
-                return Ok(());
+                0 => return engine.store.write(|db| checkpoint::give_up(db)),
+                differing if differing <= repair::REFETCH_MAX => continue,
+                _ => {}
             }
-            if differing <= repair::REFETCH_MAX {
-                continue;
-            }
-            comparisons = COMPARISONS_MAX + 1;
         }
-        if comparisons > COMPARISONS_MAX + 1 {
-            // Everything came anew, and differs: noted, and looked at again when digests are due.
+        if !engine.store.write(|db| checkpoint::may_begin_anew(db))? {
             tracing::warn!("what is here is not what the server counts");
-            return Ok(());
+            return engine.store.write(|db| checkpoint::give_up(db));
         }
         pull::begin_anew(&engine.store, None)?;
+        comparisons = COMPARISONS_MAX;
     }
 }
 
@@ -131,7 +129,11 @@ async fn one_stream(
             // Where the schema itself is lost, it comes again.
             schema_hash: schema.and(meta::get(db, name::SCHEMA_HASH)?),
             digests: checkpoint::is_due(db)?,
-            refetch: damage::to_refetch(db, &*engine.store.schema_in(db)?)?,
+            // A first pull brings everything.
+            refetch: match meta::get(db, name::CURSOR)? {
+                Some(_) => damage::to_refetch(db, &*engine.store.schema_in(db)?)?,
+                None => Vec::new(),
+            },
             ..PullRequest::new(stream)
         })
     })?;

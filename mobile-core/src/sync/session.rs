@@ -137,6 +137,11 @@ impl Engine {
         None
     }
 
+    /// The access token, if it is good for now. Renewing it is for rounds.
+    pub(super) fn present_token(&self) -> Result<Option<String>, CoreError> {
+        Ok(self.good_token(&self.session()?, None))
+    }
+
     fn good_token(&self, session: &StoredSession, failed: Option<&str>) -> Option<String> {
         let now = self.clock.read();
         let good = session.boot_id == now.boot_id
@@ -162,6 +167,7 @@ impl Engine {
         let _giving_up = self.tokens.lock().await;
         let session = self.session();
         forget(&self.store)?;
+        self.standing.send_modify(|standing| standing.in_touch = false);
         if let Ok(StoredSession { refresh_token, .. }) = session
             && let Err(error) = self.transport.logout(&LogoutRequest { refresh_token }).await
         {

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue,
-    RETRY_AFTER,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName,
+    HeaderValue, RETRY_AFTER,
 };
 use reqwest::{Method, StatusCode};
 use serde::Serialize;
@@ -22,19 +22,23 @@ use sync_protocol::columnar::FrameReader;
 use sync_protocol::problem::Problem;
 use sync_protocol::wire::auth::{LoginRequest, LogoutRequest, RefreshRequest, Session};
 use sync_protocol::wire::compare::{CompareAnswer, CompareRequest};
+use sync_protocol::wire::events::{ENDED, EVENTS_MEDIA_TYPE, Ended, MOVED, Moved, OPENED};
 use sync_protocol::wire::pull::{COLUMNAR_MEDIA_TYPE, PullRequest};
 use sync_protocol::wire::push::{PushAnswer, PushRequest};
 use sync_protocol::wire::review::{Conflict, ConflictList, ResolveManyAnswer, ResolveManyRequest};
 
 use super::exchange::{Answer, Exchange, Request};
 use super::reqwest::ReqwestExchange;
-use super::{OfflineReason, PageSink, ReviewRequest, Transport, TransportError};
+use super::sse::{EventReader, SseEvent};
+use super::{Event, EventSink, OfflineReason, PageSink, ReviewRequest, Transport, TransportError};
 use crate::CoreError;
 
 /// Bodies from this size on are compressed.
 const COMPRESS_FROM_BYTES: usize = 1_024;
 /// Compression of pushes: the fastest level takes most of the repetition out of JSON.
 const ZSTD_LEVEL: i32 = 1;
+/// Names the mark that a stream of events is resumed with.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Longest answer that is read as a whole.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
@@ -148,6 +152,21 @@ async fn read_bytes(answer: Answer) -> Result<Vec<u8>, TransportError> {
     Ok(all)
 }
 
+/// What an event means. What a later server may say is nothing to this device.
+fn event_of(event: &SseEvent) -> Event {
+    match event.name.as_str() {
+        OPENED => Event::Opened,
+        // A hint that cannot be read is still one.
+        MOVED => Event::Moved(
+            serde_json::from_str(&event.data).unwrap_or(Moved { all: true, ..Moved::default() }),
+        ),
+        ENDED => Event::Ended(
+            serde_json::from_str::<Ended>(&event.data).map(|ended| ended.code).unwrap_or_default(),
+        ),
+        _ => Event::Quiet,
+    }
+}
+
 /// The body of an answer, decompressed piece by piece.
 struct Body {
     stream: BoxStream<'static, Result<Bytes, TransportError>>,
@@ -249,6 +268,41 @@ impl Transport for HttpTransport {
         if !frames.is_clean_end() {
             let reason = OfflineReason::Interrupted;
             return Err(TransportError::Offline { reason, maybe_sent: true }.into());
+        }
+        Ok(())
+    }
+
+    async fn events(
+        &self,
+        token: &str,
+        mark: Option<&str>,
+        sink: &mut dyn EventSink,
+    ) -> Result<(), TransportError> {
+        let mut to_send = self::request(Method::GET, "sync/events", Some(token))?
+            .header(ACCEPT, HeaderValue::from_static(EVENTS_MEDIA_TYPE));
+        if let Some(mark) = mark {
+            to_send =
+                to_send.header(LAST_EVENT_ID, HeaderValue::try_from(mark).map_err(unsendable)?);
+        }
+        let answer = self.send(to_send).await?;
+        let kind = answer.header(CONTENT_TYPE);
+        if !kind.is_some_and(|kind| kind.starts_with(EVENTS_MEDIA_TYPE)) {
+            let kind = kind.unwrap_or("nothing");
+            return Err(TransportError::Garbage(format!("events were asked for, {kind} came")));
+        }
+        let mut body = Body::new(answer)?;
+        let mut reader = EventReader::default();
+        let mut told: Option<String> = None;
+        while let Some(bytes) = body.next().await? {
+            let events =
+                reader.feed(&bytes).map_err(|error| TransportError::Garbage(error.to_string()))?;
+            // Ids of earlier events in these bytes are older: the newest is good for all of them.
+            let new = reader.id().filter(|id| told.as_deref() != Some(id)).map(str::to_owned);
+            let last = events.len().saturating_sub(1);
+            for (place, event) in events.into_iter().enumerate() {
+                sink.event(event_of(&event), new.as_deref().filter(|_| place == last));
+            }
+            told = new.or(told);
         }
         Ok(())
     }

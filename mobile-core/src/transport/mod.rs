@@ -4,11 +4,13 @@
 pub mod exchange;
 pub mod http;
 pub mod reqwest;
+pub mod sse;
 
 use sync_protocol::ConflictId;
 use sync_protocol::problem::Problem;
 use sync_protocol::wire::auth::{LoginRequest, LogoutRequest, RefreshRequest, Session};
 use sync_protocol::wire::compare::{CompareAnswer, CompareRequest};
+use sync_protocol::wire::events::Moved;
 use sync_protocol::wire::pull::{PullPage, PullRequest};
 use sync_protocol::wire::push::{PushAnswer, PushRequest};
 use sync_protocol::wire::review::{
@@ -70,6 +72,9 @@ pub enum OfflineReason {
     Timeout,
     /// The connection broke in the middle.
     Interrupted,
+    /// Somebody answered at the server's address who cannot be the server: a hotel's login page, a proxy
+    /// with a certificate of its own. Nothing was sent.
+    Intercepted,
 }
 
 impl std::fmt::Display for OfflineReason {
@@ -80,6 +85,10 @@ impl std::fmt::Display for OfflineReason {
             Self::CannotConnect => "the server cannot be reached",
             Self::Timeout => "the server did not answer in time",
             Self::Interrupted => "the connection broke",
+            Self::Intercepted => {
+                "somebody else answers in the server's place: does the network want a login, or is the \
+                 phone's clock wrong?"
+            }
         })
     }
 }
@@ -95,6 +104,7 @@ impl TransportError {
                 OfflineReason::CannotConnect => "cannot_connect",
                 OfflineReason::Timeout => "timeout",
                 OfflineReason::Interrupted => "interrupted",
+                OfflineReason::Intercepted => "intercepted",
             },
             Self::SessionEnded(_) => "session_ended",
             Self::Problem(problem) | Self::Busy { problem: Some(problem), .. } => &problem.code,
@@ -125,6 +135,25 @@ pub trait PageSink: Send {
     async fn page(&mut self, page: PullPage) -> Result<(), CoreError>;
 }
 
+/// What the server says in a stream of events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The stream has begun: from here on it misses nothing.
+    Opened,
+    /// A pull would bring something.
+    Moved(Moved),
+    /// Nothing moved.
+    Quiet,
+    /// The server ends the stream, for this reason.
+    Ended(String),
+}
+
+/// Takes the events of a stream as they come.
+pub trait EventSink: Send {
+    /// Takes an event, and the mark that resumes after it, if there is a new one.
+    fn event(&mut self, event: Event, mark: Option<&str>);
+}
+
 /// Exchanges with one server.
 #[async_trait::async_trait]
 pub trait Transport: Send + Sync {
@@ -149,6 +178,13 @@ pub trait Transport: Send + Sync {
         token: &str,
         request: &CompareRequest,
     ) -> Result<CompareAnswer, TransportError>;
+    /// `GET sync/events`, resumed with a mark. Ends without error when the server ended the stream.
+    async fn events(
+        &self,
+        token: &str,
+        mark: Option<&str>,
+        sink: &mut dyn EventSink,
+    ) -> Result<(), TransportError>;
     /// `GET conflicts?<query>`; the query is made of URL-safe `name=value` pairs.
     async fn conflicts(&self, token: &str, query: &str) -> Result<ConflictList, TransportError>;
     /// `GET conflicts/{id}`.

@@ -1,6 +1,7 @@
 //! The real network: exchanges over `reqwest`.
 
-use std::error::Error as _;
+use std::error::Error;
+use std::io;
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -83,6 +84,8 @@ impl Exchange for ReqwestExchange {
 fn classify(error: &reqwest::Error) -> TransportError {
     let (reason, maybe_sent) = if error.is_connect() && is_dns(error) {
         (OfflineReason::NoDns, false)
+    } else if error.is_connect() && is_handshake(error) {
+        (OfflineReason::Intercepted, false)
     } else if error.is_connect() {
         (OfflineReason::CannotConnect, false)
     } else if error.is_timeout() {
@@ -102,6 +105,24 @@ fn is_dns(error: &reqwest::Error) -> bool {
             return true;
         }
         cause = inner.source();
+    }
+    false
+}
+
+/// Whether somebody answered and the handshake failed all the same: with a certificate that is not the
+/// server's, with something that is no handshake, or by hanging up.
+fn is_handshake(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let io = inner.downcast_ref::<io::Error>();
+        if inner.is::<rustls::Error>()
+            || io.is_some_and(|io| io.kind() == io::ErrorKind::UnexpectedEof)
+        {
+            return true;
+        }
+        // What an I/O error holds is not among its sources.
+        let held = io.and_then(io::Error::get_ref);
+        cause = held.map(|held| held as &(dyn Error + 'static)).or_else(|| inner.source());
     }
     false
 }

@@ -16,6 +16,8 @@ use crate::store::meta::{self, name};
 /// How long after a comparison the next one is due, in microseconds of the server's clock. It reads all
 /// ids and versions, some tens of milliseconds for 100,000 rows on a cheap phone.
 const EVERY_US: i64 = 10 * 60 * 1_000_000;
+/// How long after everything was brought anew because digests differed it may be so again.
+const ANEW_EVERY_US: i64 = 24 * 60 * 60 * 1_000_000;
 
 /// Whether the next checkpoint is to bring digests.
 ///
@@ -70,7 +72,7 @@ pub fn compare(
     db.execute("DELETE FROM campo_backfill", [])?;
     db.execute("DELETE FROM campo_suspect", [])?;
     let keys: BTreeSet<&(Scope, String)> = here.keys().chain(there.keys()).collect();
-    let mut differing: Vec<String> = Vec::new();
+    let mut differing = Vec::new();
     for key @ (scope, collection) in keys {
         let place = format!("{scope} {collection}");
         let empty = RowSet::default();
@@ -89,8 +91,32 @@ pub fn compare(
         )?;
         differing.push(place);
     }
-    // Also those of which neither end has a row any more.
-    damage::others_repaired(db, Kind::Digest, &differing)?;
+    damage::digests_agree_but_for(db, &differing)?;
     meta::set_json(db, name::VERIFIED_US, &server_time_us)?;
     Ok(u64::try_from(differing.len()).unwrap_or(u64::MAX))
+}
+
+/// What differed is not looked at again before digests are due.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn give_up(db: &Connection) -> Result<(), CoreError> {
+    db.execute("DELETE FROM campo_suspect", [])?;
+    Ok(())
+}
+
+/// Whether everything may be brought anew because digests differ: once a day, by the server's clock. A phone
+/// whose server counts wrongly must not fetch everything every few minutes.
+///
+/// # Errors
+/// Those of SQLite, and [`CoreError::Stored`].
+pub fn may_begin_anew(db: &Connection) -> Result<bool, CoreError> {
+    let now = meta::get_number(db, name::LAST_CHECKPOINT_US)?;
+    if let Some(last) = meta::get_json::<i64>(db, name::BEGUN_FOR_DIGESTS_US)?
+        && now.abs_diff(last) < ANEW_EVERY_US.unsigned_abs()
+    {
+        return Ok(false);
+    }
+    meta::set_json(db, name::BEGUN_FOR_DIGESTS_US, &now)?;
+    Ok(true)
 }

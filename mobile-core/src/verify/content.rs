@@ -11,6 +11,7 @@ use super::{held, repair};
 use crate::CoreError;
 use crate::store::rows;
 use crate::sync::Engine;
+use crate::transport::TransportError;
 
 /// Compares all rows of all scopes held. What differs at the same version is damaged, noted, and to be asked
 /// for; what has another version by now is not. Answers how many rows were compared, and how many differ.
@@ -41,7 +42,15 @@ async fn one(engine: &Engine, scope: &Scope, collection: &str) -> Result<(u64, u
     };
     let (mut compared, mut differing) = (0, 0);
     loop {
-        let answer = repair::ask(engine, &request).await?;
+        let answer = match repair::ask(engine, &request).await {
+            // The scope was lost meanwhile.
+            Err(CoreError::Transport(TransportError::Problem(problem)))
+                if problem.status == 404 =>
+            {
+                return Ok((compared, differing));
+            }
+            answer => answer?,
+        };
         differing += engine.store().write(|db| {
             let schema = engine.store().schema_in(db)?;
             let Some(known) = schema.collection(collection) else { return Ok(0) };
@@ -58,10 +67,10 @@ async fn one(engine: &Engine, scope: &Scope, collection: &str) -> Result<(u64, u
             Ok(damaged)
         })?;
         compared += u64::try_from(answer.rows.len()).unwrap_or(0);
-        request.after = answer.next;
-        if answer.next.is_none() {
+        if answer.next <= request.after {
             return Ok((compared, differing));
         }
+        request.after = answer.next;
     }
 }
 

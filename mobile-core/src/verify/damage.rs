@@ -99,28 +99,47 @@ pub fn repaired(db: &Connection, place: &str) -> Result<(), CoreError> {
     Ok(())
 }
 
-/// Notes that all of a kind is right again, but for what is at these places.
-///
-/// # Errors
-/// Those of SQLite.
-pub fn others_repaired(db: &Connection, kind: Kind, places: &[String]) -> Result<(), CoreError> {
-    db.prepare_cached(
-        "UPDATE campo_damage SET repaired_us = ?3 WHERE kind = ?1 AND repaired_us IS NULL
-         AND place NOT IN (SELECT value FROM json_each(?2))",
-    )?
-    .execute(params![kind.as_str(), serde_json::to_string(places)?, now_us(db)])?;
-    Ok(())
-}
-
 /// Notes that everything came anew from the server.
 ///
 /// # Errors
 /// Those of SQLite.
 pub fn all_came_anew(db: &Connection) -> Result<(), CoreError> {
+    db.prepare_cached("UPDATE campo_damage SET repaired_us = ?1 WHERE repaired_us IS NULL")?
+        .execute([now_us(db)])?;
+    Ok(())
+}
+
+/// Keeps what is left of an edit that cannot be read, all of it.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn keep_lost(db: &Connection, seq: i64, content: &str) -> Result<(), CoreError> {
     db.prepare_cached(
-        "UPDATE campo_damage SET repaired_us = ?1 WHERE repaired_us IS NULL AND kind <> ?2",
+        "INSERT OR REPLACE INTO campo_lost_edit (seq, found_us, content) VALUES (?1, ?2, ?3)",
     )?
-    .execute(params![now_us(db), Kind::EditLost.as_str()])?;
+    .execute(params![seq, now_us(db), content])?;
+    Ok(())
+}
+
+/// What is left of edits that could not be read, oldest first.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn lost_edits(db: &Connection) -> Result<Vec<String>, CoreError> {
+    let mut statement = db.prepare("SELECT content FROM campo_lost_edit ORDER BY seq")?;
+    Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
+/// Notes that all sets of rows are as the server counts them, but for these places.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn digests_agree_but_for(db: &Connection, differing: &[String]) -> Result<(), CoreError> {
+    db.prepare_cached(
+        "UPDATE campo_damage SET repaired_us = ?1 WHERE repaired_us IS NULL AND kind = ?2
+             AND place NOT IN (SELECT value FROM json_each(?3))",
+    )?
+    .execute(params![now_us(db), Kind::Digest.as_str(), serde_json::to_string(differing)?])?;
     Ok(())
 }
 
@@ -169,7 +188,11 @@ pub fn refetch(db: &Connection, collection: &str, record: RecordId) -> Result<()
 /// Those of SQLite.
 pub fn to_refetch(db: &Connection, schema: &Schema) -> Result<Vec<Records>, CoreError> {
     let mut statement = db.prepare_cached(
-        "SELECT collection, record FROM campo_refetch ORDER BY collection, record LIMIT ?1",
+        // What has come and waits for its checkpoint is not asked for with each attempt.
+        "SELECT collection, record FROM campo_refetch r
+         WHERE NOT EXISTS (SELECT 1 FROM campo_staged s
+             WHERE s.collection = r.collection AND s.record = r.record)
+         ORDER BY collection, record LIMIT ?1",
     )?;
     let mut found = statement.query([i64::try_from(REFETCH_ROWS_MAX).unwrap_or(i64::MAX)])?;
     let mut wanted: Vec<Records> = Vec::new();

@@ -101,11 +101,14 @@ async fn one(engine: &Engine, scope: &Scope, collection: &str) -> Result<usize, 
                 differing.insert(row.id);
             }
         }
-        request.after = answer.next;
         if answer.next.is_none() {
             differing.extend(left.iter());
             break;
         }
+        if differing.len() > REFETCH_MAX || answer.next <= request.after {
+            break;
+        }
+        request.after = answer.next;
     }
     let count = differing.len();
     engine.store().write(|db| {

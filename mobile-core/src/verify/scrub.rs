@@ -93,7 +93,10 @@ fn look(
         damage::found(db, Kind::Content, &place, "the content is not what was written")?;
         // One whose id is damaged is taken off by `mend`; its true row is missing, which the digest tells.
         let Ok(record) = id.parse::<RecordId>() else { continue };
-        if edited {
+        if edited
+            && rows::has_edits(db, &collection.name, record)?
+            && rows::is_beside(db, &collection.name, record)?
+        {
             // The view is made of the server's state and the edits, which are kept beside.
             rows::recompute(db, collection, record)?;
             damage::repaired(db, &place)?;

@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex};
 
 use mobile_core::clock::ManualClock;
 use mobile_core::random::SeededRandom;
-use mobile_core::transport::{OfflineReason, PageSink, ReviewRequest, Transport, TransportError};
+use mobile_core::transport::{
+    Event, EventSink, OfflineReason, PageSink, ReviewRequest, Transport, TransportError,
+};
 use mobile_core::{Config, Core, CoreError, SignIn};
 use serde_json::{Map, Value as Json, json};
 use sync_protocol::merge::RowMeta;
@@ -26,6 +28,7 @@ use sync_protocol::wire::review::{Conflict, ConflictList, ResolveManyAnswer, Res
 use sync_protocol::{
     ConflictId, Fields, PushId, ReceiptId, RecordId, StreamId, TenantId, UserId, Value,
 };
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 /// 2026-11-24, in microseconds.
@@ -35,6 +38,8 @@ pub const START_US: i64 = 1_795_500_000_000_000;
 #[derive(Debug, Clone)]
 pub enum Fault {
     PushNeverArrives,
+    /// Somebody else answers the push.
+    PushIntercepted,
     PushAnswerLost,
     /// It never arrives, but the phone cannot know.
     PushLost,
@@ -102,37 +107,58 @@ pub struct State {
     pub pushes_begun: usize,
     /// A row that somebody else holds while the next push arrives, and not longer.
     pub in_use: Option<RecordId>,
+    /// What the streams of events say next.
+    pub events: VecDeque<Said>,
+    /// The marks that streams of events were opened with.
+    pub streams: Vec<Option<String>>,
+    /// Pulls that arrived.
+    pub pulls: usize,
 }
 
-pub struct Server(pub Mutex<State>);
+/// An event with its mark, or the end of the stream.
+pub type Said = Result<(Event, Option<&'static str>), Option<TransportError>>;
+
+pub struct Server(pub Mutex<State>, pub Notify);
 
 impl Server {
     pub fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State {
-            schema: schema(),
-            now_us: START_US,
-            commit: 0,
-            rows: BTreeMap::new(),
-            receipts: BTreeMap::new(),
-            replaced: BTreeMap::new(),
-            last_push: BTreeMap::new(),
-            history: Vec::new(),
-            conflicts: BTreeMap::new(),
-            faults: VecDeque::new(),
-            page_rows: 1_000,
-            pushes: 0,
-            seen: Vec::new(),
-            epoch: 0,
-            adopt: false,
-            epoch_code: "cursor_history_ended",
-            sessions: 0,
-            refreshes: 0,
-            only_token: None,
-            logouts: 0,
-            resolved: Vec::new(),
-            pushes_begun: 0,
-            in_use: None,
-        })))
+        Arc::new(Self(
+            Mutex::new(State {
+                schema: schema(),
+                now_us: START_US,
+                commit: 0,
+                rows: BTreeMap::new(),
+                receipts: BTreeMap::new(),
+                replaced: BTreeMap::new(),
+                last_push: BTreeMap::new(),
+                history: Vec::new(),
+                conflicts: BTreeMap::new(),
+                faults: VecDeque::new(),
+                page_rows: 1_000,
+                pushes: 0,
+                seen: Vec::new(),
+                epoch: 0,
+                adopt: false,
+                epoch_code: "cursor_history_ended",
+                sessions: 0,
+                refreshes: 0,
+                only_token: None,
+                logouts: 0,
+                resolved: Vec::new(),
+                pushes_begun: 0,
+                in_use: None,
+                events: VecDeque::new(),
+                streams: Vec::new(),
+                pulls: 0,
+            }),
+            Notify::new(),
+        ))
+    }
+
+    /// Says something in the stream of events, or ends it.
+    pub fn say(&self, event: Said) {
+        self.with(|state| state.events.push_back(event));
+        self.1.notify_one();
     }
 
     pub fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
@@ -141,6 +167,12 @@ impl Server {
 
     pub fn fail_next(&self, fault: Fault) {
         self.with(|state| state.faults.push_back(fault));
+    }
+}
+
+impl Link {
+    async fn server_spoke(&self) {
+        self.server.1.notified().await;
     }
 }
 
@@ -225,6 +257,7 @@ impl Transport for Link {
                 matches!(
                     fault,
                     Fault::PushNeverArrives
+                        | Fault::PushIntercepted
                         | Fault::PushAnswerLost
                         | Fault::PushLost
                         | Fault::PushFails(_)
@@ -241,6 +274,9 @@ impl Transport for Link {
             match fault {
                 Some(Fault::PushNeverArrives) => {
                     return Err(offline(OfflineReason::CannotConnect, false));
+                }
+                Some(Fault::PushIntercepted) => {
+                    return Err(offline(OfflineReason::Intercepted, false));
                 }
                 Some(Fault::PushLost) => {
                     return Err(offline(OfflineReason::Interrupted, true));
@@ -283,6 +319,7 @@ impl Transport for Link {
         // On the way: whoever else wants to run a round finds this one running.
         tokio::task::yield_now().await;
         let (pages, fault) = self.server.with(|state| {
+            state.pulls += 1;
             let fault = state.fault(|fault| {
                 matches!(fault, Fault::PullCutAfter(_) | Fault::PullGarbageAfter(_))
             });
@@ -305,6 +342,24 @@ impl Transport for Link {
             sink.page(page).await?;
         }
         Ok(())
+    }
+
+    async fn events(
+        &self,
+        _: &str,
+        mark: Option<&str>,
+        sink: &mut dyn EventSink,
+    ) -> Result<(), TransportError> {
+        self.server.with(|state| state.streams.push(mark.map(str::to_owned)));
+        loop {
+            let next = self.server.with(|state| state.events.pop_front());
+            match next {
+                Some(Ok((event, mark))) => sink.event(event, mark),
+                Some(Err(Some(error))) => return Err(error),
+                Some(Err(None)) => return Ok(()),
+                None => self.server_spoke().await,
+            }
+        }
     }
 
     async fn conflicts(&self, token: &str, _: &str) -> Result<ConflictList, TransportError> {

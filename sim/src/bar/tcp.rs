@@ -206,7 +206,7 @@ impl Wire {
             self.meter.load(TLS_BYTES.1);
             let there_us = again_us + 2 * self.round_trip_us;
             if self.link.cut_at(again_us) == Some(Break::Hotel) {
-                return failed(there_us, OfflineReason::CannotConnect, false);
+                return failed(there_us, OfflineReason::Intercepted, false);
             }
             return Ok(there_us);
         }

@@ -2,8 +2,10 @@
 
 pub mod auth;
 pub mod compare;
+pub mod events;
 pub mod pull;
 pub mod push;
 pub mod receipt;
 pub mod review;
 pub mod unique;
+pub mod view;

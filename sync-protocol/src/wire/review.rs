@@ -116,6 +116,18 @@ pub struct Candidate {
     pub base_version: Option<RowVersion>,
     /// Who, when and where.
     pub by: Authorship,
+    /// Why it needs a decision, where it is not that somebody else changed the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<CandidateReason>,
+}
+
+/// Why an edit needs a decision although nothing else changed the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CandidateReason {
+    /// Its author does not see the row any more: a scope was taken away, or the row moved, while the edit
+    /// waited.
+    ScopeLost,
 }
 
 /// A question or an answer.

@@ -223,7 +223,7 @@ fn table(collection: &str, rows: &[(u128, i64, u32, Vec<Value>)], exits: &[u128]
     table
 }
 
-fn visit(n: i64) -> Vec<Value> {
+pub fn visit(n: i64) -> Vec<Value> {
     let some = n % 2 == 0;
     let or_null = |value: Value| if some { value } else { Value::Null };
     vec![

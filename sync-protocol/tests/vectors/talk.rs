@@ -3,20 +3,23 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use sync_protocol::Scope;
-use sync_protocol::digest::{BUCKETS, Digest};
+use sync_protocol::digest::{BUCKETS, Buckets, Digest, RowSet};
 use sync_protocol::problem::Problem;
+use sync_protocol::value::fields_to_json;
 use sync_protocol::wire::compare::{CompareAnswer, CompareRequest, ComparedRow};
 use sync_protocol::wire::pull::{PullRequest, Records};
 use sync_protocol::wire::push::{MutationKind, Position, PushAnswer};
 use sync_protocol::wire::receipt::ReceiptState;
 use sync_protocol::wire::review::{
-    Authorship, Candidate, Conflict, ConflictList, ConflictStatus, Keep, Note, Resolution,
-    ResolveManyAnswer, ResolveManyRequest, ResolveRequest, ResolveResult, Severity, UndoRequest,
+    Authorship, Candidate, CandidateReason, Conflict, ConflictList, ConflictStatus, Keep, Note,
+    Resolution, ResolveManyAnswer, ResolveManyRequest, ResolveRequest, ResolveResult, Severity,
+    UndoRequest,
 };
+use sync_protocol::{Fields, Scope};
+use uuid::Uuid;
 
 use crate::golden::is_json;
-use crate::samples::{NOW_US, id, push_request, receipt, receipts, refusal, schema};
+use crate::samples::{NOW_US, id, push_request, receipt, receipts, refusal, schema, visit};
 
 #[test]
 fn the_schema_as_devices_get_it() {
@@ -91,6 +94,43 @@ fn comparisons() {
 }
 
 #[test]
+fn digests() {
+    let schema = schema();
+    let visits = schema.collection("visitas").expect("is declared");
+    let rows = [(id(0x10), 1), (id(0x11), 8), (id(0xff), i64::from(u32::MAX) + 1)];
+    let mut set = RowSet::default();
+    let mut buckets = Buckets::default();
+    for (record, version) in rows {
+        set.add(record.into(), version);
+        buckets.add(record.into(), version);
+    }
+    let of_row = |(record, version): (Uuid, i64)| {
+        json!({ "id": record, "version": version,
+                "digest": Digest::of_row(record.into(), version) })
+    };
+    let fields = visits.fields.iter().zip(visit(1)).map(|(f, value)| (f.name.clone(), value));
+    let fields: Fields = fields.collect();
+    let filled: BTreeMap<u8, Digest> = (0..=u8::MAX)
+        .zip(buckets.digests())
+        .filter(|(_, digest)| **digest != Digest::default())
+        .map(|(bucket, digest)| (bucket, *digest))
+        .collect();
+    is_json(
+        "digests.json",
+        &json!({
+            "rows": rows.map(of_row),
+            "set": { "rows": set.rows, "digest": set.digest },
+            "buckets": filled,
+            "content": {
+                "collection": "visitas",
+                "fields": fields_to_json(&visits.fields, &fields),
+                "digest": Digest::of_content(visits, &fields),
+            },
+        }),
+    );
+}
+
+#[test]
 fn problems() {
     let mut stale = Problem::new(409, "conflict_changed", "The conflict has changed")
         .detail("look at it again and decide on its present revision");
@@ -135,6 +175,7 @@ fn conflict(status: ConflictStatus) -> Conflict {
         current: json!("119.00"),
         current_by: Some(sql),
         candidates: vec![Candidate {
+            reason: Some(CandidateReason::ScopeLost),
             receipt: id(0x22).into(),
             value: json!("120.50"),
             base_version: Some(2),

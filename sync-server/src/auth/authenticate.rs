@@ -22,6 +22,7 @@ use crate::store::{Store, StoreError};
 const NO_PASSWORD: &str = "!";
 
 /// What a good token says.
+#[derive(Clone)]
 pub struct Proof {
     claims: Claims,
     /// Whether this server issued it.
@@ -33,6 +34,27 @@ impl Proof {
     #[must_use]
     pub fn tenant(&self) -> TenantId {
         self.claims.tid
+    }
+}
+
+#[cfg(test)]
+impl Proof {
+    /// Of nobody, where a test needs one.
+    pub(crate) fn of_nobody() -> Self {
+        let claims = Claims {
+            iss: OWN_ISSUER.to_owned(),
+            sub: sync_protocol::UserId(uuid::Uuid::nil()),
+            tid: TenantId(uuid::Uuid::nil()),
+            roles: Vec::new(),
+            permissions: Vec::new(),
+            plan: None,
+            exp: 0,
+            iat: 0,
+            nbf: None,
+            did: None,
+            name: None,
+        };
+        Self { claims, own: true }
     }
 }
 

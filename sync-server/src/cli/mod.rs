@@ -17,6 +17,7 @@ mod target;
 mod tenant;
 mod token;
 mod user;
+mod view;
 
 use clap::{Parser, Subcommand};
 
@@ -52,6 +53,8 @@ enum Command {
     /// Access tokens for programs and tests.
     #[command(subcommand)]
     Token(token::Token),
+    /// What somebody's phone holds, and why it does or does not hold a record.
+    View(view::View),
     /// What became of a transaction.
     Receipt(receipt::Receipt),
     /// Copy all data to a directory, while the server works.
@@ -74,6 +77,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::User(command) => command.run(output).await,
         Command::Device(command) => command.run(output).await,
         Command::Token(command) => command.run(output).await,
+        Command::View(command) => command.run(output).await,
         Command::Receipt(command) => command.run(output).await,
         Command::Backup(command) => command.run(output).await,
         Command::Schema(command) => command.run(output).await,

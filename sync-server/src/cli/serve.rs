@@ -13,6 +13,7 @@ use super::target::Target;
 use crate::auth::issuer::IssuerConfig;
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::events::EventSettings;
 use crate::http::HttpSettings;
 use crate::http::connections::descriptors;
 use crate::server;
@@ -54,6 +55,18 @@ pub(super) struct Serve {
     #[arg(long, env = "CAMPO_PULLS_PER_USER_MAX",
         default_value_t = HttpSettings::default().pulls_per_user_max)]
     pulls_per_user_max: usize,
+    /// Most devices that listen to events at once, each on a connection of its own.
+    #[arg(long, env = "CAMPO_LISTENERS_MAX",
+        default_value_t = EventSettings::default().listeners_max)]
+    listeners_max: usize,
+    /// Most devices of one tenant that listen to events at once.
+    #[arg(long, env = "CAMPO_LISTENERS_PER_TENANT_MAX",
+        default_value_t = EventSettings::default().listeners_per_tenant_max)]
+    listeners_per_tenant_max: usize,
+    /// Most streams of events of one user.
+    #[arg(long, env = "CAMPO_LISTENERS_PER_USER_MAX",
+        default_value_t = EventSettings::default().listeners_per_user_max)]
+    listeners_per_user_max: usize,
     /// Most connections open at once; never more than half of the files that the system allows.
     #[arg(long, env = "CAMPO_CONNECTIONS_MAX",
         default_value_t = HttpSettings::default().connections_max)]
@@ -105,6 +118,12 @@ impl Serve {
                 answer_stall_max: Duration::from_secs(self.answer_stall_s_max),
                 request_time_max: Duration::from_secs(self.request_time_s_max),
                 stream_time_max: Duration::from_secs(self.stream_time_s_max),
+                events: EventSettings {
+                    listeners_max: self.listeners_max,
+                    listeners_per_tenant_max: self.listeners_per_tenant_max,
+                    listeners_per_user_max: self.listeners_per_user_max,
+                    ..EventSettings::default()
+                },
                 trust_forwarded_for: self.trust_forwarded_for,
                 ..HttpSettings::default()
             },

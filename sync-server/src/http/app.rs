@@ -9,6 +9,7 @@ use crate::auth::authenticate::Authenticator;
 use crate::auth::caller::Caller;
 use crate::auth::session::Sessions;
 use crate::clock::SharedClock;
+use crate::events::{EventSettings, Events};
 use crate::http::limits::Turns;
 use crate::http::limits::budget::Budget;
 use crate::push::PushContext;
@@ -48,6 +49,8 @@ pub struct HttpSettings {
     pub body_patience: Duration,
     /// How long a client may take nothing of its answer before the connection is closed.
     pub answer_stall_max: Duration,
+    /// How many may listen to events.
+    pub events: EventSettings,
     /// A proxy in front of this server names the client in the last entry of `X-Forwarded-For`.
     pub trust_forwarded_for: bool,
 }
@@ -74,6 +77,7 @@ impl Default for HttpSettings {
             header_time_max: Duration::from_secs(30),
             body_patience: Duration::from_secs(20),
             answer_stall_max: Duration::from_secs(20),
+            events: EventSettings::default(),
             trust_forwarded_for: false,
         }
     }
@@ -97,6 +101,8 @@ pub struct App {
     pub bodies: Budget,
     /// Memory for answers that were not read yet.
     pub answers: Budget,
+    /// Who listens to events.
+    pub events: Arc<Events>,
     /// Set when the server is asked to stop: streams end at their next page.
     pub stopping: CancellationToken,
 }
@@ -116,16 +122,26 @@ impl App {
         sessions: Sessions,
         settings: HttpSettings,
     ) -> Self {
+        let stopping = CancellationToken::new();
+        let events = Events::new(
+            store.clone(),
+            authenticator.clone(),
+            clock.clone(),
+            sessions.random.clone(),
+            settings.events.clone(),
+            stopping.clone(),
+        );
         Self {
             store,
             clock,
             authenticator,
             sessions,
+            events,
             turns: Turns::new(&settings),
             bodies: Budget::new(BODIES_BYTES_MAX.0, BODIES_BYTES_MAX.1),
             answers: Budget::new(ANSWERS_BYTES_MAX.0, ANSWERS_BYTES_MAX.1),
             settings,
-            stopping: CancellationToken::new(),
+            stopping,
         }
     }
 

@@ -28,6 +28,7 @@ pub mod receipts;
 pub mod route;
 pub mod schema;
 pub mod sync;
+pub mod users;
 
 use std::sync::Arc;
 
@@ -60,7 +61,9 @@ pub fn routes() -> Vec<Route> {
         sync::push::route(),
         sync::pull::route(),
         sync::compare::route(),
+        sync::events::route(),
         receipts::route(),
+        users::view::route(),
         conflicts::list::route(),
         conflicts::show::route(),
         conflicts::claim::route(),
@@ -88,10 +91,12 @@ pub fn router(app: &Arc<App>) -> Router {
         .layer(from_fn_with_state(app.clone(), guard::span))
 }
 
-/// Pages in the binary form compress themselves, frame by frame, so that none waits in a buffer.
-fn worth_compressing() -> And<SizeAbove, NotForContentType> {
+/// Pages in the binary form compress themselves, frame by frame, so that none waits in a buffer; nor may
+/// an event.
+fn worth_compressing() -> And<And<SizeAbove, NotForContentType>, NotForContentType> {
     SizeAbove::new(COMPRESSED_FROM_BYTES)
         .and(NotForContentType::const_new(sync_protocol::wire::pull::COLUMNAR_MEDIA_TYPE))
+        .and(NotForContentType::SSE)
 }
 
 async fn not_found(uri: Uri) -> Refusal {

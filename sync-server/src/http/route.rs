@@ -52,7 +52,7 @@ async fn admit(
     let now_us = app.clock.now_us();
     let proof = app.authenticator.proof(bearer(request.headers())?, now_us).await?;
     let lookup = app.turns.lookup(proof.tenant()).await?;
-    let caller = app.authenticator.caller(proof, now_us).await?;
+    let caller = app.authenticator.caller(proof.clone(), now_us).await?;
     drop(lookup);
     let span = tracing::Span::current();
     span.record("tenant", tracing::field::display(caller.tenant));
@@ -63,6 +63,8 @@ async fn admit(
     permission::check(access, &caller).map_err(|problem: Problem| Refusal(problem))?;
     let asks = Asks::User(caller.tenant, caller.user);
     request.extensions_mut().insert(caller);
+    // For streams, which ask again while they last.
+    request.extensions_mut().insert(proof);
     answer(app, asks, request, next).await
 }
 

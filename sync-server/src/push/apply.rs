@@ -1,6 +1,6 @@
 //! One chunk, one database transaction: from known receipts to the commit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,21 +9,22 @@ use sync_protocol::limits::EDIT_TIME_AHEAD_MAX_US;
 use sync_protocol::planted::{self, Bug};
 use sync_protocol::schema::Schema;
 use sync_protocol::wire::push::{PushMark, Transaction};
-use sync_protocol::wire::receipt::{Receipt, ReceiptState};
+use sync_protocol::wire::receipt::Receipt;
 use sync_protocol::wire::review::{Authorship, ConflictStatus};
-use sync_protocol::{DeviceId, EditTime, PushId, ReceiptId, RecordId, RowVersion, StreamId};
+use sync_protocol::{DeviceId, EditTime, PushId, RowVersion, StreamId};
 
+use super::PushContext;
 use super::check::{CheckedMutation, check};
 use super::claims::{Claims, any_collide};
 use super::decide::{Author, Plan, decide};
+use super::known::Known;
 use super::load::load;
 use super::outcome::{
-    constraint_problem, content_hash, parked, put_off, refused, reused, state_of, waiting,
+    constraint_problem, content_hash, parked, put_off, refused, state_of, waiting,
 };
 use super::progress::Progress;
 use super::rows::RowName;
 use super::seen::kept;
-use super::{PushContext, alias};
 use crate::store::{AuditEntry, RowWrite, StoreError, StoredReceipt, WriteKind, WriteTx};
 
 /// Why a chunk was not settled. Nothing of it was changed.
@@ -107,7 +108,7 @@ impl Pusher<'_> {
         wait: Duration,
     ) -> Result<Vec<Receipt>, Failed> {
         let mut tx = self.sender.begin(wait).await?;
-        let known = self.known(tx.as_mut(), chunk, progress).await?;
+        let known = Known::load(tx.as_mut(), chunk, progress).await?;
         let all: Vec<&Transaction> = chunk.iter().collect();
         let receipts = match self.group(tx.as_mut(), &known, &all).await? {
             Some(receipts) => receipts,
@@ -130,7 +131,7 @@ impl Pusher<'_> {
         mut wait: Duration,
     ) -> Result<Vec<Receipt>, Failed> {
         let mut tx = self.sender.begin(wait).await?;
-        let known = self.known(tx.as_mut(), chunk, progress).await?;
+        let known = Known::load(tx.as_mut(), chunk, progress).await?;
         let mut patience = progress.patience;
         let mut receipts = Vec::with_capacity(chunk.len());
         for transaction in chunk {
@@ -164,23 +165,6 @@ impl Pusher<'_> {
         tx.commit().await?;
         progress.patience = patience;
         Ok(receipts)
-    }
-
-    /// Receipts that matter for the chunk: its own, if they were settled before, and those that it
-    /// builds on.
-    async fn known<'e>(
-        &self,
-        tx: &mut dyn WriteTx,
-        chunk: &[Transaction],
-        progress: &'e Progress,
-    ) -> Result<Known<'e>, StoreError> {
-        let ids: BTreeSet<ReceiptId> = chunk
-            .iter()
-            .flat_map(|t| t.builds_on.iter().copied().chain([t.id]).chain(t.replaces))
-            .collect();
-        let ids: Vec<ReceiptId> = ids.into_iter().collect();
-        let stored = tx.receipts(&ids).await?;
-        Ok(Known { stored: stored.into_iter().map(|s| (s.receipt.id, s)).collect(), progress })
     }
 
     /// Settles one transaction, without committing.
@@ -282,24 +266,11 @@ impl Pusher<'_> {
         let mut entry =
             Entry { receipt: None, store: false, echo: false, checked: None, plan: None };
         let again = planted::is(Bug::LostAnswerAppliedTwice);
-        if let Some(stored) = known.stored.get(&transaction.id).filter(|_| !again) {
-            // Another user's receipt is no different from other content. Another stream of the same
-            // user's is that of a copied database, which is told what became of its transaction.
-            let same = stored.user == self.sender.context.caller.user
-                && (is_withdrawn(stored)
-                    || [transaction, renamed]
-                        .iter()
-                        .any(|t| stored.content_hash == content_hash(t)));
-            entry.echo = same && stored.stream != self.sender.stream;
-            entry.receipt =
-                Some(if same { stored.receipt.clone() } else { reused(transaction, self.now_us) });
-        } else if known
-            .progress
-            .receipts
-            .get(&transaction.id)
-            .is_some_and(|e| e.state != ReceiptState::Parked)
+        if let Some(before) =
+            known.settled(self.sender, transaction, renamed, self.now_us).filter(|_| !again)
         {
-            entry.receipt = Some(reused(transaction, self.now_us));
+            entry.echo = before.echo;
+            entry.receipt = Some(before.receipt);
         } else if known.progress.follows_one_put_off(schema, transaction) {
             entry.receipt = Some(put_off(transaction, self.now_us));
         } else if let Some(on) = known.refused_base(transaction) {
@@ -425,44 +396,6 @@ struct Entry<'a> {
     /// The checked mutations, where it came that far.
     checked: Option<Vec<CheckedMutation<'a>>>,
     plan: Option<Plan>,
-}
-
-/// Whether it was withdrawn before it came, so that its content is not known.
-fn is_withdrawn(stored: &StoredReceipt) -> bool {
-    stored.receipt.state == ReceiptState::Discarded && stored.content_hash.is_empty()
-}
-
-/// Receipts that were settled before.
-struct Known<'a> {
-    stored: BTreeMap<ReceiptId, StoredReceipt>,
-    progress: &'a Progress,
-}
-
-impl Known<'_> {
-    fn receipt(&self, id: &ReceiptId) -> Option<&Receipt> {
-        self.progress.receipts.get(id).or_else(|| self.stored.get(id).map(|stored| &stored.receipt))
-    }
-
-    /// The refused, parked or held transaction that this one builds on.
-    fn refused_base(&self, transaction: &Transaction) -> Option<&Receipt> {
-        transaction.builds_on.iter().filter_map(|id| self.receipt(id)).find(|receipt| {
-            receipt.held || matches!(receipt.state, ReceiptState::Refused | ReceiptState::Parked)
-        })
-    }
-
-    /// The transaction with the present ids of records that natural keys merged into others.
-    fn renamed(&self, schema: &Schema, transaction: &Transaction) -> Transaction {
-        alias::rename(schema, transaction, self.aliases(transaction))
-    }
-
-    /// Where records of earlier transactions went by adoption.
-    fn aliases(&self, transaction: &Transaction) -> BTreeMap<(&str, RecordId), RecordId> {
-        let receipts = transaction.builds_on.iter().filter_map(|id| self.receipt(id));
-        receipts
-            .flat_map(|receipt| &receipt.mutations)
-            .filter_map(|m| m.alias.map(|alias| ((m.collection.as_str(), m.record), alias)))
-            .collect()
-    }
 }
 
 /// Writes all plans, phase by phase, with one call per collection; answers the rows' new versions.

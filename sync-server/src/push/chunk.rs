@@ -11,7 +11,7 @@ use super::claims::Claims;
 const CHUNK_MUTATIONS_MAX: usize = 1_000;
 
 /// Cuts the transactions, in order, into runs in which none changes a row or natural key that
-/// another touches, and none builds on another.
+/// another touches, and none builds on another. Each has an id of its own.
 pub(super) fn split<'a>(
     schema: &Schema,
     transactions: &'a [Transaction],
@@ -22,9 +22,8 @@ pub(super) fn split<'a>(
     let mut mutations = 0;
     for (index, transaction) in transactions.iter().enumerate() {
         let claims = Claims::of(schema, transaction);
-        let depends = taken.collide(&claims)
-            || ids.contains(&transaction.id)
-            || transaction.builds_on.iter().any(|id| ids.contains(id));
+        let depends =
+            taken.collide(&claims) || transaction.builds_on.iter().any(|id| ids.contains(id));
         if depends || mutations + transaction.mutations.len() > CHUNK_MUTATIONS_MAX {
             if index > 0 {
                 bounds.push(index);

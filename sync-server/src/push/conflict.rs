@@ -22,6 +22,8 @@ pub(super) struct Subject<'a> {
     pub record: RecordId,
     /// None: the row as a whole.
     pub field: Option<&'a str>,
+    /// Edits of those who do not see the row any more.
+    pub lost: bool,
 }
 
 impl Subject<'_> {
@@ -29,6 +31,7 @@ impl Subject<'_> {
         conflict.collection == self.collection.name
             && conflict.record == self.record
             && conflict.field.as_deref() == self.field
+            && conflict.candidates.iter().any(|c| c.reason.is_some()) == self.lost
             && matches!(conflict.status, ConflictStatus::Open | ConflictStatus::Claimed)
     }
 }
@@ -79,7 +82,7 @@ pub(super) fn open_or_join(
             conflict
         }
         None => Conflict {
-            id: conflict_id(candidate.receipt, subject, ""),
+            id: conflict_id(candidate.receipt, subject, if subject.lost { "lost" } else { "" }),
             revision: 1,
             status: ConflictStatus::Open,
             severity: Severity::Collision,

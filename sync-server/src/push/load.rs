@@ -24,6 +24,7 @@ pub(super) async fn load(
         schema: schema.clone(),
         scopes: tx.scopes_of(user).await?,
         rows: BTreeMap::new(),
+        lost: BTreeSet::new(),
         referenced: BTreeMap::new(),
         natural_keys: BTreeMap::new(),
         conflicts: Vec::new(),
@@ -51,6 +52,11 @@ pub(super) async fn load(
             loaded.rows.insert(((*name).to_owned(), id), row);
         }
         loaded.conflicts.extend(tx.open_conflicts(name, &ids).await?);
+        let hidden = hidden(&loaded, collection, &ids);
+        if !hidden.is_empty() {
+            let lost = tx.once_held(user, collection, &hidden).await?;
+            loaded.lost.extend(lost.into_iter().map(|id| ((*name).to_owned(), id)));
+        }
     }
     for (name, ids) in references(mutations) {
         let Some(collection) = schema.collection(name) else { continue };
@@ -73,6 +79,18 @@ pub(super) async fn load(
         }
     }
     Ok(loaded)
+}
+
+/// Those of the rows that are in no scope of the author's.
+fn hidden(loaded: &Loaded, collection: &Collection, ids: &[RecordId]) -> Vec<RecordId> {
+    let is_hidden = |id: &&RecordId| {
+        let row = loaded.rows.get(&(collection.name.clone(), **id));
+        row.is_some_and(|row| {
+            let scopes = collection.scopes_of(**id, &row.fields);
+            !scopes.iter().any(|scope| loaded.scopes.contains(scope))
+        })
+    };
+    ids.iter().filter(is_hidden).copied().collect()
 }
 
 /// Natural keys of one collection, by their text; each key once.

@@ -6,7 +6,8 @@
 //!    touch the same row, parent or natural key. A chunk is one database transaction, so what one
 //!    chunk decided is committed before the next looks at it.
 //! 2. **Known receipts**: a transaction that the server has settled gets its receipt again; the
-//!    same id with other content is refused and changes nothing.
+//!    same id with other content is refused and changes nothing. So are [repetitions](repeated) within
+//!    one push, all of them at its end.
 //! 3. **Check** ([`check`], pure): names, types, limits and permissions of every mutation.
 //! 4. **Load** ([`load`]): the rows of the chunk, locked in key order, and what they refer to.
 //! 5. **Decide** ([`decide`], pure): merge rules, visibility, conflicts → what to write.
@@ -30,10 +31,12 @@ mod claims;
 mod conflict;
 mod decide;
 mod held;
+mod known;
 mod load;
 mod outcome;
 mod patience;
 mod progress;
+mod repeated;
 mod rows;
 mod seen;
 mod withdraw;
@@ -51,6 +54,7 @@ use crate::clock::Clock;
 use crate::store::{Store, StoreError};
 use crate::stream;
 use progress::Progress;
+use repeated::Apart;
 
 pub(crate) use conflict::row_in_json;
 pub(crate) use held::release;
@@ -77,7 +81,10 @@ pub struct PushContext<'a> {
 /// # Errors
 /// `too_many_transactions` and `device_required` before anything is done; `busy` (retryable) or
 /// `storage_failed` after some chunks, whose transactions answer their receipts when sent again.
-pub async fn push(context: PushContext<'_>, request: PushRequest) -> Result<PushAnswer, Problem> {
+pub async fn push(
+    context: PushContext<'_>,
+    mut request: PushRequest,
+) -> Result<PushAnswer, Problem> {
     let device = context.caller.device.ok_or_else(|| {
         Problem::new(403, "device_required", "Only a registered device can push")
             .detail("log in with a device id and use the token of that session")
@@ -103,6 +110,7 @@ pub async fn push(context: PushContext<'_>, request: PushRequest) -> Result<Push
                 large.mutations.len()
             )));
     }
+    let transactions = Apart::new(std::mem::take(&mut request.transactions));
     let mark = request.mark.as_ref();
     if mark.is_some_and(|mark| mark.after.len() > PUSH_AFTER_MAX) {
         return Err(Problem::new(413, "too_many_attempts", "A push names too many earlier ones")
@@ -123,9 +131,9 @@ pub async fn push(context: PushContext<'_>, request: PushRequest) -> Result<Push
             }
         }
     };
-    let mut receipts = Vec::with_capacity(request.transactions.len());
+    let mut receipts = Vec::with_capacity(transactions.firsts.len());
     let mut progress = Progress::default();
-    for chunk in chunk::split(&schema, &request.transactions) {
+    for chunk in chunk::split(&schema, &transactions.firsts) {
         let mut retries = Retries::default();
         let settled = loop {
             match apply::chunk(sender, chunk, &mut progress).await {
@@ -135,6 +143,16 @@ pub async fn push(context: PushContext<'_>, request: PushRequest) -> Result<Push
         };
         receipts.extend(settled);
         fault::reached(Point::ChunkSettled);
+    }
+    if !transactions.repeated.is_empty() {
+        let mut retries = Retries::default();
+        let repeated = loop {
+            match repeated::answer(sender, &transactions.repeated, &progress).await {
+                Ok(repeated) => break repeated,
+                Err(failed) => retries.after(failed).await?,
+            }
+        };
+        receipts = transactions.in_order(receipts, repeated);
     }
     fault::reached(Point::PushSettled);
     if !request.seen.is_empty() {

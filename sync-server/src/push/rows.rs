@@ -21,6 +21,8 @@ pub(super) struct Loaded {
     pub scopes: BTreeSet<Scope>,
     /// Rows that are to be changed, locked, deleted ones included.
     pub rows: BTreeMap<RowName, StoredRow>,
+    /// Rows that the author does not see, and held once.
+    pub lost: BTreeSet<RowName>,
     /// Rows that are referred to, not locked.
     pub referenced: BTreeMap<RowName, StoredRow>,
     /// Live rows that have a natural key which an insertion names.

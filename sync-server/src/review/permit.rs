@@ -1,5 +1,6 @@
-//! What a supervisor may decide a conflict to with a value of their own: what they might write as
-//! an edit. A candidate's value passed these checks when it was pushed.
+//! What a supervisor may decide a conflict to with a value of their own, or with that of a candidate whose
+//! author did not see the row: what they might write as an edit. Other candidates' values passed these
+//! checks when they were pushed.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +22,18 @@ pub(super) async fn value(
     keep: &Keep,
     write: Option<&RowWrite>,
 ) -> Result<(), Problem> {
-    let (Keep::Value(_), Some(write)) = (keep, write) else { return Ok(()) };
+    let Some(write) = write else { return Ok(()) };
+    let unchecked = match keep {
+        Keep::Server => false,
+        Keep::Value(_) => true,
+        Keep::Candidate(receipt) => {
+            let mut candidates = conflict.candidates.iter();
+            candidates.any(|c| c.receipt == *receipt && c.reason.is_some())
+        }
+    };
+    if !unchecked {
+        return Ok(());
+    }
     for name in write.set.keys() {
         field(context.caller, collection, name)?;
     }

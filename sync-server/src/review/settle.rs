@@ -79,6 +79,8 @@ fn rewrite(
         | FieldOutcome::Decided { conflict: id, .. } => *id == conflict.id,
         FieldOutcome::Superseded { .. } => false,
     };
+    let own = conflict.candidates.iter().find(|candidate| candidate.receipt == receipt.id);
+    let lost = own.is_some_and(|candidate| candidate.reason.is_some());
     let mut any = false;
     for mutation in &mut receipt.mutations {
         let fields: &mut BTreeMap<String, FieldOutcome> = &mut mutation.fields;
@@ -89,7 +91,8 @@ fn rewrite(
                 named = true;
             }
         }
-        if named && version.is_some() {
+        // How often a row changed is not for who does not see it.
+        if named && version.is_some() && !lost {
             mutation.version = version;
         }
         any |= named;

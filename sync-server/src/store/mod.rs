@@ -11,6 +11,7 @@
 
 pub mod accounts;
 pub mod error;
+pub mod moves;
 pub mod page;
 pub mod postgres;
 pub mod row;
@@ -33,6 +34,7 @@ use sync_protocol::{
 
 pub use accounts::Accounts;
 pub use error::StoreError;
+pub use moves::Moves;
 pub use page::{
     BackfillQuery, DeltaQuery, Grants, PageRows, Position, RefetchQuery, RowKey, SettledKey,
 };
@@ -41,7 +43,7 @@ pub use tidy::{Retention, Tidied};
 
 /// A database with the tables of one [`Schema`].
 #[async_trait]
-pub trait Store: Accounts + Send + Sync + 'static {
+pub trait Store: Accounts + Moves + Send + Sync + 'static {
     /// The schema whose tables this store holds.
     fn schema(&self) -> &Arc<Schema>;
 
@@ -98,6 +100,14 @@ pub trait WriteTx: Send {
 
     /// The scopes that a user holds.
     async fn scopes_of(&mut self, user: UserId) -> Result<BTreeSet<Scope>, StoreError>;
+
+    /// Those of the records that are or were in a scope which the user holds or held.
+    async fn once_held(
+        &mut self,
+        user: UserId,
+        collection: &Collection,
+        ids: &[RecordId],
+    ) -> Result<BTreeSet<RecordId>, StoreError>;
 
     /// Those of the receipts that exist, of whichever device of the tenant.
     async fn receipts(&mut self, ids: &[ReceiptId]) -> Result<Vec<StoredReceipt>, StoreError>;

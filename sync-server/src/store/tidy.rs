@@ -5,7 +5,8 @@
 //! | refresh tokens | a day after they expired | nothing |
 //! | details of receipts | 90 days after they were settled, once the devices have seen them, if no conflict and no other id of a record is named | id, state and content hash, so that an old edit that comes again is known |
 //! | content of deleted rows | 90 days after the server learned of the deletion, if no conflict is open about them | the id, which is never used again |
-//! | lines of the scope log (PostgreSQL) | always | one for each scope and collection |
+//! | lines of the scope log (PostgreSQL) | after a minute | one for each scope and collection |
+//! | lines of the users' log, which event streams read | after a day (PostgreSQL), beyond the newest 10,000 (SQLite) | nothing |
 //!
 //! Each call does a bounded part in short transactions, so that it never holds up people.
 
@@ -52,6 +53,8 @@ pub struct Tidied {
     pub tombstones: u64,
     /// Lines of the scope log that became part of others.
     pub log_lines: u64,
+    /// Lines of the users' log that were removed.
+    pub user_lines: u64,
     /// There may be more to do at once.
     pub more: bool,
 }

@@ -74,7 +74,7 @@ pub async fn compressed_bodies_are_read_and_limited(world: World) {
         let answer = world.post_bytes("sync/push", token, bomb, &headers).await;
         assert_eq!((answer.status, answer.code().as_str()), (413, "body_too_large"), "{encoding}");
     }
-    let answer = world.post_bytes("sync/pull", token, vec![b' '; 70_000], &[]).await;
+    let answer = world.post_bytes("sync/compare", token, vec![b' '; 70_000], &[]).await;
     assert_eq!((answer.status, answer.code().as_str()), (413, "body_too_large"));
     assert_eq!(answer.json()["more"]["bytes_max"], 65_536);
 }

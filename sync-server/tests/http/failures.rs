@@ -150,7 +150,7 @@ pub async fn a_body_without_length_is_limited_as_well(world: World) {
     let mut connection =
         tokio::net::TcpStream::connect(world.server.address).await.expect("connected");
     let head = format!(
-        "POST /mobile/api/v1/sync/pull HTTP/1.1\r\nHost: campo\r\nAuthorization: Bearer {}\r\n\
+        "POST /mobile/api/v1/sync/compare HTTP/1.1\r\nHost: campo\r\nAuthorization: Bearer {}\r\n\
          Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
         phone.token
     );

@@ -7,15 +7,18 @@ mod bad_requests;
 mod company;
 mod document;
 mod endpoints;
+mod events;
 mod failures;
 #[path = "../fresh/mod.rs"]
 mod fresh;
 mod issuer_keys;
 mod issuers;
+mod listener;
 mod pulls;
 mod samples;
 mod sessions;
 mod tokens;
+mod views;
 mod world;
 
 use world::World;
@@ -68,6 +71,18 @@ suite! {
         a_decisions_results_and_refusals_are_documented,
         a_foreign_streams_refusal_is_documented;
     pulls: a_stream_of_pages_ends_at_the_checkpoint;
+    events: a_move_is_told_to_those_who_hold_its_scope_and_to_nobody_else,
+        a_grant_is_told_and_from_then_on_its_scope,
+        rows_that_somebody_may_not_read_are_not_told_to_them,
+        who_comes_back_is_told_what_moved_meanwhile,
+        what_somebody_else_decides_is_told_to_the_author,
+        a_stream_ends_with_its_token,
+        a_stream_ends_when_its_device_is_revoked,
+        a_stream_ends_when_the_server_stops,
+        too_many_streams_are_refused_and_a_device_that_comes_again_is_not,
+        a_quiet_stream_holds_nothing_and_is_no_stalled_client;
+    views: a_view_is_what_a_phone_holds,
+        a_view_needs_its_permission_and_is_noted;
     issuers: an_issuers_tokens_are_accepted_by_its_algorithm_only;
     issuer_keys: keys_at_an_address_follow_the_issuer,
         a_server_without_an_issuers_keys_does_not_start;

@@ -6,10 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use reqwest::header::HeaderMap;
 use serde_json::{Value as Json, json};
+use sqlx::Connection as _;
+use sync_protocol::wire::events::EVENTS_MEDIA_TYPE;
+use sync_protocol::{TenantId, UserId};
 use sync_server::auth::issuer::IssuerConfig;
 use sync_server::clock::{Clock, SystemClock};
 use sync_server::database::OpenStore;
 use sync_server::{Config, Database, RunningServer, schema_files, serve};
+use uuid::Uuid;
 
 /// The machine's clock, which tests push forward, and break.
 #[derive(Default)]
@@ -141,10 +145,15 @@ impl World {
     }
 
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
-        let answer = request.send().await.expect("an answer");
+        let mut answer = request.send().await.expect("an answer");
         let status = answer.status().as_u16();
         let headers = answer.headers().clone();
-        let body = answer.bytes().await.expect("a body").to_vec();
+        let endless = headers.get("content-type").is_some_and(|kind| kind == EVENTS_MEDIA_TYPE);
+        let body = match endless {
+            // Its beginning.
+            true => answer.chunk().await.expect("a body").unwrap_or_default().to_vec(),
+            false => answer.bytes().await.expect("a body").to_vec(),
+        };
         assert!(headers.contains_key("x-request-id"), "no request id");
         Answer { status, headers, body }
     }
@@ -185,5 +194,43 @@ impl World {
         let body =
             json!({ "tenant": tenant, "user": user, "password": password, "device": device });
         self.post("auth/login", None, &body).await
+    }
+}
+
+/// Who did something, and its details, as the audit trail has them.
+type Noted = (Option<UserId>, Json);
+
+impl World {
+    /// The entries of a company's audit trail of this kind.
+    pub async fn audited(&self, tenant: TenantId, action: &str) -> Vec<Noted> {
+        let rows: Vec<(Option<Uuid>, String)> = match &self.config.database {
+            Database::Postgres(url) => {
+                let mut db = sqlx::PgConnection::connect(url).await.expect("a connection");
+                sqlx::query("SELECT set_config('app.current_tenant_id', $1, false)")
+                    .bind(tenant.to_string())
+                    .execute(&mut db)
+                    .await
+                    .expect("set");
+                sqlx::query_as("SELECT user_id, detail FROM sync.audit WHERE action = $1")
+                    .bind(action.to_owned())
+                    .fetch_all(&mut db)
+                    .await
+                    .expect("the trail")
+            }
+            Database::Sqlite(folder) => {
+                let file = folder.join("tenants").join(format!("{tenant}.db"));
+                let url = format!("sqlite://{}", file.display());
+                let mut db = sqlx::SqliteConnection::connect(&url).await.expect("a connection");
+                sqlx::query_as("SELECT user, detail FROM sync_audit WHERE action = ?")
+                    .bind(action.to_owned())
+                    .fetch_all(&mut db)
+                    .await
+                    .expect("the trail")
+            }
+        };
+        let noted = |(user, detail): (Option<Uuid>, String)| {
+            (user.map(UserId), serde_json::from_str(&detail).expect("JSON"))
+        };
+        rows.into_iter().map(noted).collect()
     }
 }

@@ -6,6 +6,18 @@ use sync_server::store::{Retention, Store as _};
 use crate::consistency::contradictions;
 use crate::setting::Setting;
 
+/// Leaves a witness that claims to be old: what it saw may be folded.
+async fn age_witness(setting: &Setting) {
+    let mut sql = setting.superuser().await;
+    sqlx::query(
+        "INSERT INTO sync.witnesses (value, snapshot, at) VALUES (gen_random_uuid()::text, \
+         pg_current_snapshot(), clock_timestamp() - interval '2 minutes')",
+    )
+    .execute(&mut sql)
+    .await
+    .expect("a witness");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_is_folded_while_others_write_adds_up() {
     let setting = Setting::new().await;
@@ -27,6 +39,7 @@ async fn a_log_that_is_folded_while_others_write_adds_up() {
     let folder = async {
         let mut folded = 0;
         for _ in 0..40 {
+            age_witness(&setting).await;
             let retention = Retention { rows_max: 7, ..Retention::at(0) };
             folded += setting.store.tidy(retention).await.expect("tidied").log_lines;
         }
@@ -35,6 +48,7 @@ async fn a_log_that_is_folded_while_others_write_adds_up() {
     let ((), folded) = tokio::join!(writer, folder);
     assert!(folded > 0, "nothing was folded meanwhile");
     assert_eq!(contradictions(&mut sql, &setting.schema).await, Vec::<String>::new());
+    age_witness(&setting).await;
     while setting.store.tidy(Retention::at(0)).await.expect("tidied").log_lines > 0 {}
     assert_eq!(contradictions(&mut sql, &setting.schema).await, Vec::<String>::new());
     let lines: i64 = sqlx::query_scalar(

@@ -8,9 +8,13 @@ mod pgbouncer;
 
 mod capture;
 mod consistency;
+mod events;
 mod housekeeping;
+#[path = "../http/listener.rs"]
+mod listener;
 mod model;
 mod race;
 mod rules;
 mod setting;
 mod store;
+mod wall;

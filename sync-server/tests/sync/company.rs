@@ -28,11 +28,26 @@ use sync_server::store::accounts::{Account, Device};
 use uuid::Uuid;
 
 /// A clock that only tests move.
-pub struct ManualClock(AtomicI64);
+pub struct ManualClock {
+    now_us: AtomicI64,
+    reads: AtomicU64,
+}
+
+impl ManualClock {
+    fn at(now_us: i64) -> Self {
+        Self { now_us: AtomicI64::new(now_us), reads: AtomicU64::new(0) }
+    }
+
+    /// How often it was read so far. Each database transaction of a push reads it.
+    pub fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
+    }
+}
 
 impl Clock for ManualClock {
     fn now_us(&self) -> i64 {
-        self.0.load(Ordering::Relaxed)
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.now_us.load(Ordering::Relaxed)
     }
 }
 
@@ -84,19 +99,19 @@ impl Company {
     pub async fn new(store: Arc<dyn Store>) -> Self {
         let slug = format!("t-{}", Uuid::new_v4().simple());
         let tenant = store.create_tenant(&slug[..30], "Robles").await.expect("tenant");
-        let clock = ManualClock(AtomicI64::new(1_000_000_000));
+        let clock = ManualClock::at(1_000_000_000);
         Self { store, clock, tenant, next: AtomicU64::new(1) }
     }
 
     /// The same company in another store.
     pub fn moved_to(&self, store: Arc<dyn Store>) -> Self {
-        let clock = ManualClock(AtomicI64::new(self.clock.now_us()));
+        let clock = ManualClock::at(self.clock.now_us());
         let next = AtomicU64::new(self.next.load(Ordering::Relaxed));
         Self { store, clock, tenant: self.tenant, next }
     }
 
     pub fn advance(&self, us: i64) {
-        self.clock.0.fetch_add(us, Ordering::Relaxed);
+        self.clock.now_us.fetch_add(us, Ordering::Relaxed);
     }
 
     /// A person with a phone.

@@ -9,6 +9,8 @@ mod convergence;
 mod digests;
 mod evolution;
 mod held_rows;
+mod lost;
+mod moves;
 mod poison;
 mod pulls;
 mod receipts;

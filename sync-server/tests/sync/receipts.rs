@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use sync_protocol::PushId;
-use sync_protocol::wire::push::PushMark;
+use sync_protocol::wire::push::{PushMark, Transaction};
 use sync_protocol::wire::receipt::ReceiptState;
 
 use crate::company::{Company, add, insert};
@@ -20,6 +20,55 @@ async fn a_lost_answer_is_not_applied_twice(company: Company) {
     pedro.pull(100).await;
     assert_eq!(pedro.value("existencias", stock, "cantidad"), json!("7.000"));
     assert_eq!(pedro.settled[&take.id], first[0]);
+}
+
+on_every_store!(repetitions_within_a_push_are_answered_together);
+async fn repetitions_within_a_push_are_answered_together(company: Company) {
+    let (mut pedro, stock) = warehouse(&company).await;
+    let take = pedro.transaction(vec![add("existencias", stock, "cantidad", "-3")]);
+    let other = Transaction {
+        mutations: vec![add("existencias", stock, "cantidad", "-4")],
+        ..take.clone()
+    };
+    let more = pedro.transaction(vec![add("existencias", stock, "cantidad", "-1")]);
+    let mut all = vec![take.clone(), other.clone()];
+    for _ in 0..100 {
+        all.extend([more.clone(), other.clone(), take.clone()]);
+    }
+    let before = company.clock.reads();
+    let receipts = pedro.push(all.clone()).await;
+    let reads = company.clock.reads() - before;
+    // Two chunks, and one database transaction for all that is repeated.
+    assert!(reads < 10, "{reads} readings of the clock");
+    for (transaction, receipt) in all.iter().zip(&receipts) {
+        assert_eq!(receipt.id, transaction.id);
+        if *transaction == other {
+            assert_eq!(receipt.problem.as_ref().expect("a problem").code, "receipt_reused");
+        } else {
+            assert_eq!(receipt.state, ReceiptState::Applied, "{receipt:?}");
+        }
+    }
+    assert_eq!(pedro.push(vec![take.clone()]).await[0], receipts[0]);
+    pedro.pull(100).await;
+    assert_eq!(pedro.value("existencias", stock, "cantidad"), json!("6.000"));
+    assert_eq!(pedro.settled[&take.id], receipts[0]);
+}
+
+on_every_store!(a_repetition_of_what_has_to_come_again_is_told_the_same);
+async fn a_repetition_of_what_has_to_come_again_is_told_the_same(company: Company) {
+    let (mut pedro, stock) = warehouse(&company).await;
+    let bad = pedro.transaction(vec![add("existencias", stock, "cantidad", "much")]);
+    let mut heir = pedro.transaction(vec![add("existencias", stock, "cantidad", "-1")]);
+    heir.builds_on = vec![bad.id];
+    let receipts = pedro.push(vec![bad, heir.clone(), heir.clone(), heir.clone()]).await;
+    assert_eq!(receipts[0].state, ReceiptState::Refused);
+    assert_eq!(receipts[1].state, ReceiptState::Parked);
+    assert_eq!(receipts[1..3], receipts[2..]);
+    // Nothing of it is kept: without what it builds on it goes through.
+    heir.builds_on.clear();
+    assert_eq!(pedro.push(vec![heir]).await[0].state, ReceiptState::Applied);
+    pedro.pull(100).await;
+    assert_eq!(pedro.value("existencias", stock, "cantidad"), json!("9.000"));
 }
 
 on_every_store!(the_same_id_with_other_content_is_refused_and_changes_nothing);
@@ -122,7 +171,7 @@ async fn a_push_that_does_not_know_the_streams_last_one_changes_nothing(company:
     let one = pedro.transaction(vec![add("existencias", stock, "cantidad", "-1")]);
     let take = || {
         let id = sync_protocol::ReceiptId(uuid::Uuid::new_v4());
-        vec![sync_protocol::wire::push::Transaction { id, ..one.clone() }]
+        vec![Transaction { id, ..one.clone() }]
     };
     let mark = |id, after: &[PushId]| Some(PushMark { id, after: after.to_vec() });
     pedro.try_push_as(take(), mark(first, &[])).await.expect("the stream's first mark");

@@ -61,7 +61,12 @@ impl Looping {
             pauses: sender,
             end_of_pause: Arc::clone(&end_of_pause),
         };
-        let config = Config { clock: Arc::new(clock), ..Config::new(site.dir("looping")) };
+        // Rounds are counted here, so none may begin for an event.
+        let config = Config {
+            clock: Arc::new(clock),
+            connect: crate::quiet::silent(),
+            ..Config::new(site.dir("looping"))
+        };
         let core = Core::open(config).expect("a phone");
         core.login(sign_in(site, login)).await.expect("the password is right");
         let engine = core.engine().expect("signed in");

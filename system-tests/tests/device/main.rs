@@ -7,5 +7,7 @@ mod site;
 mod copies;
 mod damage;
 mod engine;
+mod events;
 mod leaving;
+mod quiet;
 mod review;

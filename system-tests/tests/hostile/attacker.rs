@@ -20,6 +20,8 @@ pub const fn den(number: u8) -> IpAddr {
 pub const PREFIX: &str = "/mobile/api/v1";
 /// How long an attacker waits for an answer. The server must be done long before.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
+/// How long an attacker keeps an idle connection.
+const IDLE_MAX: Duration = Duration::from_millis(500);
 
 /// A client at an address.
 #[derive(Clone)]
@@ -77,6 +79,9 @@ impl Attacker {
         let client = reqwest::Client::builder()
             .local_address(from)
             .timeout(ANSWER_TIME_MAX)
+            // Shorter than the impatient server keeps an idle connection: one that it closes just when
+            // a request goes out is no answer, and no fault of the server's.
+            .pool_idle_timeout(IDLE_MAX)
             .build()
             .expect("a client");
         Self { server, from, client }

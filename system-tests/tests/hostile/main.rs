@@ -3,7 +3,7 @@
 //! up, sends none of them away, and every row of theirs is right in the end.
 //!
 //! The attackers come from an address of their own ([`attacker::den`]), and have accounts in a company of
-//! their own. `CAMPO_HOSTILE_ROUNDS` repeats every attack so often. How much slower the others get is
+//! their own. `CAMPO_HOSTILE_ROUNDS` repeats every attack so often, and with larger crowds. How much slower the others get is
 //! measured by `figures`, which is ignored unless asked for (`docs/hostile.md`).
 
 mod attacker;
@@ -26,9 +26,15 @@ use stage::{Attack, Stage};
 const IMPATIENT: [&str; 6] =
     ["--header-time-s-max", "2", "--body-patience-s", "2", "--answer-stall-s-max", "2"];
 
-fn rounds() -> usize {
+/// How often every attack is to be repeated, if anybody said so.
+fn told_rounds() -> Option<usize> {
     let told = std::env::var("CAMPO_HOSTILE_ROUNDS").ok();
-    told.map_or(1, |text| text.parse().expect("CAMPO_HOSTILE_ROUNDS is a number"))
+    told.map(|text| text.parse().expect("CAMPO_HOSTILE_ROUNDS is a number"))
+}
+
+/// The size of a crowd: what shows the same within a minute, or more where rounds were asked for.
+fn many(short: usize, long: usize) -> usize {
+    if told_rounds().is_some() { long } else { short }
 }
 
 /// Tries all of these while the other company works.
@@ -38,7 +44,7 @@ async fn others_do_not_notice(engine: Engine, attacks: &[Attack]) {
     let mut stage = Stage::set(site).await;
     let mut worked = Worked::default();
     let mut failed = Vec::new();
-    for _ in 0..rounds() {
+    for _ in 0..told_rounds().unwrap_or(1) {
         for attack in attacks {
             println!("{engine:?}: {}", attack.name);
             let at_work = bystander.starts();

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::attacker::{Attacker, Session, den, head, insert, send, transaction, until_closed};
 use crate::bystander::{Bystander, Worked};
+use crate::many;
 use crate::site::{Engine, HOSTILE, Site};
 use crate::stage::Stage;
 
@@ -19,8 +20,6 @@ const ADDRESSES: usize = 4;
 /// Rows of the company, and characters in each: together more than the machine keeps for a connection.
 const ROWS: usize = 4_000;
 const NOTE_CHARS: usize = 960;
-/// How often each reader asks, without waiting for an answer.
-const ASKED: usize = 8;
 /// A pull from the beginning is answered by several pages, or one large document.
 const FRAME_ROWS_MAX: usize = 1_000;
 /// What the server may have in memory besides what it had before, in bytes.
@@ -109,8 +108,10 @@ async fn stall(stage: &Stage, sessions: &[Session], readers: &mut Vec<TcpStream>
         let length = format!("Content-Length: {}", body.len());
         let lines = ["Content-Type: application/json", accept, &length];
         let head = head("POST", "sync/pull", Some(&session.token), &lines);
-        // One document might fit into what the machine keeps for the connection; all of them do not.
-        send(&mut connection, format!("{head}{body}").repeat(ASKED).as_bytes()).await;
+        // One document might fit into what the machine keeps for the connection; all of them do not. Each
+        // may wait for its turn as long as the server lets it.
+        let asked = many(3, 8);
+        send(&mut connection, format!("{head}{body}").repeat(asked).as_bytes()).await;
         readers.push(connection);
     }
     let mut most = 0;

@@ -1,9 +1,9 @@
 //! The outbox: transactions from their copies, mutations from their transactions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::params;
 use rusqlite::types::ValueRef;
+use rusqlite::{Row, params};
 use sync_protocol::ReceiptId;
 use sync_protocol::schema::Schema;
 use sync_protocol::wire::push::{Mutation, Position};
@@ -13,175 +13,91 @@ use super::{Mending, reads};
 use crate::CoreError;
 use crate::edit::fill_in;
 use crate::outbox::copy::{self, Mended};
-use crate::outbox::entry;
+use crate::outbox::entry::{self, State};
 use crate::outbox::settle::{self, Touched};
 use crate::store::{checksum, rows};
 use crate::verify::damage::{self, Kind};
 
-/// Where a transaction stands whose state cannot be read: the server says what became of it.
-const ASKS_THE_SERVER: &str =
-    "state = 'waiting', settled = 0, maybe_sent = 1, withdraw = 0, seen_told = 0, receipt = NULL";
-/// Where one stands that its author took back before it was sent: the server does not know of it.
-const TAKEN_BACK: &str = "state = 'discarded', settled = 1, withdraw = 0, receipt = NULL, \
-     maybe_sent = CASE maybe_sent WHEN 0 THEN 0 ELSE 1 END, seen_told = CASE seen_told WHEN 1 THEN 1 ELSE 0 END";
-
-/// Where a transaction stands as far as it can be read.
-struct Stands {
-    state: Option<entry::State>,
-    /// Whether it is done with; none where that cannot be read.
-    settled: Option<bool>,
-    seen_told: bool,
-    receipt: Option<Receipt>,
-    unanswered: bool,
-    forgotten: bool,
-}
-
-impl Stands {
-    fn read(row: &rusqlite::Row<'_>) -> Result<Self, CoreError> {
-        let receipt = row.get_ref("receipt")?;
-        Ok(Self {
-            state: row.get_ref("state")?.as_str().ok().and_then(entry::State::read),
-            settled: match row.get_ref("settled")? {
-                ValueRef::Integer(0) => Some(false),
-                ValueRef::Integer(1) => Some(true),
-                _ => None,
-            },
-            seen_told: matches!(row.get_ref("seen_told")?, ValueRef::Integer(1)),
-            unanswered: matches!(receipt, ValueRef::Null),
-            receipt: receipt.as_str().ok().and_then(|text| serde_json::from_str(text).ok()),
-            forgotten: row.get_ref("mutations")?.as_str() == Ok("[]"),
-        })
-    }
-
-    /// Whether its author took it back: its state says so, or, where that is damaged, that it is done with,
-    /// has its content and has no answer.
-    fn was_taken_back(&self) -> bool {
-        match self.state {
-            Some(state) => state == entry::State::Discarded,
-            None => self.settled == Some(true) && self.unanswered && !self.forgotten,
-        }
-    }
-
-    /// What mends it.
-    fn mended(&self) -> String {
-        if self.was_taken_back() {
-            return TAKEN_BACK.to_owned();
-        }
-        // Its outcome is in the rows, and the server, which knows that, does not tell it again.
-        if self.settled == Some(true) || self.seen_told {
-            let told = self.receipt.as_ref().map(|receipt| entry::State::from(receipt.state));
-            let state = self.state.or(told).unwrap_or(entry::State::Applied);
-            let receipt = if self.receipt.is_some() { "receipt" } else { "NULL" };
-            return format!(
-                "state = '{}', settled = 1, withdraw = 0, maybe_sent = 1, seen_told = {}, receipt = {receipt}",
-                state.as_str(),
-                u8::from(self.seen_told)
-            );
-        }
-        ASKS_THE_SERVER.to_owned()
-    }
-}
-
-/// A mutation as `campo_mutation` should have it.
-struct Shown {
-    mutation: Mutation,
-    in_view: bool,
-}
-
-/// What should be there of a mutation; nothing where its edit is done with.
-fn shown(entry: &entry::Entry, index: usize) -> Option<Shown> {
-    let mutation = entry.mutations.get(index)?.clone();
-    if !entry.settled {
-        return Some(Shown { mutation, in_view: !entry.withdraw });
-    }
-    match entry.state {
-        // Later edits may refer to what it wanted to insert.
-        entry::State::Refused if entry.replaced_by.is_none() => {
-            Some(Shown { mutation, in_view: false })
-        }
-        entry::State::InReview => {
-            let receipt = entry.receipt.as_ref().filter(|receipt| !receipt.held);
-            let outcome = receipt.and_then(|receipt| receipt.mutations.get(index));
-            let mutation = match outcome {
-                Some(outcome) => settle::in_review(mutation, outcome)?,
-                None => mutation,
-            };
-            Some(Shown { mutation, in_view: true })
-        }
-        _ => None,
-    }
-}
-
 impl Mending<'_> {
-    pub(super) fn transactions(&mut self, schema: &Schema) -> Result<(), CoreError> {
-        let mut anew = false;
+    pub(super) fn transactions(&mut self) -> Result<(), CoreError> {
         for (seq, mended) in copy::mend(self.db)? {
             let place = format!("campo_outbox {seq}");
             match mended {
                 Mended::FromCopy => self.note(Kind::Edit, &place, "written from its copy")?,
-                Mended::CameBack => {
-                    anew = true;
-                    self.note(Kind::Edit, &place, "came back from its copy")?;
-                }
                 Mended::CopyAnew => self.note(Kind::Edit, &place, "its copy was written anew")?,
                 Mended::Lost(text) => self.lost(seq, &text)?,
             }
         }
         let mut statement = self.db.prepare(
-            "SELECT seq, id, state, settled, maybe_sent, withdraw, edited_us, uncertain, replaced_by,
-                 receipt, ord, seen_told, mutations, builds_on, position
-             FROM campo_outbox",
+            "SELECT o.seq, o.id, o.state, o.settled, o.maybe_sent, o.withdraw, o.edited_us, o.uncertain,
+                 o.replaced_by, o.receipt, o.ord, o.seen_told, o.mutations, o.builds_on, o.position,
+                 EXISTS (SELECT 1 FROM campo_outbox_copy c WHERE c.seq = o.seq),
+                 EXISTS (SELECT 1 FROM campo_mutation m WHERE m.seq = o.seq),
+                 EXISTS (SELECT 1 FROM campo_mutation m WHERE m.seq = o.seq AND m.in_view = 1),
+                 typeof(o.wall_us) = 'integer' AND typeof(o.boot_us) = 'integer'
+                     AND typeof(o.boot_id) = 'text'
+             FROM campo_outbox o",
         )?;
         let mut found = statement.query([])?;
         let mut wrong: Vec<(i64, String)> = Vec::new();
         let mut lost: Vec<(i64, String)> = Vec::new();
+        let mut over: Vec<i64> = Vec::new();
         while let Some(row) = found.next()? {
             let seq: i64 = row.get(0)?;
+            let standing = Standing::read(row);
             let text = |index: usize| row.get_ref(index).ok().and_then(|v| v.as_str().ok());
-            let flag = |index: usize| matches!(row.get_ref(index), Ok(ValueRef::Integer(0 | 1)));
+            let readable = text(1).is_some_and(|id| id.parse::<ReceiptId>().is_ok())
+                && (text(12).is_some_and(reads::<Vec<Mutation>>) || standing.is_over());
+            if !readable && standing.is_over() {
+                over.push(seq);
+                continue;
+            }
+            if !readable {
+                lost.push((seq, text(12).unwrap_or_default().to_owned()));
+                continue;
+            }
+            let mut set = standing.mend();
             let null_or = |index: usize, fits: &dyn Fn(&str) -> bool| {
                 matches!(row.get_ref(index), Ok(ValueRef::Null)) || text(index).is_some_and(fits)
             };
-            let content = text(1).is_some_and(|id| id.parse::<ReceiptId>().is_ok())
-                && text(12).is_some_and(reads::<Vec<Mutation>>)
-                && text(13).is_some_and(reads::<Vec<ReceiptId>>)
-                && null_or(14, &reads::<Position>);
-            if !content {
-                let raw: String = text(12).unwrap_or_default().to_owned();
-                lost.push((seq, raw));
-                continue;
+            if !text(12).is_some_and(reads::<Vec<Mutation>>) {
+                set.push("mutations = '[]'".to_owned());
             }
-            if text(2).is_none_or(|state| entry::State::read(state).is_none())
-                || ![3, 4, 5, 11].into_iter().all(flag)
-                || !null_or(9, &reads::<Receipt>)
-            {
-                let stands = Stands::read(row)?;
-                // It may have been done with, and told: without a cursor the server tells it once more.
-                anew |= stands.settled.is_none() && !stands.seen_told;
-                wrong.push((seq, stands.mended()));
+            if !text(13).is_some_and(reads::<Vec<ReceiptId>>) {
+                set.push("builds_on = '[]'".to_owned());
             }
-            if !matches!(row.get_ref(6)?, ValueRef::Null | ValueRef::Integer(_)) || !flag(7) {
-                wrong.push((seq, "edited_us = NULL, uncertain = 1".to_owned()));
+            if !null_or(14, &reads::<Position>) {
+                set.push("position = NULL".to_owned());
             }
             if !null_or(8, &|id| id.parse::<ReceiptId>().is_ok()) {
-                wrong.push((seq, "replaced_by = NULL".to_owned()));
+                set.push("replaced_by = NULL".to_owned());
+            }
+            let time = matches!(row.get_ref(6)?, ValueRef::Null | ValueRef::Integer(_));
+            if !time || flag(row, 7).is_none() {
+                set.push("edited_us = NULL, uncertain = 1".to_owned());
             }
             if !matches!(row.get_ref(10)?, ValueRef::Integer(_)) {
-                wrong.push((seq, "ord = seq".to_owned()));
+                set.push("ord = seq".to_owned());
+            }
+            if flag(row, 18) != Some(true) {
+                // Of one without a copy; when it was made is not needed any more.
+                set.push("wall_us = 0, boot_us = 0, boot_id = ''".to_owned());
+            }
+            if !set.is_empty() {
+                wrong.push((seq, set.join(", ")));
             }
         }
         drop(found);
         drop(statement);
         for (seq, set) in wrong {
             self.db.execute(&format!("UPDATE campo_outbox SET {set} WHERE seq = ?1"), [seq])?;
-            self.note(
-                Kind::Edit,
-                &format!("campo_outbox {seq}"),
-                "where it stands was unreadable",
-            )?;
+            let place = format!("campo_outbox {seq}");
+            self.note(Kind::Edit, &place, "where it stands was unreadable")?;
         }
-        if anew {
-            self.begin_anew(schema)?;
+        for seq in over {
+            let place = format!("campo_outbox {seq}");
+            self.note(Kind::Bookkeeping, &place, "an edit that is over, without a name")?;
+            self.remove(seq)?;
         }
         for (seq, raw) in lost {
             self.lost(seq, &raw)?;
@@ -189,11 +105,15 @@ impl Mending<'_> {
         Ok(())
     }
 
-    /// What is left of it is kept in the log; the others go on.
+    /// What is left of it is kept apart; the others go on.
     fn lost(&mut self, seq: i64, text: &str) -> Result<(), CoreError> {
-        self.found += 1;
         let place = format!("campo_outbox {seq}");
-        damage::found(self.db, Kind::EditLost, &place, text)?;
+        self.note(Kind::EditLost, &place, "neither it nor its copy could be read")?;
+        damage::keep_lost(self.db, seq, text)?;
+        self.remove(seq)
+    }
+
+    fn remove(&self, seq: i64) -> Result<(), CoreError> {
         self.db.execute("DELETE FROM campo_outbox WHERE seq = ?1", [seq])?;
         self.db.execute("DELETE FROM campo_mutation WHERE seq = ?1", [seq])?;
         copy::remove(self.db, seq)
@@ -205,7 +125,8 @@ impl Mending<'_> {
             "SELECT seq, position, collection, record, kind, content, checksum, in_view FROM campo_mutation",
         )?;
         let mut found = statement.query([])?;
-        let mut damaged: BTreeSet<(i64, i64)> = BTreeSet::new();
+        // With whether it was in the view, where that can be read.
+        let mut damaged: BTreeMap<(i64, i64), Option<bool>> = BTreeMap::new();
         let mut whole: BTreeSet<(i64, i64)> = BTreeSet::new();
         let mut unnamed: Vec<(rusqlite::types::Value, rusqlite::types::Value)> = Vec::new();
         while let Some(row) = found.next()? {
@@ -226,10 +147,10 @@ impl Mending<'_> {
                     })
             }) && matches!(row.get_ref(7)?, ValueRef::Integer(0 | 1));
             if fits {
-                whole.insert(key)
+                whole.insert(key);
             } else {
-                damaged.insert(key)
-            };
+                damaged.insert(key, flag(row, 7));
+            }
         }
         drop(found);
         drop(statement);
@@ -249,14 +170,16 @@ impl Mending<'_> {
                 known.insert(key);
                 let Some(shown) = shown(&entry, index) else { continue };
                 // What is not in the view may have gone for good.
-                if damaged.contains(&key) || (shown.in_view && !whole.contains(&key)) {
+                let in_view = damaged.get(&key).copied().flatten().unwrap_or(shown.in_view);
+                let shown = Shown { in_view: shown.in_view && in_view, ..shown };
+                if damaged.contains_key(&key) || (shown.in_view && !whole.contains(&key)) {
                     missing.push((entry.seq, index, shown));
                 }
             }
             Ok(true)
         })?;
-        for key @ (seq, position) in damaged.union(&whole) {
-            if damaged.contains(key) || !known.contains(key) {
+        for key @ (seq, position) in damaged.keys().chain(&whole) {
+            if damaged.contains_key(key) || !known.contains(key) {
                 self.db.execute(
                     "DELETE FROM campo_mutation WHERE seq = ?1 AND position = ?2",
                     params![seq, position],
@@ -281,5 +204,118 @@ impl Mending<'_> {
             self.note(Kind::Edit, &place, "made anew from its transaction")?;
         }
         Ok(touched)
+    }
+}
+
+/// A mutation as `campo_mutation` should have it.
+struct Shown {
+    mutation: Mutation,
+    in_view: bool,
+}
+
+/// What should be there of a mutation; nothing where its edit is done with. What the server has decided
+/// about is in its rows, or was: it does not come back into the view.
+fn shown(entry: &entry::Entry, index: usize) -> Option<Shown> {
+    let mutation = entry.mutations.get(index)?.clone();
+    if !entry.settled {
+        let waits = entry.receipt.is_none();
+        return waits.then_some(Shown { mutation, in_view: !entry.withdraw });
+    }
+    match entry.state {
+        // Later edits may refer to what it wanted to insert.
+        State::Refused if entry.replaced_by.is_none() => Some(Shown { mutation, in_view: false }),
+        State::InReview => {
+            let receipt = entry.receipt.as_ref().filter(|receipt| !receipt.held);
+            let outcome = receipt.and_then(|receipt| receipt.mutations.get(index));
+            let mutation = match outcome {
+                Some(outcome) => settle::in_review(mutation, outcome)?,
+                None => mutation,
+            };
+            Some(Shown { mutation, in_view: true })
+        }
+        _ => None,
+    }
+}
+
+/// Where a transaction stands, as far as its columns can be read.
+struct Standing {
+    state: Option<State>,
+    settled: Option<bool>,
+    maybe_sent: Option<bool>,
+    withdraw: Option<bool>,
+    seen_told: Option<bool>,
+    /// What the server said; none within where it cannot be read.
+    receipt: Option<Option<Receipt>>,
+    has_copy: bool,
+    has_mutations: bool,
+    is_in_view: bool,
+}
+
+impl Standing {
+    fn read(row: &Row<'_>) -> Self {
+        let text = |index: usize| row.get_ref(index).ok().and_then(|v| v.as_str().ok());
+        Self {
+            state: text(2).and_then(State::read),
+            settled: flag(row, 3),
+            maybe_sent: flag(row, 4),
+            withdraw: flag(row, 5),
+            seen_told: flag(row, 11),
+            receipt: match row.get_ref(9) {
+                Ok(ValueRef::Null) => None,
+                _ => Some(text(9).and_then(|text| serde_json::from_str(text).ok())),
+            },
+            has_copy: flag(row, 15) == Some(true),
+            has_mutations: flag(row, 16) == Some(true),
+            is_in_view: flag(row, 17) == Some(true),
+        }
+    }
+
+    /// Nothing of it is to be sent or shown any more.
+    fn is_over(&self) -> bool {
+        self.settled == Some(true) && self.state.is_some_and(|state| state != State::Refused)
+    }
+
+    /// What to set so that it can be read, and its author's intent holds: what was taken back does not
+    /// come back, and what waits goes on waiting.
+    fn mend(&self) -> Vec<String> {
+        let mut set = Vec::new();
+        let state = self.state.unwrap_or_else(|| {
+            let settled = self.settled == Some(true);
+            let state = match &self.receipt {
+                Some(Some(receipt)) => State::from(receipt.state),
+                // Only what was taken back before it was sent is over without a receipt.
+                None if settled || (self.settled.is_none() && !self.has_copy) => State::Discarded,
+                _ => State::Waiting,
+            };
+            set.push(format!("state = '{}', maybe_sent = 1", state.as_str()));
+            state
+        });
+        if self.settled.is_none() {
+            let waits = matches!(state, State::Waiting | State::Sending | State::Parked);
+            set.push(format!("settled = {}", i64::from(!waits && !self.is_in_view)));
+        }
+        if self.maybe_sent.is_none() && self.state.is_some() {
+            set.push("maybe_sent = 1".to_owned());
+        }
+        if self.withdraw.is_none() {
+            let waits = matches!(state, State::Waiting | State::Sending);
+            let hidden = self.has_mutations && !self.is_in_view && !self.has_copy;
+            set.push(format!("withdraw = {}", i64::from(waits && hidden)));
+        }
+        if self.seen_told.is_none() {
+            set.push("seen_told = 0".to_owned());
+        }
+        if matches!(self.receipt, Some(None)) {
+            set.push("receipt = NULL".to_owned());
+        }
+        set
+    }
+}
+
+/// A flag, where it is one.
+fn flag(row: &Row<'_>, index: usize) -> Option<bool> {
+    match row.get_ref(index) {
+        Ok(ValueRef::Integer(n @ (0 | 1))) => Some(n == 1),
+        _ => None,
     }
 }

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `campo_meta` | a value that cannot be read is removed: the next pull brings the schema, the next login the session, a new stream is drawn |
 //! | `campo_scope_set` | a set that cannot be read is removed; its rows are asked for |
-//! | `campo_outbox` | its copy ([`copy`]); a state that is none becomes "waiting, may have been sent": the server says what became of it |
+//! | `campo_outbox` | its copy ([`copy`]); where it stands follows from its receipt, and from what the other columns say of its author's intent |
 //! | `campo_mutation` | made anew from the transaction |
 //! | `campo_server_row` | the row is asked for |
 //! | `campo_staged`, `campo_staged_receipt` | the row is asked for; a new beginning tells all receipts |
@@ -16,16 +16,16 @@ mod edits;
 mod rows;
 mod values;
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 use sync_protocol::RecordId;
-use sync_protocol::schema::Schema;
 
 use super::damage::{self, Kind};
 use crate::CoreError;
 #[cfg(doc)]
 use crate::outbox::copy;
 use crate::outbox::settle;
-use crate::store::{meta, scopes};
+use crate::pull;
+use crate::store::meta::{self, name};
 
 /// Mends what it finds. Answers how much that was.
 ///
@@ -35,14 +35,20 @@ pub fn all(db: &Connection) -> Result<u64, CoreError> {
     let mut mending = Mending { db, found: 0 };
     mending.values()?;
     mending.schema()?;
-    let schema = meta::schema(db).unwrap_or_default();
     mending.scope_sets()?;
-    mending.transactions(&schema)?;
+    mending.transactions()?;
+    mending.small_tables()?;
     mending.damage_log()?;
+    if meta::get(db, name::SCHEMA)?.is_none() && meta::get(db, name::CURSOR)?.is_some() {
+        // Without it nothing can be said of rows. The next pull brings both.
+        pull::begin_anew_in(db)?;
+        mending.note(Kind::Bookkeeping, "campo_meta schema", "beginning anew")?;
+        return Ok(mending.found);
+    }
+    let schema = meta::schema(db)?;
     let mut touched = mending.mutations(&schema)?;
     mending.server_rows(&schema)?;
     mending.staged(&schema)?;
-    mending.small_tables()?;
     mending.tables(&schema)?;
     for collection in schema.collections.keys() {
         for record in mending.edited(collection)? {
@@ -61,13 +67,6 @@ struct Mending<'a> {
 }
 
 impl Mending<'_> {
-    /// Without a cursor the server brings everything, and tells all receipts that this device has not seen.
-    fn begin_anew(&mut self, schema: &Schema) -> Result<(), CoreError> {
-        meta::remove(self.db, meta::name::CURSOR)?;
-        scopes::mark_all_stale(self.db, schema)?;
-        meta::set(self.db, meta::name::BEGUN_ANEW, "true")
-    }
-
     fn note(&mut self, kind: Kind, place: &str, detail: &str) -> Result<(), CoreError> {
         self.found += 1;
         damage::mended(self.db, kind, place, detail)
@@ -94,15 +93,6 @@ impl Mending<'_> {
         let ids: Vec<String> =
             statement.query_map([collection], |row| row.get(0))?.collect::<Result<_, _>>()?;
         Ok(ids.iter().filter_map(|id| id.parse().ok()).collect())
-    }
-
-    fn is_beside(&self, collection: &str, record: RecordId) -> Result<bool, CoreError> {
-        Ok(self
-            .db
-            .prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM campo_server_row WHERE collection = ?1 AND record = ?2)",
-            )?
-            .query_row(params![collection, record.to_string()], |row| row.get(0))?)
     }
 
     fn records(&self, sql: &'static str) -> Result<Vec<(String, RecordId)>, CoreError> {

@@ -11,6 +11,7 @@ use sync_protocol::wire::receipt::Receipt;
 
 use super::{Mending, reads};
 use crate::CoreError;
+use crate::pull;
 use crate::store::meta::{self, name};
 use crate::store::tables::quoted;
 use crate::store::{checksum, rows};
@@ -68,7 +69,7 @@ impl Mending<'_> {
         // A row with edits has the server's state beside the table, and no other row has.
         for collection in schema.collections.values() {
             for record in self.edited(&collection.name)? {
-                if !self.is_beside(&collection.name, record)? {
+                if !rows::is_beside(self.db, &collection.name, record)? {
                     rows::put_beside(self.db, collection, record, None)?;
                     self.refetch(&collection.name, record, "the server's state of an edited row")?;
                 }
@@ -139,7 +140,8 @@ impl Mending<'_> {
             .iter()
             .any(|(_, receipt)| !matches!(receipt, Sql::Text(text) if reads::<Receipt>(text)));
         if unreadable {
-            self.begin_anew(schema)?;
+            // Without a cursor the server tells all receipts that this device has not seen.
+            pull::begin_anew_in(self.db)?;
             self.note(Kind::Bookkeeping, "campo_staged_receipt", "beginning anew")?;
         }
         Ok(())

@@ -8,6 +8,7 @@ use sync_protocol::{Scope, StreamId};
 
 use super::{Mending, reads};
 use crate::CoreError;
+use crate::outbox::stream;
 use crate::store::meta::{self, name};
 use crate::verify::damage::Kind;
 
@@ -24,6 +25,9 @@ impl Mending<'_> {
                 continue;
             }
             meta::remove(self.db, value)?;
+            if *value == name::STREAM {
+                stream::forget_old(self.db)?;
+            }
             if *value == name::SCHEMA {
                 // The next pull brings it, because no hash is told.
                 meta::remove(self.db, name::SCHEMA_HASH)?;
@@ -124,6 +128,7 @@ const READABLE: &[(&str, Readable)] = &[
     (name::LAST_EDIT_US, reads::<i64>),
     (name::REMAINING, reads::<i64>),
     (name::VERIFIED_US, reads::<i64>),
+    (name::BEGUN_FOR_DIGESTS_US, reads::<i64>),
     (name::SCRUBBED, reads::<(String, String)>),
     (name::EXPORTED, reads::<Json>),
     (name::LAST_FAILURE, reads::<crate::outbox::list::Failure>),

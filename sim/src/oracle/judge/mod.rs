@@ -22,7 +22,7 @@ use sync_protocol::schema::Schema;
 use sync_protocol::wire::push::{MutationKind, PushAnswer, PushRequest, Transaction};
 use sync_protocol::wire::receipt::{Receipt, ReceiptState};
 use sync_protocol::wire::review::ConflictStatus;
-use sync_protocol::{ReceiptId, RecordId, StreamId};
+use sync_protocol::{ReceiptId, RecordId, Scope, StreamId, UserId};
 
 use self::adoption::{adopted, refers_to};
 use self::conflicts::{conflicts_keep_their_candidates, note_open};
@@ -42,6 +42,8 @@ pub struct Judge {
 struct Trial<'a> {
     schema: &'a Schema,
     stream: StreamId,
+    /// What the author held before.
+    grants: BTreeSet<Scope>,
     rows: BTreeMap<Name, Row>,
     /// Fields with an open conflict.
     open: BTreeSet<(Name, String)>,
@@ -67,7 +69,7 @@ impl Judge {
     pub fn pushed(
         &mut self,
         schema: &Schema,
-        asked: &PushRequest,
+        (author, asked): (UserId, &PushRequest),
         answer: &PushAnswer,
         (before, after): (&Arc<Snapshot>, &Arc<Snapshot>),
         now_us: i64,
@@ -78,6 +80,7 @@ impl Judge {
         let mut trial = Trial {
             schema,
             stream: asked.stream,
+            grants: before.grants.get(&author).cloned().unwrap_or_default(),
             rows: before.rows.iter().map(|(name, row)| (name.clone(), Row::clone(row))).collect(),
             open: open
                 .filter_map(|c| Some(((c.collection.clone(), c.record), c.field.clone()?)))

@@ -31,6 +31,15 @@ impl Judge {
         let Some(row) = trial.rows.get(name).cloned() else {
             return violated(INVARIANT, format!("{name:?} never was and was edited"));
         };
+        let handed_over =
+            matches!(outcome.row, Some(FieldOutcome::InReview { .. })) && outcome.version.is_none();
+        if handed_over {
+            trial.found.push("merge: edit of a lost row".to_owned());
+            if trial.grants.iter().any(|scope| row.scopes.contains(scope)) {
+                return violated(INVARIANT, format!("{name:?} is seen and was handed over"));
+            }
+            return Ok(());
+        }
         let Some(history) = self.rows.get_mut(name) else {
             return violated(INVARIANT, format!("{name:?} has no history"));
         };
@@ -120,6 +129,10 @@ impl Judge {
                                 history.changes(&field.name).collect::<Vec<_>>()
                             ),
                         );
+                    }
+                    if matches!(verdict, Verdict::Review) {
+                        // A later edit of the field in this transaction joins the conflict.
+                        trial.open.insert(key);
                     }
                     if let Verdict::Applied(Some(value)) = verdict {
                         history.change(&field.name, write, &current, &value);

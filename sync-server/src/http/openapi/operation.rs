@@ -1,6 +1,7 @@
 //! What an endpoint says about itself, and how that becomes an OpenAPI operation.
 
 use serde_json::{Map, Value as Json, json};
+use sync_protocol::wire::events::EVENTS_MEDIA_TYPE;
 use sync_protocol::wire::pull::COLUMNAR_MEDIA_TYPE;
 
 use crate::auth::permission::Access;
@@ -45,6 +46,8 @@ pub enum Answer {
     Json(&'static str),
     /// 200 and one page as JSON, or a stream of pages in the binary form.
     Pages,
+    /// 200 and a stream of events, whose data is one of these schemas.
+    Events(&'static [&'static str]),
     /// 204 and nothing.
     Empty,
 }
@@ -156,6 +159,15 @@ fn responses(route: &Route) -> Json {
             json!({ "description": "Pages.", "content": {
                 "application/json": { "schema": reference("PullPage") },
                 COLUMNAR_MEDIA_TYPE: { "schema": { "type": "string", "format": "binary" } },
+            } }),
+        ),
+        Answer::Events(schemas) => (
+            "200",
+            json!({ "description": "Events, until the stream ends.", "content": {
+                EVENTS_MEDIA_TYPE: {
+                    "schema": { "type": "string", "format": "event-stream" },
+                    "x-event-data": schemas.iter().map(|name| reference(name)).collect::<Vec<_>>(),
+                },
             } }),
         ),
         Answer::Empty => ("204", json!({ "description": "Done." })),

@@ -17,6 +17,7 @@ use crate::http::body::JsonBody;
 use crate::http::openapi::operation::{Answer, Operation};
 use crate::http::problem::Refusal;
 use crate::http::route::Route;
+use sync_protocol::limits::PULL_BODY_BYTES_MAX;
 
 /// The endpoint.
 pub(in crate::http) fn route() -> Route {
@@ -54,7 +55,7 @@ async fn handle(
     State(app): State<Arc<App>>,
     caller: Caller,
     headers: HeaderMap,
-    JsonBody(request): JsonBody<PullRequest>,
+    JsonBody(request): JsonBody<PullRequest, PULL_BODY_BYTES_MAX>,
 ) -> Result<Response, Refusal> {
     match Form::of(&headers)? {
         Form::Json => pages::one_as_json(&app, &caller, request).await,

@@ -44,7 +44,8 @@ impl Work<'_> {
                 });
             }
             DeleteConflict::Review => {
-                let subject = Subject { collection, record: mutation.record, field: None };
+                let subject =
+                    Subject { collection, record: mutation.record, field: None, lost: false };
                 let standing = Standing {
                     base: None,
                     current: Json::from("deleted"),
@@ -99,7 +100,8 @@ impl Work<'_> {
                     return Ok(outcome);
                 }
                 DeleteConflict::Review => {
-                    let subject = Subject { collection, record: mutation.record, field: None };
+                    let subject =
+                        Subject { collection, record: mutation.record, field: None, lost: false };
                     let standing = Standing {
                         base: None,
                         current: Json::Object(conflict::row_in_json(collection, &row.fields)),

@@ -2,6 +2,7 @@
 
 mod adoption;
 mod deletion;
+mod lost;
 mod reach;
 
 use std::collections::BTreeMap;
@@ -138,6 +139,9 @@ impl<'a> Work<'a> {
     }
 
     fn decide_one(&mut self, mutation: &CheckedMutation<'_>) -> Decided<MutationOutcome> {
+        if let Some(handed_over) = self.hand_over(mutation) {
+            return handed_over;
+        }
         match mutation.kind {
             MutationKind::Insert => self.insert(mutation),
             MutationKind::Update => {
@@ -225,7 +229,7 @@ impl<'a> Work<'a> {
             if let FieldEdit::Set(value) = &edit {
                 self.check_reference(collection, field, value)?;
             }
-            let subject = Subject { collection, record, field: Some(&field.name) };
+            let subject = Subject { collection, record, field: Some(&field.name), lost: false };
             let in_review =
                 conflict::find(subject, &self.plan.conflicts, &self.loaded.conflicts).is_some();
             let wanted = edit_in_json(field, &edit);
@@ -320,7 +324,8 @@ impl<'a> Work<'a> {
     }
 
     fn candidate(&self, value: Json, base_version: Option<i64>) -> Candidate {
-        Candidate { receipt: self.transaction.id, value, base_version, by: self.author.by.clone() }
+        let by = self.author.by.clone();
+        Candidate { receipt: self.transaction.id, value, base_version, by, reason: None }
     }
 
     /// Lists a merge of different fields for information, where both sides set plain values.
@@ -350,7 +355,8 @@ impl<'a> Work<'a> {
                 .map(|(field, edit)| (field.name.clone(), edit_in_json(field, edit)))
                 .collect();
             let candidate = self.candidate(Json::Object(wanted), Some(base));
-            let subject = Subject { collection: mutation.collection, record, field: None };
+            let subject =
+                Subject { collection: mutation.collection, record, field: None, lost: false };
             let note = conflict::informational(subject, &row.fields, candidate, self.author.now_us);
             self.plan.conflicts.retain(|known| known.id != note.id);
             self.plan.conflicts.push(note);

@@ -70,6 +70,7 @@ impl Site {
                 Scope::entity("warehouse", id(15).0),
             ]),
             rows: BTreeMap::new(),
+            lost: std::collections::BTreeSet::new(),
             referenced: BTreeMap::new(),
             natural_keys: BTreeMap::new(),
             conflicts: Vec::new(),

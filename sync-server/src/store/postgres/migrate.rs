@@ -1,7 +1,8 @@
 //! `migrate`: the bookkeeping by numbered files, and the collections' tables by what the schema says.
 //!
-//! One transaction, run by a superuser or a member of `campo_owner` and `campo_capture`. It is
-//! idempotent: what is there stays, new collections become tables, new fields become columns, and
+//! Run by a superuser or a member of `campo_owner` and `campo_capture`, beside writers at work: each numbered
+//! file is a transaction, and the tables are one; what waits too long for a lock lets the writers by and tries
+//! again. It is idempotent: what is there stays, new collections become tables, new fields become columns, and
 //! functions and triggers are made anew each time, so that a newer version of this program brings
 //! its own. Nothing is ever dropped: a field that left the schema keeps its column.
 
@@ -17,7 +18,7 @@ use super::{capture, ddl};
 use crate::store::StoreError;
 
 /// The numbered files: name, role that runs it, text.
-const FILES: [(&str, &str, &str); 10] = [
+const FILES: [(&str, &str, &str); 11] = [
     (
         "0001_bookkeeping",
         "campo_owner",
@@ -64,6 +65,7 @@ const FILES: [(&str, &str, &str); 10] = [
         "campo_capture",
         include_str!("../../../../migrations/postgres/0010_digests.sql"),
     ),
+    ("0011_events", "campo_owner", include_str!("../../../../migrations/postgres/0011_events.sql")),
 ];
 const ROLES: &str = include_str!("../../../../migrations/postgres/0000_roles.sql");
 /// Key of the advisory lock that lets one migration run at a time.
@@ -79,7 +81,7 @@ pub async fn migrate(url: &str, schema: &Schema) -> Result<Vec<String>, StoreErr
     let mut connection = options.connect().await.map_err(store_error)?;
     let done = run(&mut connection, schema).await.map_err(|error| match error {
         StoreError::Internal(text) => StoreError::Setup(format!(
-            "migrating failed and changed nothing: {text}; \
+            "migrating failed: {text}; what it says to have applied stays, the rest is as it was; \
              run it as a superuser or as a member of campo_owner and campo_capture"
         )),
         other => other,
@@ -89,21 +91,73 @@ pub async fn migrate(url: &str, schema: &Schema) -> Result<Vec<String>, StoreErr
 }
 
 async fn run(connection: &mut PgConnection, schema: &Schema) -> Result<Vec<String>, StoreError> {
-    let mut tx = connection.begin().await.map_err(store_error)?;
-    let mut done = Vec::new();
-    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+    // For the session, which ends with the migration: each part below is a transaction of its own.
+    sqlx::query("SELECT pg_advisory_lock($1)")
         .bind(MIGRATION_LOCK)
-        .execute(&mut *tx)
+        .execute(&mut *connection)
         .await
         .map_err(store_error)?;
+    let mut done = Vec::new();
+    let mut tx = connection.begin().await.map_err(store_error)?;
     execute(&mut tx, ROLES.to_owned()).await?;
+    tx.commit().await.map_err(store_error)?;
     for (name, role, text) in FILES {
-        if !applied(&mut tx, name).await? {
-            run_as(&mut tx, role, text.to_owned()).await?;
-            note(&mut tx, name).await?;
-            done.push(format!("applied {name}"));
+        let mut attempt = 1;
+        loop {
+            match file(connection, name, role, text).await {
+                Ok(true) => done.push(format!("applied {name}")),
+                Ok(false) => {}
+                Err(error) if error.is_passing() && attempt < ATTEMPTS_MAX => {
+                    attempt += 1;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            break;
         }
     }
+    let mut attempt = 1;
+    loop {
+        match tables(connection, schema).await {
+            Ok(made) => {
+                done.extend(made);
+                return Ok(done);
+            }
+            Err(error) if error.is_passing() && attempt < ATTEMPTS_MAX => attempt += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// How often a part is tried that writers stand in the way of.
+const ATTEMPTS_MAX: u32 = 10;
+/// How long a part waits for a lock. While it waits, writers wait behind it.
+const LOCK_WAIT: &str = "SET LOCAL lock_timeout = '5s'";
+
+/// Runs a numbered file, if it was not yet. Committed by itself: writers at work are waited for with no
+/// other lock in hand, or they and the migration would wait for each other.
+async fn file(
+    connection: &mut PgConnection,
+    name: &str,
+    role: &str,
+    text: &str,
+) -> Result<bool, StoreError> {
+    let mut tx = connection.begin().await.map_err(store_error)?;
+    execute(&mut tx, LOCK_WAIT.to_owned()).await?;
+    if applied(&mut tx, name).await? {
+        return Ok(false);
+    }
+    run_as(&mut tx, role, text.to_owned()).await?;
+    note(&mut tx, name).await?;
+    tx.commit().await.map_err(store_error)?;
+    Ok(true)
+}
+
+/// Brings the collections' tables, functions and triggers to the schema.
+async fn tables(connection: &mut PgConnection, schema: &Schema) -> Result<Vec<String>, StoreError> {
+    let mut tx = connection.begin().await.map_err(store_error)?;
+    execute(&mut tx, LOCK_WAIT.to_owned()).await?;
+    let mut done = Vec::new();
     let mut present = BTreeMap::new();
     let verticals: BTreeSet<&str> =
         schema.collections.values().map(|c| c.vertical.as_str()).collect();

@@ -9,6 +9,7 @@
 //! | `write`, `write_rows`, `records` | transactions that write |
 //! | `read`, `page`, `filling`, `copy` | snapshots, and pages from them |
 //! | `tidy` | housekeeping |
+//! | `moves` | what moved, for the event streams |
 //! | `accounts` | tenants, people, devices, tokens |
 //! | `decode`, `error` | values from the binary format, errors by SQLSTATE |
 //!
@@ -24,6 +25,7 @@ mod digests;
 mod error;
 mod filling;
 mod migrate;
+mod moves;
 mod page;
 mod quote;
 mod read;

@@ -22,6 +22,13 @@ use crate::store::{
     RefetchQuery, SettledKey, StoreError, StoredReceipt, StoredRow,
 };
 
+/// The epoch of the history, as SQL. The timeline is that of the WAL that is being written: the control
+/// file lags behind a promotion.
+pub(super) const EPOCH: &str = "(SELECT system_identifier::text FROM pg_control_system()) || '-' || \
+    CASE WHEN pg_is_in_recovery() \
+      THEN (SELECT to_hex(timeline_id) FROM pg_control_checkpoint()) \
+      ELSE ltrim(left(pg_walfile_name(pg_current_wal_lsn()), 8), '0') END";
+
 /// See the module's documentation.
 pub(super) struct PgRead {
     pub tx: Transaction<'static, Postgres>,
@@ -41,17 +48,12 @@ pub(super) async fn begin(
         .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         .await
         .map_err(store_error)?;
-    // The timeline of the WAL that is being written: the control file lags behind a promotion.
-    let row = query(
+    let row = query(format!(
         "SELECT set_config('app.current_tenant_id', $1, true), \
          set_config('statement_timeout', '60s', true), \
-         (SELECT system_identifier::text FROM pg_control_system()) || '-' || \
-         CASE WHEN pg_is_in_recovery() \
-           THEN (SELECT to_hex(timeline_id) FROM pg_control_checkpoint()) \
-           ELSE ltrim(left(pg_walfile_name(pg_current_wal_lsn()), 8), '0') END, \
-         w.value, w.snapshot::text \
-         FROM (SELECT value, snapshot FROM sync.witnesses ORDER BY seq DESC LIMIT 1) w",
-    )
+         {EPOCH}, w.value, w.snapshot::text \
+         FROM (SELECT value, snapshot FROM sync.witnesses ORDER BY seq DESC LIMIT 1) w"
+    ))
     .bind(tenant.to_string())
     .fetch_optional(&mut *tx)
     .await

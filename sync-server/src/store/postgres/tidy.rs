@@ -27,6 +27,7 @@ pub(super) async fn tidy(
     let tombstones = tombstones.bind(retention.tombstones_before_us).bind(rows_max);
     let tombstones = count(pool, tombstones).await?;
     let log_lines = count(pool, query("SELECT sync.fold_scope_log($1)").bind(rows_max)).await?;
+    let user_lines = count(pool, query("SELECT sync.tidy_user_log($1)").bind(rows_max)).await?;
     let (receipts, through) = match retention.thorough {
         true => receipts(pool, place, retention.receipts_before_us, rows_max).await?,
         false => (0, true),
@@ -34,8 +35,8 @@ pub(super) async fn tidy(
     let full = |count: u64| count >= retention.rows_max as u64;
     // Of the lines that were taken up, at least every second one is gone.
     let many_lines = log_lines > 0 && log_lines.saturating_add(1) >= retention.rows_max as u64 / 2;
-    let more = full(tokens) || full(tombstones) || many_lines || !through;
-    Ok(Tidied { tokens, receipts, tombstones, log_lines, more })
+    let more = full(tokens) || full(tombstones) || full(user_lines) || many_lines || !through;
+    Ok(Tidied { tokens, receipts, tombstones, log_lines, user_lines, more })
 }
 
 type Statement = sqlx::query::Query<'static, sqlx::Postgres, sqlx::postgres::PgArguments>;

@@ -169,13 +169,15 @@ struct Found {
 /// The wall and the guards of the bookkeeping itself.
 fn bookkeeping(found: &BTreeMap<String, Found>) -> Vec<String> {
     let mut differences = Vec::new();
-    let guarded: [(&str, &[&str]); 6] = [
+    let guarded: [(&str, &[&str]); 8] = [
         ("sync.rows", &["guard"]),
         ("sync.memberships", &["guard"]),
         ("sync.scope_log", &["guard"]),
         ("sync.audit", &["guard"]),
-        ("sync.grants", &["stamp"]),
-        ("sync.receipts", &["stamp", "echo"]),
+        ("sync.grants", &["stamp", "moved"]),
+        ("sync.receipts", &["stamp", "echo", "moved"]),
+        ("sync.users", &["moved"]),
+        ("sync.devices", &["moved"]),
     ];
     for (name, triggers) in guarded {
         match found.get(name) {

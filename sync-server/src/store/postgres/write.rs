@@ -101,6 +101,28 @@ impl WriteTx for PgWrite {
         rows.iter().map(|row| scope(row, 0)).collect()
     }
 
+    async fn once_held(
+        &mut self,
+        user: UserId,
+        collection: &Collection,
+        ids: &[RecordId],
+    ) -> Result<BTreeSet<RecordId>, StoreError> {
+        let rows = query(
+            "SELECT DISTINCT m.record_id FROM sync.memberships m \
+             JOIN sync.grants g ON g.tenant_id = m.tenant_id AND g.scope = m.scope \
+             WHERE m.tenant_id = $1 AND m.collection = $2 AND m.record_id = ANY($3) \
+               AND g.tenant_id = $1 AND g.user_id = $4",
+        )
+        .bind(self.tenant.0)
+        .bind(collection.name.clone())
+        .bind(ids.iter().map(|id| id.0).collect::<Vec<_>>())
+        .bind(user.0)
+        .fetch_all(&mut *self.tx)
+        .await
+        .map_err(store_error)?;
+        rows.iter().map(|row| row.try_get(0).map(RecordId).map_err(store_error)).collect()
+    }
+
     async fn receipts(&mut self, ids: &[ReceiptId]) -> Result<Vec<StoredReceipt>, StoreError> {
         records::receipts(&mut self.tx, self.tenant, ids, Lock::None).await
     }

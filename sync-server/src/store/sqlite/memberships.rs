@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 use sync_protocol::digest::Digest;
-use sync_protocol::{RecordId, RowVersion, Scope};
+use sync_protocol::{RecordId, RowVersion, Scope, UserId};
 
+use super::columns::record;
 use super::error::{damaged, failed};
 use super::tables::{batches, generated, variables};
 use crate::store::StoreError;
@@ -68,6 +69,33 @@ pub(super) async fn number_scopes(
         }
     }
     Ok(known)
+}
+
+/// Those of the records that are or were in a scope which the user holds or held.
+pub(super) async fn once_held(
+    connection: &mut SqliteConnection,
+    user: UserId,
+    collection: i64,
+    ids: &[RecordId],
+) -> Result<BTreeSet<RecordId>, StoreError> {
+    let mut held = BTreeSet::new();
+    for range in batches(ids.len()) {
+        let sql = format!(
+            "SELECT DISTINCT m.record FROM sync_grants g JOIN sync_scopes s ON s.scope = g.scope \
+             JOIN sync_memberships m ON m.scope = s.id AND m.collection = ? AND m.record IN ({}) \
+             WHERE g.user = ?",
+            vec!["?"; range.len()].join(",")
+        );
+        let mut statement = sqlx::query(generated(sql)).bind(collection);
+        for id in &ids[range] {
+            statement = statement.bind(id.0);
+        }
+        let rows = statement.bind(user.0).fetch_all(&mut *connection).await.map_err(failed)?;
+        for row in &rows {
+            held.insert(record(row, 0)?);
+        }
+    }
+    Ok(held)
 }
 
 /// A membership to be stamped.

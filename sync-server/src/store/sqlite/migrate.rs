@@ -28,6 +28,7 @@ const TENANT: &[&str] = &[
     include_str!("../../../../migrations/sqlite/tenant/0002_streams.sql"),
     include_str!("../../../../migrations/sqlite/tenant/0003_housekeeping.sql"),
     include_str!("../../../../migrations/sqlite/tenant/0004_retention.sql"),
+    include_str!("../../../../migrations/sqlite/tenant/0005_events.sql"),
 ];
 
 /// Brings the catalogue up to date.

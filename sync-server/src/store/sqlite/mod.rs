@@ -37,6 +37,7 @@ mod follow;
 mod load;
 mod memberships;
 mod migrate;
+mod moves;
 mod page;
 mod position;
 mod read;

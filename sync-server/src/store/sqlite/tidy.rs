@@ -11,6 +11,9 @@ use super::error::failed;
 use super::tenants::Tenants;
 use crate::store::{Retention, StoreError, Tidied};
 
+/// How many lines of the users' log are kept.
+const USER_LINES_KEPT: i64 = 10_000;
+
 /// How far a round is.
 #[derive(Debug, Default)]
 pub(super) struct Round {
@@ -72,10 +75,26 @@ async fn part(
         true => receipts(&mut connection, after, retention.receipts_before_us, limit).await?,
         false => (0, None),
     };
+    let user_lines = user_lines(&mut connection, limit).await?;
     run(&mut connection, "COMMIT").await?;
     let full = |count: u64| count >= retention.rows_max as u64;
-    let more = full(tokens) || full(tombstones) || last.is_some();
-    Ok((Tidied { tokens, tombstones, receipts, more, ..Tidied::default() }, last))
+    let more = full(tokens) || full(tombstones) || full(user_lines) || last.is_some();
+    let done = Tidied { tokens, tombstones, receipts, user_lines, more, ..Tidied::default() };
+    Ok((done, last))
+}
+
+/// Whoever comes back with an older mark is told that anything may have moved.
+async fn user_lines(connection: &mut SqliteConnection, limit: i64) -> Result<u64, StoreError> {
+    let done = sqlx::query(
+        "DELETE FROM sync_user_log WHERE seq IN (SELECT seq FROM sync_user_log \
+         WHERE seq <= (SELECT max(seq) FROM sync_user_log) - ?1 ORDER BY seq LIMIT ?2)",
+    )
+    .bind(USER_LINES_KEPT)
+    .bind(limit)
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(done.rows_affected())
 }
 
 async fn run(connection: &mut SqliteConnection, sql: &'static str) -> Result<(), StoreError> {

@@ -197,6 +197,21 @@ impl WriteTx for SqliteWrite {
         self.noted(result)
     }
 
+    async fn once_held(
+        &mut self,
+        user: UserId,
+        collection: &Collection,
+        ids: &[RecordId],
+    ) -> Result<BTreeSet<RecordId>, StoreError> {
+        self.usable()?;
+        let Some(table) = self.tenant.tables.get(&collection.name) else {
+            return Ok(BTreeSet::new());
+        };
+        let number = self.tenant.collection_numbers[table.rank];
+        let result = super::memberships::once_held(&mut self.connection, user, number, ids).await;
+        self.noted(result)
+    }
+
     async fn receipts(&mut self, ids: &[ReceiptId]) -> Result<Vec<StoredReceipt>, StoreError> {
         self.usable()?;
         let result = receipts::by_ids(&mut self.connection, ids).await;

@@ -1,16 +1,16 @@
-//! The same transactions, two hundred times at once.
+//! The same transactions, many times at once.
 
 use futures::future::join_all;
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::attacker::{Session, insert, transaction};
+use crate::many;
 use crate::stage::{Attack, Stage};
 
 pub const ATTACK: Attack =
-    Attack { name: "the same push two hundred times", run: |stage| Box::pin(run(stage)) };
+    Attack { name: "the same push many times at once", run: |stage| Box::pin(run(stage)) };
 
-const TIMES: usize = 200;
 const ADDED: usize = 2;
 
 async fn run(stage: &Stage) {
@@ -30,7 +30,7 @@ async fn run(stage: &Stage) {
     };
     let edits: Vec<_> = (0..ADDED).map(|_| add()).collect();
     // From one stream, and from many of the same person.
-    let storm = (0..TIMES).map(|number| {
+    let storm = (0..many(60, 200)).map(|number| {
         let stream = if number % 2 == 0 { stage.wolf.stream } else { Uuid::now_v7() };
         let client = Session { stream, ..stage.wolf.clone() };
         let edits = &edits;

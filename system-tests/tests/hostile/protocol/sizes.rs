@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use crate::attacker::{head, send, transaction, until_closed};
+use crate::many;
 use crate::stage::{Attack, Stage};
 
 pub const ATTACK: Attack =
@@ -27,9 +28,9 @@ async fn run(stage: &Stage) {
         json!({ "collection": "movimientos", "record": record, "kind": "update",
             "set": { "notas": number.to_string() }, "base": { "notas": 0 } })
     };
-    let many = std::iter::once(stage.movement(record)).chain((1..1_000).map(note));
+    let edits = std::iter::once(stage.movement(record)).chain((1..1_000).map(note));
     let receipts =
-        stage.attacker.pushes(&stage.wolf, &[transaction(&many.collect::<Vec<_>>())]).await;
+        stage.attacker.pushes(&stage.wolf, &[transaction(&edits.collect::<Vec<_>>())]).await;
     assert_eq!(receipts[0]["state"], "applied", "{:.300}", receipts[0]);
     let row = stage.row("movimientos", record).await;
     assert_eq!(row["notas"], "999");
@@ -38,6 +39,13 @@ async fn run(stage: &Stage) {
     let receipts = stage.attacker.pushes(&stage.wolf, &empty).await;
     assert_eq!(receipts.len(), 10_000);
     assert!(receipts.iter().all(|r| r["problem"]["code"] == "empty_transaction"));
+    // One, thousands of times in one push: decided once.
+    let times = many(2_000, 10_000);
+    let one = movements(1);
+    let receipts = stage.attacker.pushes(&stage.wolf, &vec![one; times]).await;
+    assert_eq!(receipts.len(), times);
+    assert!(receipts.iter().all(|receipt| *receipt == receipts[0]), "{:.300}", receipts[0]);
+    assert_eq!(receipts[0]["state"], "applied");
     let more: Vec<Json> = (0..10_001).map(|_| transaction(&[])).collect();
     let answer = stage.attacker.push(&stage.wolf, &more).await;
     assert_eq!(answer.code(), "too_many_transactions", "{answer:?}");

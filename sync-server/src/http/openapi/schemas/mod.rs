@@ -5,11 +5,13 @@
 //! holds the server to that.
 
 mod auth;
+mod events;
 mod pull;
 mod push;
 mod receipts;
 mod review;
 pub(in crate::http) mod shape;
+mod users;
 
 use serde_json::{Map, Value as Json, json};
 use shape::{Named, boolean, integer, map, object, text, time_us, to, uuid, word};
@@ -24,7 +26,9 @@ pub fn schemas() -> Map<String, Json> {
         push::schemas(),
         receipts::schemas(),
         pull::schemas(),
+        events::schemas(),
         review::schemas(),
+        users::schemas(),
     ];
     for (name, schema) in rooms.concat() {
         all.insert(name.to_owned(), schema);

@@ -1,0 +1,3 @@
+//! People, for administrators.
+
+pub mod view;
