@@ -103,7 +103,8 @@ pub fn mend(db: &Connection) -> Result<Vec<(i64, Mended)>, CoreError> {
 /// Those of SQLite.
 pub fn write_missing(db: &Connection) -> Result<Vec<i64>, CoreError> {
     let mut statement = db.prepare(concat!(
-        "SELECT seq FROM (SELECT seq, mutations FROM campo_outbox WHERE settled = 0 AND withdraw = 0
+        "SELECT seq FROM (SELECT seq, mutations FROM campo_outbox
+             WHERE settled = 0 AND withdraw = 0 AND receipt IS NULL
              UNION ALL SELECT seq, mutations FROM campo_outbox WHERE ",
         is_problem!(),
         " AND state = 'refused' AND settled = 1 AND replaced_by IS NULL) o

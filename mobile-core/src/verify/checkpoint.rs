@@ -36,7 +36,7 @@ pub fn is_due(db: &Connection) -> Result<bool, CoreError> {
         return Ok(true);
     }
     if meta::get(db, name::CURSOR)?.is_none() {
-        return Ok(false);
+        return Ok(meta::get(db, name::BEGUN_ANEW)?.is_some());
     }
     let Some(last) = meta::get_json::<i64>(db, name::VERIFIED_US)? else { return Ok(true) };
     let checkpoint = meta::get_number(db, name::LAST_CHECKPOINT_US)?;

@@ -26,6 +26,7 @@ use crate::outbox::copy;
 use crate::outbox::settle;
 use crate::pull;
 use crate::store::meta::{self, name};
+use crate::store::tables;
 
 /// Mends what it finds. Answers how much that was.
 ///
@@ -39,10 +40,12 @@ pub fn all(db: &Connection) -> Result<u64, CoreError> {
     mending.transactions()?;
     mending.small_tables()?;
     mending.damage_log()?;
-    if meta::get(db, name::SCHEMA)?.is_none() && meta::get(db, name::CURSOR)?.is_some() {
+    if meta::get(db, name::SCHEMA)?.is_none() && !tables::collections(db)?.is_empty() {
         // Without it nothing can be said of rows. The next pull brings both.
-        pull::begin_anew_in(db)?;
-        mending.note(Kind::Bookkeeping, "campo_meta schema", "beginning anew")?;
+        if meta::get(db, name::CURSOR)?.is_some() || meta::get(db, name::BEGUN_ANEW)?.is_none() {
+            pull::begin_anew_in(db)?;
+            mending.note(Kind::Bookkeeping, "campo_meta schema", "beginning anew")?;
+        }
         return Ok(mending.found);
     }
     let schema = meta::schema(db)?;
