@@ -78,7 +78,7 @@ pub fn apply(
             return Err(CoreError::AlreadyRunning);
         }
         if page.schema.is_some() {
-            tables::migrate(db, schema, &schema.hash())?;
+            tables::migrate(db, &known, schema, &schema.hash())?;
         }
         apply_in(db, schema, page, &checked)
     };

@@ -121,5 +121,7 @@ pub fn stream(db: &Connection, random: &dyn Random) -> Result<StreamId, CoreErro
     }
     let stream = StreamId(random.uuid()?);
     set(db, name::STREAM, &stream.to_string())?;
+    // Where there are edits already, theirs was lost.
+    crate::outbox::stream::forget_old(db)?;
     Ok(stream)
 }

@@ -284,7 +284,8 @@ pub fn recompute(
 /// Those of SQLite, and [`CoreError::Stored`].
 pub fn recompute_edited(db: &Connection, collection: &Collection) -> Result<(), CoreError> {
     let mut statement = db.prepare_cached(
-        "SELECT DISTINCT record FROM campo_mutation WHERE collection = ?1 AND in_view = 1",
+        "SELECT record FROM campo_mutation WHERE collection = ?1 AND in_view = 1
+         UNION SELECT record FROM campo_server_row WHERE collection = ?1",
     )?;
     let records: Vec<String> =
         statement.query_map([&collection.name], |row| row.get(0))?.collect::<Result<_, _>>()?;

@@ -122,12 +122,12 @@ pub fn select_for_checksum(collection: &Collection) -> String {
 /// outbox, which holds them as they go to the server, and show again when it comes back. A field whose
 /// type changed begins empty.
 ///
-/// What there is to be changed is read from the tables, not from a record of the schema they were made
-/// from: that may be lost.
+/// What there is to be changed is read from the tables, not from `known`, the record of the schema they were
+/// made from: that may be lost.
 ///
 /// # Errors
 /// Those of SQLite, and [`CoreError::Stored`].
-pub fn migrate(db: &Connection, new: &Schema, hash: &str) -> Result<(), CoreError> {
+pub fn migrate(db: &Connection, known: &Schema, new: &Schema, hash: &str) -> Result<(), CoreError> {
     for gone in collections(db)?.iter().filter(|name| !new.collections.contains_key(*name)) {
         db.execute_batch(&format!("DROP TABLE IF EXISTS {}", quoted(gone)))?;
         for table in ["campo_server_row", "campo_staged", "campo_refetch", "campo_suspect"] {
@@ -144,7 +144,8 @@ pub fn migrate(db: &Connection, new: &Schema, hash: &str) -> Result<(), CoreErro
             if changed {
                 write_checksums(db, collection)?;
             }
-            changed
+            // Where the schema was lost, what was settled meanwhile could not be computed.
+            changed || known.collection(&collection.name).is_none()
         };
         if changed {
             rows::recompute_edited(db, collection)?;

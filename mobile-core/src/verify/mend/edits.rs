@@ -213,13 +213,14 @@ struct Shown {
     in_view: bool,
 }
 
-/// What should be there of a mutation; nothing where its edit is done with. What the server has decided
-/// about is in its rows, or was: it does not come back into the view.
+/// What should be there of a mutation; nothing where its edit is done with, or is sent once more after it was:
+/// that is in the server's rows and does not come back into the view.
 fn shown(entry: &entry::Entry, index: usize) -> Option<Shown> {
     let mutation = entry.mutations.get(index)?.clone();
     if !entry.settled {
-        let waits = entry.receipt.is_none();
-        return waits.then_some(Shown { mutation, in_view: !entry.withdraw });
+        let decided = matches!(entry.state, State::Applied | State::Superseded | State::InReview);
+        let open = entry.receipt.is_none() || decided;
+        return open.then_some(Shown { mutation, in_view: !entry.withdraw });
     }
     match entry.state {
         // Later edits may refer to what it wanted to insert.
