@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Row, params};
-use sync_protocol::ReceiptId;
 use sync_protocol::schema::Schema;
 use sync_protocol::wire::push::{Mutation, Position};
 use sync_protocol::wire::receipt::Receipt;
+use sync_protocol::{ReceiptId, RecordId};
 
 use super::{Mending, reads};
 use crate::CoreError;
@@ -163,6 +163,15 @@ impl Mending<'_> {
         }
         let mut touched = Touched::new();
         let mut known: BTreeSet<(i64, i64)> = BTreeSet::new();
+        // Records that were merged into others go by those in the view, not in what was sent.
+        let mut aliases: BTreeMap<(String, RecordId), RecordId> = BTreeMap::new();
+        entry::list(self.db, "1 = 1", |entry| {
+            let outcomes = entry.receipt.into_iter().flat_map(|receipt| receipt.mutations);
+            aliases.extend(
+                outcomes.filter_map(|o| o.alias.map(|alias| ((o.collection, o.record), alias))),
+            );
+            Ok(true)
+        })?;
         let mut missing: Vec<(i64, usize, Shown)> = Vec::new();
         entry::list(self.db, "1 = 1", |entry| {
             for (position, index) in (0_i64..).zip(0..entry.mutations.len()) {
@@ -189,6 +198,9 @@ impl Mending<'_> {
             }
         }
         for (seq, position, Shown { mut mutation, in_view }) in missing {
+            if let Some(alias) = aliases.get(&(mutation.collection.clone(), mutation.record)) {
+                mutation.record = *alias;
+            }
             let Some(collection) = schema.collection(&mutation.collection) else { continue };
             if in_view {
                 rows::keep_server_state(self.db, collection, mutation.record)?;
