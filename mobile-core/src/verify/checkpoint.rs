@@ -16,6 +16,9 @@ use crate::store::meta::{self, name};
 /// How long after a comparison the next one is due, in microseconds of the server's clock. It reads all
 /// ids and versions, some tens of milliseconds for 100,000 rows on a cheap phone.
 const EVERY_US: i64 = 10 * 60 * 1_000_000;
+/// In place of the time of the last comparison: the next checkpoint brings digests, also that of a new
+/// beginning.
+const DUE: i64 = 0;
 /// How long after everything was brought anew because digests differed it may be so again.
 const ANEW_EVERY_US: i64 = 24 * 60 * 60 * 1_000_000;
 
@@ -32,13 +35,14 @@ pub fn is_due(db: &Connection) -> Result<bool, CoreError> {
             "SELECT EXISTS (SELECT 1 FROM campo_suspect), EXISTS (SELECT 1 FROM campo_backfill)",
         )?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    if suspects {
+    let last = meta::get_json::<i64>(db, name::VERIFIED_US)?;
+    if suspects || last == Some(DUE) {
         return Ok(true);
     }
     if meta::get(db, name::CURSOR)?.is_none() {
-        return Ok(meta::get(db, name::BEGUN_ANEW)?.is_some());
+        return Ok(false);
     }
-    let Some(last) = meta::get_json::<i64>(db, name::VERIFIED_US)? else { return Ok(true) };
+    let Some(last) = last else { return Ok(true) };
     let checkpoint = meta::get_number(db, name::LAST_CHECKPOINT_US)?;
     // The server's clock may have been set back.
     Ok(backfilling || checkpoint.abs_diff(last) >= EVERY_US.unsigned_abs())
@@ -49,7 +53,7 @@ pub fn is_due(db: &Connection) -> Result<bool, CoreError> {
 /// # Errors
 /// Those of SQLite.
 pub fn make_due(db: &Connection) -> Result<(), CoreError> {
-    meta::remove(db, name::VERIFIED_US)
+    meta::set_json(db, name::VERIFIED_US, &DUE)
 }
 
 /// Compares what is held with what a checkpoint told. What differs is suspect from now on, and what was

@@ -43,7 +43,15 @@ pub async fn write(world: &mut World, collection: &Collection, writes: &[RowWrit
     let before = world.snapshot();
     let done = async {
         let mut tx = world.server.store().write(world.server.tenant, StreamId::SQL).await?;
-        tx.lock_rows(collection, &ids).await?;
+        let rows = tx.lock_rows(collection, &ids).await?;
+        let is_gone = |write: &RowWrite| {
+            write.kind == WriteKind::Update
+                && rows.get(&write.record).is_some_and(|row| row.meta.deleted.is_some())
+        };
+        // Plain SQL would change no row.
+        if writes.iter().any(is_gone) {
+            return Ok(());
+        }
         tx.write_rows(collection, writes).await?;
         tx.commit().await
     };
