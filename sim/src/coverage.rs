@@ -49,6 +49,14 @@ impl Coverage {
         }
     }
 
+    /// Adds what occurred in another search.
+    pub fn join(&mut self, other: &Self) {
+        for (name, runs) in &other.runs {
+            *self.runs.entry(name.clone()).or_default() += runs;
+        }
+        self.pairs.extend(other.pairs.iter().cloned());
+    }
+
     /// In how many runs something occurred.
     #[must_use]
     pub fn count(&self, name: &str) -> u64 {

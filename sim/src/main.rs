@@ -99,6 +99,7 @@ fn main() -> ExitCode {
         jobs: cli.jobs,
         stop_at_first: false,
         database: cli.database,
+        damage: true,
     });
     report(first, &found, begin.elapsed());
     for (seed, step, violation) in &found.failed {

@@ -31,6 +31,13 @@ pub struct Setup {
     pub steps: Vec<Step>,
 }
 
+impl Setup {
+    /// The same without these operations.
+    pub fn leave_out(&mut self, operations: &[Operation]) {
+        self.steps.retain(|step| operations.iter().all(|left_out| left_out.name != step.operation));
+    }
+}
+
 /// Most phones of an ordinary run.
 const DEVICES_MAX: usize = 8;
 /// Most phones of a large run, of which there is one in forty.

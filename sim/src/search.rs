@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::coverage::Coverage;
+use crate::ops::damage;
 use crate::oracle::Violation;
 use crate::plan::{self, Setup};
 use crate::run::run;
@@ -25,6 +26,8 @@ pub struct Wanted {
     pub stop_at_first: bool,
     /// Which database the servers have.
     pub database: Database,
+    /// Whether phones are damaged as well.
+    pub damage: bool,
 }
 
 /// What came of it.
@@ -68,7 +71,10 @@ pub fn search(wanted: Wanted) -> Found {
                     if over {
                         return;
                     }
-                    let plan = Setup { database: wanted.database, ..plan::draw(seed) };
+                    let mut plan = Setup { database: wanted.database, ..plan::draw(seed) };
+                    if !wanted.damage {
+                        plan.leave_out(damage::OPERATIONS);
+                    }
                     let outcome = run(&plan, false);
                     let mut found = found.lock().expect("no run panics");
                     found.runs += 1;

@@ -15,6 +15,7 @@ fn some_seeds_hold_on_postgresql() {
         jobs: 2,
         stop_at_first: false,
         database: Database::Postgres,
+        damage: true,
     });
     assert!(found.failed.is_empty(), "{:?}", found.failed);
     assert!(found.syncs > 40, "{found:?}");
