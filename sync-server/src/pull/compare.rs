@@ -1,6 +1,7 @@
 //! Which rows of a scope differ from a device's: asked when digests say that some do.
 //!
-//! Costs one pass over the scope's ids and versions, in parts, and the content only where it is asked for.
+//! An answer costs a pass over the scope's ids and versions for the digests, if the device sent its own, and
+//! another, in parts, up to the last row that it names. Content is read only where it is asked for.
 
 use sync_protocol::digest::{BUCKETS, Buckets, Digest};
 use sync_protocol::limits::COMPARE_ROWS_MAX;
