@@ -48,7 +48,7 @@ fn every_key_and_word_is_explained() {
     let collection = "vertical = \"a\"\n[collections.x]\n";
     let places = [
         ("zzzzzzzz = 1".to_owned(), 3),
-        (format!("{collection}zzzzzzzz = 1"), 10),
+        (format!("{collection}zzzzzzzz = 1"), 13),
         (format!("{collection}on_delete_conflict = \"zzzzzzzz\""), 3),
         (format!("{collection}fields.a = {{ type = \"text\", zzzzzzzz = 1 }}"), 13),
         (format!("{collection}fields.a = {{ type = \"zzzzzzzzzzzz\" }}"), 11),

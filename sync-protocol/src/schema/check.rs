@@ -6,6 +6,7 @@
 //! at the key that has to be changed. What parsing marked broken is passed over.
 
 mod field;
+mod flags;
 
 use std::collections::BTreeSet;
 
@@ -116,6 +117,9 @@ impl<'a> Check<'a> {
         if !self.places.is_broken(&[at[0], at[1], "natural_key"]) {
             self.natural_key(collection);
         }
+        self.photos(collection);
+        self.flags(collection);
+        self.geofence(collection);
     }
 
     /// A permission that a collection or field asks for: well formed, and somebody has it.

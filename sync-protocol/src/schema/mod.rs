@@ -5,13 +5,16 @@
 //! collection or a field needs no Rust code.
 
 pub mod check;
+pub mod flags;
 mod mistake;
 mod names;
 pub mod parse;
+pub mod photos;
 pub mod typescript;
 
 use std::collections::BTreeMap;
 
+pub use flags::{Flags, Geofence};
 pub use mistake::Mistake;
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +61,15 @@ pub struct Collection {
     /// A conflict in one field holds back the whole transaction until it is decided.
     #[serde(default)]
     pub atomic_review: bool,
+    /// Each record describes a photo of the parent's record ([`photos`]).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub photos: bool,
+    /// What the server notes about each record for supervisors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flags: Option<Flags>,
+    /// Where a record is, if it is a place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub geofence: Option<Geofence>,
 }
 
 fn default_priority() -> u32 {
@@ -225,6 +237,13 @@ impl Schema {
     #[must_use]
     pub fn collection(&self, name: &str) -> Option<&Collection> {
         self.collections.get(name)
+    }
+
+    /// The collections that hold photos of a collection's records, by name.
+    pub fn photos_of<'a>(&'a self, collection: &'a str) -> impl Iterator<Item = &'a Collection> {
+        self.collections.values().filter(move |photos| {
+            photos.photos && photos.parent.as_ref().is_some_and(|p| p.collection == collection)
+        })
     }
 
     /// The collections in the order in which a first sync brings them: by priority, then name.

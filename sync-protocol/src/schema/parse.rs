@@ -8,13 +8,17 @@
 //! `docs/schema.md` is the format in words.
 
 mod field;
+mod flags;
 mod reader;
 
 use std::collections::BTreeSet;
 
 use super::mistake::{Path, Places, path, shown};
 use super::names::{self, NameOf};
-use super::{Collection, DeleteConflict, NaturalKey, OnDuplicate, Parent, Schema, ScopeRule};
+use super::{
+    Collection, DeleteConflict, Field, MergeRule, NaturalKey, OnDuplicate, Parent, Schema,
+    ScopeRule, photos,
+};
 use reader::{Reader, Section};
 
 pub(super) use field::is_ordered;
@@ -41,6 +45,9 @@ const COLLECTION_KEYS: &[&str] = &[
     "natural_key",
     "on_delete_conflict",
     "atomic_review",
+    "photos",
+    "flags",
+    "geofence",
     "fields",
 ];
 /// Largest `priority`.
@@ -163,13 +170,18 @@ fn collection(
             fields.extend(field::field(reader, &entry.name, entry.value, at));
         }
     }
+    let parent = parent(reader, section);
+    let of_photos = reader.boolean(section, "photos").unwrap_or_default();
+    if of_photos {
+        add_photo_fields(&mut fields, parent.as_ref());
+    }
     Collection {
         name: name.to_owned(),
         vertical: vertical.to_owned(),
         label: reader.text(section, "label"),
         fields,
         scopes: scopes(reader, section),
-        parent: parent(reader, section),
+        parent,
         read: reader.text(section, "read").unwrap_or_default(),
         write: reader.text(section, "write").unwrap_or_default(),
         priority: reader
@@ -188,7 +200,21 @@ fn collection(
             .unwrap_or_default(),
         natural_key: natural_key(reader, section),
         atomic_review: reader.boolean(section, "atomic_review").unwrap_or_default(),
+        photos: of_photos,
+        flags: flags::flags(reader, section),
+        geofence: flags::geofence(reader, section),
     }
+}
+
+/// A photo has columns that nobody declares, and belongs to one record for good.
+fn add_photo_fields(fields: &mut Vec<Field>, parent: Option<&Parent>) {
+    for field in fields.iter_mut() {
+        if parent.is_some_and(|parent| parent.field == field.name) {
+            field.merge = MergeRule::Immutable;
+        }
+    }
+    let declared: BTreeSet<String> = fields.iter().map(|field| field.name.clone()).collect();
+    fields.extend(photos::fields().into_iter().filter(|f| !declared.contains(&f.name)));
 }
 
 fn scopes(reader: &mut Reader<'_>, section: &Section<'_>) -> Vec<ScopeRule> {
