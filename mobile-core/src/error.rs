@@ -4,6 +4,7 @@ use sync_protocol::problem::Problem;
 use sync_protocol::value::ValueError;
 use sync_protocol::{ReceiptId, RecordId};
 
+use crate::photos::PhotoError;
 use crate::transport::TransportError;
 
 /// Any error of the device library.
@@ -64,6 +65,18 @@ pub enum CoreError {
         /// The limit.
         max: usize,
     },
+    /// No photo collection belongs to the collection.
+    #[error("`{0}` has no photos; its schema would need a photo collection")]
+    NoPhotos(String),
+    /// The photo is not on this device, and its record is not either.
+    #[error("there is no such photo on this device, and no record that says where it is")]
+    NoSuchPhoto,
+    /// What the server sent is not the photo that its record describes.
+    #[error("the server sent other bytes than those of the photo; try again")]
+    PhotoUnlike,
+    /// The photo cannot be read as one.
+    #[error("{0}")]
+    Photo(#[from] PhotoError),
     /// No transaction has this id.
     #[error("no receipt {0} on this device")]
     NoSuchReceipt(ReceiptId),
@@ -85,7 +98,7 @@ pub enum CoreError {
     },
     /// Somebody has work that only this device has.
     #[error(
-        "{person} has {count} edit(s) that only this device has: sync, or correct or discard what was \
+        "{person} has {count} edit(s) or photo(s) that only this device has: sync, or correct or discard what was \
          refused, or export them, or sign out and keep the data"
     )]
     Unsent {
@@ -181,6 +194,10 @@ impl CoreError {
             Self::NotPermitted(_) => "not_permitted",
             Self::BadRequest(_) => "bad_request",
             Self::TransactionTooLarge { .. } => "transaction_too_large",
+            Self::NoPhotos(_) => "no_photos",
+            Self::NoSuchPhoto => "no_such_photo",
+            Self::PhotoUnlike => "photo_unlike",
+            Self::Photo(error) => error.code(),
             Self::NoSuchReceipt(_) => "no_such_receipt",
             Self::WrongState { .. } => "wrong_state",
             Self::HasHeirs { .. } => "has_heirs",
@@ -211,6 +228,7 @@ impl CoreError {
             | Self::Cancelled
             | Self::DatabaseLocked
             | Self::DiskFull
+            | Self::PhotoUnlike
             | Self::DiskFailed(_) => true,
             _ => false,
         }
@@ -228,7 +246,7 @@ impl CoreError {
         }
         let status = match self {
             Self::Transport(_) => 503,
-            Self::NoSuchRecord { .. } | Self::NoSuchReceipt(_) => 404,
+            Self::NoSuchRecord { .. } | Self::NoSuchReceipt(_) | Self::NoSuchPhoto => 404,
             Self::SignedOut => 401,
             Self::NotPermitted(_) => 403,
             Self::AlreadyRunning

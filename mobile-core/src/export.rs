@@ -1,10 +1,12 @@
 //! What only this device has, as a file that support can read.
 //!
 //! One JSON document: of everybody who has data in the folder, each transaction that the server has not
-//! settled or has refused, with all that is known about it. A database that cannot be opened is named,
+//! settled or has refused, with all that is known about it. Photos that the server has not confirmed are copied
+//! into a folder beside it. A database that cannot be opened is named,
 //! so that somebody looks at the file itself; one that was set aside is copied beside the document. What
 //! was exported may be wiped.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -16,9 +18,11 @@ use crate::CoreError;
 use crate::clock::Clock;
 use crate::outbox::list::ReceiptView;
 use crate::outbox::unsent;
+use crate::photos::files::PhotoFiles;
+use crate::photos::queue::{self, Item};
 use crate::store::meta::{self, name};
 use crate::store::registry::{self, Person, Registry};
-use crate::store::{aside, file_error, private};
+use crate::store::{Store, aside, file_error, private};
 use crate::verify::damage::{self, Damage};
 
 /// What the file begins with.
@@ -45,6 +49,16 @@ struct Work {
     damage: Vec<Damage>,
     /// What is left of edits that could not be read.
     lost: Vec<String>,
+    /// Photos that only this device has, beside the document.
+    photos: Vec<PhotoCopy>,
+}
+
+/// A file of a photo, and its copy.
+#[derive(Debug, Serialize)]
+struct PhotoCopy {
+    #[serde(flatten)]
+    item: Item,
+    copy: PathBuf,
 }
 
 /// A database that cannot be opened.
@@ -68,6 +82,8 @@ pub struct Unreadable {
 pub struct Exported {
     /// Transactions in the file.
     pub transactions: usize,
+    /// Files of photos, in a folder beside it.
+    pub photos: usize,
     /// People whose they are.
     pub people: usize,
     /// Databases that could not be opened, or were set aside.
@@ -86,6 +102,7 @@ pub fn unsent(
     to: &Path,
 ) -> Result<Exported, CoreError> {
     let (mut work, mut unreadable, mut stores) = (Vec::new(), Vec::new(), Vec::new());
+    let mut copies = Copies::default();
     for person in &registry.people {
         let path = registry::database(dir, person.tenant, person.user);
         if !path.exists() {
@@ -94,16 +111,25 @@ pub fn unsent(
         let read = registry.open(dir, person).and_then(|store| {
             let found = store.read(|db| {
                 let stream = meta::get(db, name::STREAM)?.and_then(|id| id.parse().ok());
-                Ok((stream, unsent::list(db)?, damage::log(db)?, damage::lost_edits(db)?))
+                let photos = queue::waiting_files(db)?;
+                Ok((stream, unsent::list(db)?, damage::log(db)?, damage::lost_edits(db)?, photos))
             })?;
             Ok((store, found))
         });
         match read {
-            Ok((_, (_, transactions, damage, _)))
-                if transactions.is_empty() && damage.is_empty() => {}
-            Ok((store, (stream, transactions, damage, lost))) => {
+            Ok((_, (_, transactions, damage, _, photos)))
+                if transactions.is_empty() && damage.is_empty() && photos.is_empty() => {}
+            Ok((store, (stream, transactions, damage, lost, items))) => {
+                let photos = pictures(&store, items, to, &mut copies);
                 stores.push(store);
-                work.push(Work { person: person.clone(), stream, transactions, damage, lost });
+                work.push(Work {
+                    person: person.clone(),
+                    stream,
+                    transactions,
+                    damage,
+                    lost,
+                    photos,
+                });
             }
             Err(error) => unreadable.push(Unreadable {
                 person: Some(person.clone()),
@@ -114,9 +140,13 @@ pub fn unsent(
             }),
         }
     }
-    let mut copies = Vec::new();
     for file in aside::list(dir)? {
-        let copy = beside(to, copies.len() + 1);
+        let copy = beside(to, copies.databases.len() + 1);
+        let photos = PhotoFiles::at(aside::photos_of(&file.path));
+        for hash in photos.list()? {
+            let of = PathBuf::from(format!("{}.photos", copy.display()));
+            copies.pictures.insert(of.join(format!("{hash}.jpg")), photos.path(&hash));
+        }
         unreadable.push(Unreadable {
             person: registry.people.iter().find(|person| file.is_of(person)).cloned(),
             path: file.path.clone(),
@@ -124,7 +154,7 @@ pub fn unsent(
             code: "set_aside".to_owned(),
             cause: "it was damaged and set aside".to_owned(),
         });
-        copies.push((file.path, copy));
+        copies.databases.push((file.path, copy));
     }
     let document = Document {
         format: FORMAT,
@@ -138,14 +168,42 @@ pub fn unsent(
         // An export without its copies must not pass for one.
         let _ = fs::remove_file(to);
     })?;
-    for (from, _) in &copies {
+    for (from, _) in &copies.databases {
         aside::note_exported(from)?;
     }
     for (store, work) in stores.iter().zip(&work) {
-        store.write(|db| unsent::note_export(db, work.transactions.iter().map(|view| view.id)))?;
+        store.write(|db| {
+            queue::note_export(db, work.photos.iter().map(|photo| &photo.item.name))?;
+            unsent::note_export(db, work.transactions.iter().map(|view| view.id))
+        })?;
     }
     let transactions = work.iter().map(|work| work.transactions.len()).sum();
-    Ok(Exported { transactions, people: work.len(), unreadable })
+    let photos = work.iter().map(|work| work.photos.len()).sum();
+    Ok(Exported { transactions, photos, people: work.len(), unreadable })
+}
+
+/// What is copied beside the document.
+#[derive(Default)]
+struct Copies {
+    /// Databases and their copies.
+    databases: Vec<(PathBuf, PathBuf)>,
+    /// Files of photos by their copies: equal ones are copied once.
+    pictures: BTreeMap<PathBuf, PathBuf>,
+}
+
+/// Files of photos that are whole, with the copies that they will have. Of others the document's log says
+/// that they are damaged, and they stay unsaved.
+fn pictures(store: &Store, items: Vec<Item>, to: &Path, copies: &mut Copies) -> Vec<PhotoCopy> {
+    let folder = PathBuf::from(format!("{}.photos", to.display()));
+    let mut saved = Vec::new();
+    for item in items {
+        if matches!(store.photos().read(&item.sha256), Ok(Some(_))) {
+            let copy = folder.join(format!("{}.jpg", item.sha256));
+            copies.pictures.insert(copy.clone(), store.photos().path(&item.sha256));
+            saved.push(PhotoCopy { item, copy });
+        }
+    }
+    saved
 }
 
 /// The name of the copy of a database, `….json.1.db`.
@@ -153,11 +211,28 @@ fn beside(to: &Path, number: usize) -> PathBuf {
     PathBuf::from(format!("{}.{number}.db", to.display()))
 }
 
-/// Copies databases with their logs: all of them, or none.
-fn copy_all(databases: &[(PathBuf, PathBuf)]) -> Result<(), CoreError> {
+/// Copies photos, and databases with their logs: all of them, or none.
+fn copy_all(copies: &Copies) -> Result<(), CoreError> {
     let with = |path: &Path, part: &str| PathBuf::from(format!("{}{part}", path.display()));
     let mut made: Vec<PathBuf> = Vec::new();
-    for (from, to) in databases {
+    let undo = |made: Vec<PathBuf>| {
+        for copy in made {
+            let _ = fs::remove_file(copy);
+        }
+    };
+    for (to, from) in &copies.pictures {
+        let folder = to.parent().unwrap_or(to);
+        let copied = private::create_folder(folder)
+            .and_then(|()| fs::File::open(from))
+            .map_err(|error| file_error(from, &error))
+            .and_then(|mut bytes| write(to, &mut bytes));
+        if let Err(error) = copied {
+            undo(made);
+            return Err(error);
+        }
+        made.push(to.clone());
+    }
+    for (from, to) in &copies.databases {
         for part in ["-wal", ""] {
             let (from, to) = (with(from, part), with(to, part));
             let copied = match fs::File::open(&from) {
@@ -166,9 +241,7 @@ fn copy_all(databases: &[(PathBuf, PathBuf)]) -> Result<(), CoreError> {
                 Ok(mut bytes) => write(&to, &mut bytes),
             };
             if let Err(error) = copied {
-                for copy in made {
-                    let _ = fs::remove_file(copy);
-                }
+                undo(made);
                 return Err(error);
             }
             made.push(to);

@@ -18,7 +18,7 @@
 //! knows which), [`edit`] turns what an app wants into mutations, [`view`] computes what it sees,
 //! [`outbox`] holds every transaction and its receipt, [`pull`] applies pages, [`sync`] runs the
 //! rounds, [`query`] is read-only SQL and live queries. Clock, randomness and transport are passed
-//! in ([`clock`], [`random`], [`transport`]), so that tests replace them. [`photos`] makes photos small.
+//! in ([`clock`], [`random`], [`transport`]), so that tests replace them. [`photos`] makes photos small and sees them to the server.
 
 pub mod clock;
 pub mod core;
@@ -26,6 +26,7 @@ pub mod edit;
 pub mod error;
 pub mod export;
 pub mod outbox;
+pub mod photos;
 pub mod pull;
 pub mod query;
 pub mod random;
@@ -37,5 +38,3 @@ pub mod view;
 
 pub use crate::core::{Config, Core, SignIn};
 pub use crate::error::CoreError;
-/// Preparing photos: a crate of its own, under the name that apps know.
-pub use mobile_photo as photos;

@@ -61,6 +61,14 @@ points! {
         SessionKept,
         /// The list of people is written beside the old one.
         RegistryWritten,
+        /// The files of a photo are on the disk, and its record is not committed.
+        PhotoWritten,
+        /// An upload is noted as begun, and nothing of it has gone out.
+        PhotoTaken,
+        /// The server has said how much of a photo it has, and that is not noted.
+        PhotoAnswered,
+        /// What became of photos at a checkpoint is noted, and their files are still here.
+        PhotosFollowed,
     }
     Server {
         /// A transaction of the store is complete, but not committed.

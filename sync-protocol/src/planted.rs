@@ -106,6 +106,16 @@ bugs! {
     RepairDropsEdit,
     /// device: an outcome counts as told for good before its rows are here
     SeenBeforeSettled,
+    /// device: pictures that only it has go when space is short
+    UnsentPhotoEvicted,
+    /// device: a photo counts as confirmed with its first piece
+    PhotoStoredEarly,
+    /// device: a photo that the server asks for is not sent again
+    PhotoAskedInVain,
+    /// device: files of photos whose records left stay
+    PhotoLeftBehind,
+    /// device: the photo of a refused record goes
+    RefusedPhotoDropped,
 }
 
 #[cfg(feature = "planted-bugs")]

@@ -29,7 +29,8 @@ impl Core {
             let schema = engine.store().schema_in(db)?;
             let permissions = permissions(db)?;
             let random = self.config.random.as_ref();
-            let mut edit = Edit::begin(db, &schema, &permissions, random, now)?;
+            let files = engine.store().photos();
+            let mut edit = Edit::begin(db, &schema, &permissions, random, files, now)?;
             let value = f(&mut edit)?;
             Ok((value, edit.finish()?))
         })?;

@@ -2,6 +2,7 @@
 
 mod edits;
 mod leaving;
+mod photos;
 mod receipts;
 mod review;
 mod verifying;
@@ -16,12 +17,14 @@ use sync_protocol::wire::auth::LoginRequest;
 use sync_protocol::{DeviceId, StreamId};
 use tokio_util::sync::CancellationToken;
 
+pub use photos::{CheckIn, PhotoView, new_photo};
 pub use review::ConflictFilter;
 pub use verifying::Verification;
 
 use crate::CoreError;
 use crate::clock::{Clock, SystemClock};
 use crate::outbox::list::{Failure, WaitingFor, counts, questions};
+use crate::photos::queue::Waiting;
 use crate::random::{Random, SystemRandom};
 use crate::store::Store;
 use crate::store::meta::{self, name};
@@ -114,6 +117,8 @@ pub struct Status {
     pub collections: Vec<String>,
     /// Damage that was ever found, and how much of it is repaired.
     pub damage: DamageCount,
+    /// Photos that wait for the server.
+    pub photos: Waiting,
 }
 
 /// How much damage was found on this device.
@@ -276,12 +281,14 @@ impl Core {
             remaining: 0,
             collections: Vec::new(),
             damage: DamageCount::default(),
+            photos: Waiting::default(),
         };
         let engine = match self.engine() {
             Err(CoreError::SignedOut) => return Ok(status),
             engine => engine?,
         };
         status.waiting_for = engine.why_waiting()?;
+        status.photos = self.photos_waiting()?;
         engine.store().read(|db| {
             let schema = engine.store().schema_in(db)?;
             status.collections = schema.collections.keys().cloned().collect();

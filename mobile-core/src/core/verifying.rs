@@ -4,9 +4,9 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::Core;
-use crate::CoreError;
 use crate::verify::damage::{self, Damage};
 use crate::verify::{checkpoint, content, mend, scrub};
+use crate::{CoreError, photos};
 
 /// What a verification found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -15,7 +15,7 @@ pub struct Verification {
     pub clean: bool,
     /// Bookkeeping that could not be read or did not fit, and was mended.
     pub mended: u64,
-    /// Rows whose content was not what was written here.
+    /// Rows whose content was not what was written here, and files of photos.
     pub damaged: u64,
     /// Sets of rows (of a collection in a scope) that were not what the server counts.
     pub differing: u64,
@@ -50,7 +50,8 @@ impl Core {
         let (mended, damaged) = store.write_schema(|db| {
             let mended = mend::all(db)?;
             let schema = store.schema_in(db)?;
-            let damaged = scrub::all(db, &schema)?;
+            let mended = mended + photos::mend::queue(db, &schema, store.photos())?;
+            let damaged = scrub::all(db, &schema)? + photos::mend::files(db, store.photos())?;
             checkpoint::make_due(db)?;
             Ok((mended, damaged))
         })?;

@@ -31,6 +31,7 @@ use sync_protocol::{ReceiptId, RecordId, RowVersion, Value};
 use crate::CoreError;
 use crate::clock::Reading;
 use crate::outbox::entry;
+use crate::photos::files::PhotoFiles;
 use crate::random::Random;
 use crate::store::rows;
 
@@ -40,6 +41,7 @@ pub struct Edit<'a> {
     schema: &'a Schema,
     permissions: &'a BTreeSet<String>,
     random: &'a dyn Random,
+    files: &'a PhotoFiles,
     now: Reading,
     seq: i64,
     id: ReceiptId,
@@ -59,6 +61,7 @@ impl<'a> Edit<'a> {
         schema: &'a Schema,
         permissions: &'a BTreeSet<String>,
         random: &'a dyn Random,
+        files: &'a PhotoFiles,
         now: Reading,
     ) -> Result<Self, CoreError> {
         let id = ReceiptId(random.uuid()?);
@@ -68,6 +71,7 @@ impl<'a> Edit<'a> {
             schema,
             permissions,
             random,
+            files,
             now,
             seq,
             id,
@@ -197,6 +201,19 @@ impl<'a> Edit<'a> {
         let builds_on: Vec<ReceiptId> = self.builds_on.iter().copied().collect();
         entry::complete(self.db, self.seq, &self.mutations, &builds_on, self.position)?;
         Ok(Some(self.id))
+    }
+
+    pub(crate) fn schema(&self) -> &'a Schema {
+        self.schema
+    }
+
+    pub(crate) fn db(&self) -> &'a Connection {
+        self.db
+    }
+
+    /// Where files of photos go.
+    pub(crate) fn files(&self) -> &'a PhotoFiles {
+        self.files
     }
 
     fn writable(&self, collection: &str) -> Result<&'a Collection, CoreError> {

@@ -8,6 +8,7 @@ use sync_protocol::ReceiptId;
 
 use super::list::{self, ReceiptView, Which};
 use crate::CoreError;
+use crate::photos::queue;
 use crate::store::meta::{self, name};
 
 /// What only this device has, in the order of sending.
@@ -18,13 +19,14 @@ pub fn list(db: &Connection) -> Result<Vec<ReceiptView>, CoreError> {
     list::list(db, Which::Unsent, None)
 }
 
-/// How many of them no export has saved.
+/// How many of them no export has saved, with files of photos that only this device has.
 ///
 /// # Errors
 /// Those of SQLite, and [`CoreError::Stored`].
 pub fn unsaved(db: &Connection) -> Result<usize, CoreError> {
     let exported = exported(db)?;
-    Ok(list(db)?.iter().filter(|view| !exported.contains(&view.id)).count())
+    let edits = list(db)?.iter().filter(|view| !exported.contains(&view.id)).count();
+    Ok(edits + queue::unsaved(db)?.len())
 }
 
 /// Notes that a file holds them.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::file_error;
 use super::registry::{self, DataFile, Person, Registry};
 use crate::CoreError;
+use crate::photos::files::PhotoFiles;
 
 /// What follows a database's name.
 const SUFFIX: &str = ".corrupt-";
@@ -40,6 +41,12 @@ fn rename(path: &Path) -> Result<PathBuf, CoreError> {
     while named(&format!("{SUFFIX}{n}")).exists() {
         n += 1;
     }
+    // First: a database that begins anew would remove photos that it knows nothing of.
+    let photos = PhotoFiles::beside(path);
+    let aside = photos_of(&named(&format!("{SUFFIX}{n}")));
+    if photos.folder().exists() {
+        fs::rename(photos.folder(), &aside).map_err(|error| file_error(photos.folder(), &error))?;
+    }
     for part in ["-wal", "-shm", ""] {
         let from = named(part);
         if from.exists() {
@@ -48,6 +55,13 @@ fn rename(path: &Path) -> Result<PathBuf, CoreError> {
         }
     }
     Ok(named(&format!("{SUFFIX}{n}")))
+}
+
+/// The folder with the photos of a database that was set aside: `<user>.photos.corrupt-<n>`.
+#[must_use]
+pub fn photos_of(aside: &Path) -> PathBuf {
+    let name = aside.file_name().unwrap_or_default().to_string_lossy();
+    aside.with_file_name(name.replacen(".db", ".photos", 1))
 }
 
 /// All of a folder, without their logs.
@@ -83,7 +97,9 @@ fn mark_of(path: &Path) -> PathBuf {
     PathBuf::from(format!("{}.exported", path.display()))
 }
 
-fn is_aside(path: &Path) -> bool {
+/// Whether this is a database that was set aside, without its log.
+#[must_use]
+pub(super) fn is_aside(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     name.split_once(SUFFIX)
         .is_some_and(|(_, n)| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))

@@ -44,6 +44,10 @@ pub mod name {
     pub const BEGUN_FOR_DIGESTS_US: &str = "begun_for_digests_us";
     /// How far the scrub has come: collection and id, JSON.
     pub const SCRUBBED: &str = "scrubbed";
+    /// Present where pictures wait for a network that costs nothing.
+    pub const PHOTOS_UNMETERED: &str = "photos_unmetered";
+    /// How much room photos may take, in bytes.
+    pub const PHOTO_SPACE: &str = "photo_space";
     /// Why the last sync failed, JSON; absent after one that ended well.
     pub const LAST_FAILURE: &str = "last_failure";
 }

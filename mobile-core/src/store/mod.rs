@@ -30,6 +30,7 @@ use sync_protocol::schema::Schema;
 use tokio::sync::watch;
 
 use crate::CoreError;
+use crate::photos::files::PhotoFiles;
 use crate::verify::mend;
 
 /// Marks the file as ours in SQLite's header (`PRAGMA application_id`), "Camp".
@@ -45,11 +46,13 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0005_push_marks.sql"),
     include_str!("../../migrations/0006_settled_content.sql"),
     include_str!("../../migrations/0007_verification.sql"),
+    include_str!("../../migrations/0008_photos.sql"),
 ];
 
 /// An open database.
 pub struct Store {
     path: PathBuf,
+    photos: PhotoFiles,
     /// Closed before the writer: whoever closes last writes the log into the file, which this cannot.
     reader: Mutex<Connection>,
     writer: Mutex<Connection>,
@@ -114,6 +117,7 @@ impl Store {
         }))?;
         let store = Self {
             path: path.to_owned(),
+            photos: PhotoFiles::beside(path),
             reader: Mutex::new(reader),
             writer: Mutex::new(writer),
             schema: RwLock::default(),
@@ -136,6 +140,12 @@ impl Store {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The files of photos beside it.
+    #[must_use]
+    pub fn photos(&self) -> &PhotoFiles {
+        &self.photos
     }
 
     /// The collections that this person may see, as this process saw them last. What checks or writes asks

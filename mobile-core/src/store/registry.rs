@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use sync_protocol::fault::{self, Point};
 use sync_protocol::{DeviceId, TenantId, UserId};
 
-use super::{Store, file_error, private};
+use super::{Store, aside, file_error, private};
 use crate::CoreError;
+use crate::photos::files::PhotoFiles;
 use crate::random::Random;
 
 /// Content of `device.json`.
@@ -129,11 +130,15 @@ impl Registry {
 /// [`CoreError::File`].
 pub fn remove(dir: &Path, tenant: TenantId, user: UserId) -> Result<(), CoreError> {
     let main = database(dir, tenant, user);
+    PhotoFiles::beside(&main).remove_all()?;
     let mut files = data_files(dir)?;
     files.retain(|file| (file.tenant, file.user) == (tenant, user));
     // The log goes before its database: without it, it would be taken for that of the next one.
     files.sort_by_key(|file| file.path == main);
     for DataFile { path, .. } in files {
+        if aside::is_aside(&path) {
+            PhotoFiles::at(aside::photos_of(&path)).remove_all()?;
+        }
         match fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(file_error(&path, &error));

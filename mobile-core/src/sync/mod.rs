@@ -1,4 +1,4 @@
-//! The sync loop: push → pull → settle.
+//! The sync loop: push → pull → settle → photos.
 //!
 //! [`Engine::sync`] runs one round and says how it went; [`Engine::run`] runs rounds for as long as the
 //! app lives, on a timer, after edits, when the server says that something moved ([`listen`]), when it is
@@ -17,16 +17,19 @@
 //! 3. **Pull** ([`pull`]): pages are applied while the next ones arrive. A cut stream is resumed as
 //!    long as each attempt brings something. What differs from the server's digests is brought again.
 //!
+//! 4. **Photos** ([`photos`]): files whose records are applied, in pieces, until edits want to go.
+//!
 //! What made a round fail is kept (`last_failure`), so that everything that waits can say why.
 
 pub mod backoff;
 mod listen;
+mod photos;
 mod pull;
 mod push;
 pub(crate) mod session;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -62,6 +65,8 @@ pub struct Conditions {
     pub network: Option<bool>,
     /// Whether the app is in the foreground.
     pub foreground: bool,
+    /// Whether the network costs by the byte; `None` when nobody said.
+    pub metered: Option<bool>,
 }
 
 /// Whether this device may listen to the server's events.
@@ -88,6 +93,8 @@ pub enum Phase {
     Pushing,
     /// Fetches rows.
     Pulling,
+    /// Sends photos.
+    Photos,
 }
 
 /// How far a round is.
@@ -101,6 +108,16 @@ pub struct Progress {
     pub rows: u64,
     /// Rows that remain, as far as the server knows.
     pub remaining: u64,
+    /// Files of photos that can go and have not.
+    pub photos_left: u64,
+    /// Bytes of photos that the server does not have, also of those that wait for something.
+    pub photo_bytes_left: u64,
+}
+
+impl Progress {
+    fn at_begin(phase: Phase) -> Self {
+        Self { phase, sent: 0, rows: 0, remaining: 0, photos_left: 0, photo_bytes_left: 0 }
+    }
 }
 
 /// How a round went.
@@ -128,6 +145,10 @@ pub struct SyncReport {
     pub differing: u64,
     /// Bookkeeping that could not be read, and was mended.
     pub mended: u64,
+    /// Files of photos that the server has confirmed.
+    pub photos: u64,
+    /// Their bytes.
+    pub photo_bytes: u64,
 }
 
 /// Syncs one person's database with their server.
@@ -146,6 +167,8 @@ pub struct Engine {
     kicked: Notify,
     opened: Notify,
     edited: Notify,
+    /// Edits were made since the round began: it does not go on with photos.
+    wanted: AtomicBool,
     /// When mending last found nothing, by the boot clock; 0 for never.
     mended_in_vain_us: AtomicI64,
     /// The server said that something moved.
@@ -163,7 +186,7 @@ impl Engine {
         random: Arc<dyn Random>,
         device: DeviceId,
     ) -> Self {
-        let idle = Progress { phase: Phase::Idle, sent: 0, rows: 0, remaining: 0 };
+        let idle = Progress::at_begin(Phase::Idle);
         Self {
             store,
             transport,
@@ -173,7 +196,7 @@ impl Engine {
             running: Arc::new(tokio::sync::Mutex::new(())),
             tokens: tokio::sync::Mutex::new(()),
             standing: watch::channel(Standing {
-                conditions: Conditions { network: None, foreground: true },
+                conditions: Conditions { network: None, foreground: true, metered: None },
                 in_touch: false,
             })
             .0,
@@ -181,6 +204,7 @@ impl Engine {
             kicked: Notify::new(),
             opened: Notify::new(),
             edited: Notify::new(),
+            wanted: AtomicBool::new(false),
             mended_in_vain_us: AtomicI64::new(0),
             moved: Notify::new(),
             progress: watch::channel(idle).0,
@@ -234,6 +258,18 @@ impl Engine {
         }
     }
 
+    /// The app says whether the network costs by the byte. Where pictures wait for one that does not
+    /// ([`crate::Core::set_photos_unmetered`]), [`Engine::run`] sends them when it comes.
+    pub fn set_metered(&self, metered: Option<bool>) {
+        let mut was = None;
+        self.standing.send_modify(|now| {
+            was = std::mem::replace(&mut now.conditions.metered, metered);
+        });
+        if metered == Some(false) && was == Some(true) {
+            self.kick();
+        }
+    }
+
     /// The app says whether it is in the foreground. When it comes there, [`Engine::run`] begins a round,
     /// but for some failures ([`backoff::opening`]).
     pub fn set_foreground(&self, foreground: bool) {
@@ -254,6 +290,7 @@ impl Engine {
     /// There is something new to send. [`Engine::run`] begins a round if the last one went well; in a
     /// dead spot an edit is no reason to try again before the pause ends.
     pub(crate) fn edited(&self) {
+        self.wanted.store(true, Ordering::Relaxed);
         self.edited.notify_one();
     }
 
@@ -292,7 +329,11 @@ impl Engine {
         if looked_us > 0 && now_us.saturating_sub(looked_us) < MEND_AGAIN_US {
             return Err(error);
         }
-        let mended = self.store.write_schema(|db| mend::all(db))?;
+        let mended = self.store.write_schema(|db| {
+            let mended = mend::all(db)?;
+            let schema = self.store.schema_in(db)?;
+            Ok(mended + crate::photos::mend::queue(db, &schema, self.store.photos())?)
+        })?;
         if mended == 0 {
             self.mended_in_vain_us.store(now_us.max(1), Ordering::Relaxed);
             return Err(error);
@@ -309,16 +350,19 @@ impl Engine {
             return Err(TransportError::Offline { reason, maybe_sent: false }.into());
         }
         let mut report = SyncReport::default();
-        self.progress.send_replace(Progress {
-            phase: Phase::Pushing,
-            sent: 0,
-            rows: 0,
-            remaining: 0,
-        });
+        self.wanted.store(false, Ordering::Relaxed);
+        self.progress.send_replace(Progress::at_begin(Phase::Pushing));
         let mut left_out = push::run(self, &mut report).await?;
         self.progress.send_modify(|progress| progress.phase = Phase::Pulling);
         pull::run(self, &mut report, &mut left_out, running).await?;
+        self.progress.send_modify(|progress| progress.phase = Phase::Photos);
+        photos::run(self, &mut report).await?;
         left_out.map_or(Ok(report), Err)
+    }
+
+    /// Whether somebody waits for the next round.
+    fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
     }
 
     /// Runs rounds, and listens for reasons to run one ([`listen`]), until it is cancelled.

@@ -30,8 +30,11 @@ use sync_protocol::wire::review::{Conflict, ConflictList, ResolveManyAnswer, Res
 use super::exchange::{Answer, Exchange, Request};
 use super::reqwest::ReqwestExchange;
 use super::sse::{EventReader, SseEvent};
-use super::{Event, EventSink, OfflineReason, PageSink, ReviewRequest, Transport, TransportError};
+use super::{
+    Event, EventSink, OfflineReason, PageSink, ReviewRequest, Transport, TransportError, tus,
+};
 use crate::CoreError;
+use crate::photos::PhotoName;
 
 /// Bodies from this size on are compressed.
 const COMPRESS_FROM_BYTES: usize = 1_024;
@@ -305,6 +308,54 @@ impl Transport for HttpTransport {
             told = new.or(told);
         }
         Ok(())
+    }
+
+    async fn upload(
+        &self,
+        token: &str,
+        name: &PhotoName,
+        length: u64,
+        first: Bytes,
+    ) -> Result<u64, TransportError> {
+        let request = tus::creation(
+            self::request(Method::POST, "uploads", Some(token))?,
+            name,
+            length,
+            first,
+        )?;
+        tus::offset(&self.send(request).await?)
+    }
+
+    async fn uploaded(&self, token: &str, name: &PhotoName) -> Result<Option<u64>, TransportError> {
+        let request = self::request(Method::HEAD, &tus::path(name), Some(token))?;
+        // The answer to HEAD has no body that could say why.
+        let answer = self.exchange.send(tus::versioned(request)).await?;
+        match answer.status {
+            200 | 204 => tus::offset(&answer).map(Some),
+            404 | 410 => Ok(None),
+            401 => {
+                let problem = Problem::new(401, "token_expired", "The session has ended");
+                Err(TransportError::SessionEnded(Box::new(problem)))
+            }
+            _ => Err(refusal(answer).await),
+        }
+    }
+
+    async fn upload_on(
+        &self,
+        token: &str,
+        name: &PhotoName,
+        offset: u64,
+        bytes: Bytes,
+    ) -> Result<u64, TransportError> {
+        let request = self::request(Method::PATCH, &tus::path(name), Some(token))?;
+        tus::offset(&self.send(tus::piece(request, offset, bytes)).await?)
+    }
+
+    async fn photo(&self, token: &str, name: &PhotoName) -> Result<Vec<u8>, TransportError> {
+        let PhotoName { collection, record, variant } = name;
+        let path = format!("photos/{collection}/{record}?variant={}", variant.as_str());
+        read_bytes(self.send(request(Method::GET, &path, Some(token))?).await?).await
     }
 
     async fn conflicts(&self, token: &str, query: &str) -> Result<ConflictList, TransportError> {

@@ -5,7 +5,9 @@ pub mod exchange;
 pub mod http;
 pub mod reqwest;
 pub mod sse;
+mod tus;
 
+use bytes::Bytes;
 use sync_protocol::ConflictId;
 use sync_protocol::problem::Problem;
 use sync_protocol::wire::auth::{LoginRequest, LogoutRequest, RefreshRequest, Session};
@@ -19,6 +21,7 @@ use sync_protocol::wire::review::{
 };
 
 use crate::CoreError;
+use crate::photos::PhotoName;
 
 /// Why an exchange with the server did not end well.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -185,6 +188,28 @@ pub trait Transport: Send + Sync {
         mark: Option<&str>,
         sink: &mut dyn EventSink,
     ) -> Result<(), TransportError>;
+    /// `POST uploads`: begins the upload of a picture of `length` bytes with the first of them. Answers how many
+    /// the server has, which may be all: it knows the picture, or had begun before.
+    async fn upload(
+        &self,
+        token: &str,
+        name: &PhotoName,
+        length: u64,
+        first: Bytes,
+    ) -> Result<u64, TransportError>;
+    /// `HEAD uploads/…`: how many bytes of a picture the server has; `None` if no upload was begun, or it has
+    /// expired.
+    async fn uploaded(&self, token: &str, name: &PhotoName) -> Result<Option<u64>, TransportError>;
+    /// `PATCH uploads/…`: sends the bytes of a picture from `offset` on. Answers how many the server has then.
+    async fn upload_on(
+        &self,
+        token: &str,
+        name: &PhotoName,
+        offset: u64,
+        bytes: Bytes,
+    ) -> Result<u64, TransportError>;
+    /// `GET photos/…`: a picture's bytes.
+    async fn photo(&self, token: &str, name: &PhotoName) -> Result<Vec<u8>, TransportError>;
     /// `GET conflicts?<query>`; the query is made of URL-safe `name=value` pairs.
     async fn conflicts(&self, token: &str, query: &str) -> Result<ConflictList, TransportError>;
     /// `GET conflicts/{id}`.

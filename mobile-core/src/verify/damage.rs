@@ -29,6 +29,8 @@ pub enum Kind {
     Edit,
     /// An edit and its copy are both damaged.
     EditLost,
+    /// The file of a photo.
+    Photo,
 }
 
 impl Kind {
@@ -41,6 +43,7 @@ impl Kind {
             Self::Bookkeeping => "bookkeeping",
             Self::Edit => "edit",
             Self::EditLost => "edit_lost",
+            Self::Photo => "photo",
         }
     }
 }

@@ -3,13 +3,16 @@
 #![allow(dead_code, missing_docs, reason = "each test file uses a part of it")]
 
 pub mod merge;
+pub mod photos;
 pub mod pull;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use mobile_core::clock::ManualClock;
+use mobile_core::photos::PhotoName;
 use mobile_core::random::SeededRandom;
 use mobile_core::transport::{
     Event, EventSink, OfflineReason, PageSink, ReviewRequest, Transport, TransportError,
@@ -18,7 +21,7 @@ use mobile_core::{Config, Core, CoreError, SignIn};
 use serde_json::{Map, Value as Json, json};
 use sync_protocol::merge::RowMeta;
 use sync_protocol::problem::Problem;
-use sync_protocol::schema::Schema;
+use sync_protocol::schema::{Parent, Schema};
 use sync_protocol::wire::auth::{LoginRequest, LogoutRequest, RefreshRequest, Session};
 use sync_protocol::wire::compare::{CompareAnswer, CompareRequest};
 use sync_protocol::wire::pull::PullRequest;
@@ -50,6 +53,9 @@ pub enum Fault {
     PullGarbageAfter(usize),
     SessionEnded,
     RefreshFails(Box<Problem>),
+    /// So many bytes of an upload arrive.
+    UploadCutAfter(usize),
+    UploadAnswerLost,
 }
 
 #[derive(Debug, Clone)]
@@ -113,6 +119,7 @@ pub struct State {
     pub streams: Vec<Option<String>>,
     /// Pulls that arrived.
     pub pulls: usize,
+    pub uploads: photos::Uploads,
 }
 
 /// An event with its mark, or the end of the stream.
@@ -150,6 +157,7 @@ impl Server {
                 events: VecDeque::new(),
                 streams: Vec::new(),
                 pulls: 0,
+                uploads: photos::Uploads::default(),
             }),
             Notify::new(),
         ))
@@ -310,6 +318,38 @@ impl Transport for Link {
         })
     }
 
+    async fn upload(
+        &self,
+        _: &str,
+        name: &PhotoName,
+        length: u64,
+        first: Bytes,
+    ) -> Result<u64, TransportError> {
+        // On the way: what the author does meanwhile is done now.
+        tokio::task::yield_now().await;
+        self.server.with(|state| photos::begin(state, name, length, &first))
+    }
+
+    async fn uploaded(&self, _: &str, name: &PhotoName) -> Result<Option<u64>, TransportError> {
+        self.server.with(|state| photos::offset(state, name))
+    }
+
+    async fn upload_on(
+        &self,
+        _: &str,
+        name: &PhotoName,
+        offset: u64,
+        bytes: Bytes,
+    ) -> Result<u64, TransportError> {
+        // On the way: what the author does meanwhile is done now.
+        tokio::task::yield_now().await;
+        self.server.with(|state| photos::append(state, name, offset, &bytes))
+    }
+
+    async fn photo(&self, _: &str, name: &PhotoName) -> Result<Vec<u8>, TransportError> {
+        self.server.with(|state| photos::read(state, name))
+    }
+
     async fn pull(
         &self,
         _: &str,
@@ -415,7 +455,7 @@ pub fn schema() -> Schema {
         })
     };
     let decimal = json!({ "name": "decimal", "scale": 2 });
-    serde_json::from_value(json!({ "collections": {
+    let mut schema: Schema = serde_json::from_value(json!({ "collections": {
         "articulos": collection("articulos", vec![
             field("nombre", text.clone(), json!({ "required": true, "max_length": 40 })),
             field("precio", decimal.clone(), json!({ "merge": "server" })),
@@ -431,8 +471,20 @@ pub fn schema() -> Schema {
             field("articulo_id", json!({ "name": "uuid" }), json!({ "references": "articulos" })),
             field("nota", text, json!({})),
         ]),
+        "articulo_fotos": collection("articulo_fotos", vec![
+            field("articulo_id", json!({ "name": "uuid" }),
+                json!({ "references": "articulos", "required": true, "merge": "immutable" })),
+        ]),
     }}))
-    .expect("the schema is well formed")
+    .expect("the schema is well formed");
+    let photos = schema.collections.get_mut("articulo_fotos").expect("it is there");
+    photos.photos = true;
+    photos.parent =
+        Some(Parent { collection: "articulos".to_owned(), field: "articulo_id".to_owned() });
+    // Without the flags, which nobody here may read.
+    let known = sync_protocol::schema::photos::fields();
+    photos.fields.extend(known.into_iter().filter(|field| field.read.is_none()));
+    schema
 }
 
 /// A phone of the model's company.

@@ -1,0 +1,181 @@
+//! The files of one person's photos: `<dir>/<tenant>/<user>.photos/<sha256>.jpg`.
+//!
+//! A file is written under another name, flushed and renamed, so that one with the right name is whole. Who
+//! writes or removes one does so inside a writing SQLite transaction: its lock keeps two processes from
+//! writing and removing the same file at once.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::CoreError;
+use crate::store::{file_error, private};
+
+/// The files beside one database.
+#[derive(Debug, Clone)]
+pub struct PhotoFiles {
+    folder: PathBuf,
+}
+
+impl PhotoFiles {
+    /// Those beside this database.
+    #[must_use]
+    pub fn beside(database: &Path) -> Self {
+        Self { folder: database.with_extension("photos") }
+    }
+
+    /// Those in this folder.
+    #[must_use]
+    pub fn at(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// Where they are.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The file with this hash, whether it is there or not.
+    #[must_use]
+    pub fn path(&self, sha256: &str) -> PathBuf {
+        self.folder.join(format!("{sha256}.jpg"))
+    }
+
+    /// Makes sure that the file is there, whole and on the disk. One that is there already counts if it is
+    /// as long.
+    ///
+    /// # Errors
+    /// [`CoreError::DiskFull`], [`CoreError::File`]: nothing is there that was not there before.
+    pub fn put(&self, sha256: &str, bytes: &[u8]) -> Result<(), CoreError> {
+        let path = self.path(sha256);
+        if fs::metadata(&path).is_ok_and(|known| known.len() == bytes.len() as u64) {
+            return Ok(());
+        }
+        let new = self.folder.join(format!("{sha256}.new"));
+        let written = private::create_folder(&self.folder)
+            .and_then(|()| match fs::remove_file(&new) {
+                Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            })
+            .and_then(|()| {
+                let mut file = private::create_file(&new)?;
+                file.write_all(bytes)?;
+                file.sync_all()?;
+                fs::rename(&new, &path)?;
+                // The name itself has to survive a power cut.
+                File::open(&self.folder)?.sync_all()
+            });
+        written.map_err(|error| {
+            let _ = fs::remove_file(&new);
+            file_error(&path, &error)
+        })
+    }
+
+    /// The file's bytes, if it is there and they are what the hash says.
+    ///
+    /// # Errors
+    /// [`CoreError::File`] when it is there and cannot be read.
+    pub fn read(&self, sha256: &str) -> Result<Option<Vec<u8>>, CoreError> {
+        let path = self.path(sha256);
+        match fs::read(&path) {
+            Ok(bytes) => Ok((hash(&bytes) == sha256).then_some(bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(file_error(&path, &error)),
+        }
+    }
+
+    /// The hashes of all files, by their names.
+    ///
+    /// # Errors
+    /// [`CoreError::File`].
+    pub fn list(&self) -> Result<Vec<String>, CoreError> {
+        let failed = |error: std::io::Error| file_error(&self.folder, &error);
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut hashes = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
+            hashes.extend(name.strip_suffix(".jpg").map(str::to_owned));
+        }
+        hashes.sort();
+        Ok(hashes)
+    }
+
+    /// Removes what none of these hashes names. Answers how many files that were.
+    ///
+    /// # Errors
+    /// [`CoreError::File`].
+    pub fn sweep(&self, wanted: &BTreeSet<String>) -> Result<usize, CoreError> {
+        let failed = |error: std::io::Error| file_error(&self.folder, &error);
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut removed = 0;
+        for entry in entries {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let is_wanted = name.strip_suffix(".jpg").is_some_and(|hash| wanted.contains(hash));
+            if !is_wanted {
+                fs::remove_file(entry.path()).map_err(failed)?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Removes the folder with all that is in it.
+    ///
+    /// # Errors
+    /// [`CoreError::File`].
+    pub fn remove_all(&self) -> Result<(), CoreError> {
+        match fs::remove_dir_all(&self.folder) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(file_error(&self.folder, &error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// SHA-256 in hexadecimal digits.
+#[must_use]
+pub fn hash(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// Bytes in hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_whole_or_not_there_and_only_named_ones_stay() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let files = PhotoFiles::beside(&dir.path().join("u.db"));
+        assert_eq!(files.list().expect("no folder yet"), Vec::<String>::new());
+        let (one, two) = (hash(b"one"), hash(b"two"));
+        files.put(&one, b"one").expect("written");
+        files.put(&two, b"two").expect("written");
+        files.put(&one, b"one").expect("there already");
+        assert_eq!(files.read(&one).expect("read").as_deref(), Some(&b"one"[..]));
+        fs::write(files.folder().join(format!("{one}.new")), b"on").expect("a crash's rest");
+        fs::write(files.path(&two), b"owt").expect("damage");
+        assert_eq!(files.read(&two).expect("read"), None);
+        assert_eq!(files.sweep(&BTreeSet::from([one.clone()])).expect("swept"), 2);
+        assert_eq!(files.list().expect("a list"), [one]);
+    }
+}

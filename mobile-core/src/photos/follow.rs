@@ -1,0 +1,108 @@
+//! What follows for files from what a pull brought: their records are applied, have gone, or say that the server
+//! lacks them.
+//!
+//! | the record | a file that waits | a file that the server has |
+//! |---|---|---|
+//! | says that it is stored | is stored | stays |
+//! | says that it is not | goes on | is offered again: that is how the server asks for it |
+//! | is not here, its insertion waits or was refused | waits | – |
+//! | is not here, its author took it back or deleted it | goes | goes |
+//! | is not here: it moved, or the grant was taken | is kept, unseen, for an export | goes |
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+use sync_protocol::planted::{self, Bug};
+use sync_protocol::schema::{Schema, photos as columns};
+
+use super::mend;
+use super::queue::{self, Item, State};
+use crate::CoreError;
+use crate::store::Store;
+use crate::store::tables::quoted;
+
+/// Applies the table above to all files. To be called when the tables stand at a checkpoint. Answers whether a
+/// file may go.
+///
+/// # Errors
+/// Those of SQLite, and [`CoreError::Stored`].
+pub fn records(db: &Connection, schema: &Schema) -> Result<bool, CoreError> {
+    let mut goes = false;
+    for item in queue::list(db)? {
+        match state(db, schema, &item)? {
+            Some(state) => {
+                if item.adrift {
+                    queue::note_adrift(db, &item.name, false)?;
+                }
+                match (item.state, item.name.variant.is_stored(&state)) {
+                    (State::Waiting, true) => queue::note_stored(db, &item.name)?,
+                    (State::Stored, false) if !planted::is(Bug::PhotoAskedInVain) => {
+                        queue::note_wanted(db, &item.name)?;
+                    }
+                    _ => {}
+                }
+            }
+            None if is_expected(db, &item)? && !planted::is(Bug::RefusedPhotoDropped) => {}
+            None if planted::is(Bug::PhotoLeftBehind) => {}
+            None if item.state == State::Stored || was_taken_back(db, &item)? => {
+                queue::remove(db, &item.name)?;
+                goes = true;
+            }
+            None if !item.adrift => queue::note_adrift(db, &item.name, true)?,
+            None => {}
+        }
+    }
+    Ok(goes)
+}
+
+/// Removes files that nothing names: of records that have gone, and of a crash. One that a record still needs
+/// is taken back into the queue instead ([`mend::adopt`]): a damaged line must not cost a photo.
+///
+/// # Errors
+/// Those of SQLite, and [`CoreError::File`].
+pub fn sweep(store: &Store) -> Result<usize, CoreError> {
+    // Inside a writing transaction: nobody adds one meanwhile.
+    store.write(|db| {
+        let schema = store.schema_in(db)?;
+        mend::adopt(db, &schema, store.photos())?;
+        store.photos().sweep(&queue::wanted(db)?)
+    })
+}
+
+/// What the record says of its upload; `None` where it is not here.
+pub(super) fn state(
+    db: &Connection,
+    schema: &Schema,
+    item: &Item,
+) -> Result<Option<String>, CoreError> {
+    let Some(collection) = schema.collection(&item.name.collection) else { return Ok(None) };
+    let sql = format!(
+        "SELECT coalesce({}, '') FROM {} WHERE id = ?1",
+        quoted(columns::STATE),
+        quoted(&collection.name)
+    );
+    let mut statement = db.prepare_cached(&sql)?;
+    Ok(statement.query_row([item.name.record.to_string()], |row| row.get(0)).optional()?)
+}
+
+/// Whether its insertion is still on its way, or waits to be corrected.
+fn is_expected(db: &Connection, item: &Item) -> Result<bool, CoreError> {
+    Ok(db
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM campo_mutation m JOIN campo_outbox o ON o.seq = m.seq
+             WHERE m.collection = ?1 AND m.record = ?2 AND m.kind = 'insert'
+               AND o.state <> 'discarded' AND o.replaced_by IS NULL)",
+        )?
+        .query_row(params![item.name.collection, item.name.record.to_string()], |row| row.get(0))?)
+}
+
+/// Whether somebody on this device discarded its insertion, or deleted it.
+fn was_taken_back(db: &Connection, item: &Item) -> Result<bool, CoreError> {
+    Ok(db
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM campo_outbox o, json_each(o.mutations) m
+             WHERE instr(o.mutations, ?2) > 0 AND m.value ->> '$.record' = ?2
+               AND m.value ->> '$.collection' = ?1
+               AND ((o.state = 'discarded' AND m.value ->> '$.kind' = 'insert')
+                 OR (o.state IN ('applied', 'superseded') AND m.value ->> '$.kind' = 'delete')))",
+        )?
+        .query_row(params![item.name.collection, item.name.record.to_string()], |row| row.get(0))?)
+}
