@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use serde_json::{Map, Value as Json};
 use sync_protocol::{ConflictId, ReceiptId, RecordId};
 
-use crate::commands::{claim, conflicts, login, logout, resolve, undo, watch};
+use crate::commands::{check_in, claim, conflicts, login, logout, photo, resolve, undo, watch};
 
 /// A phone without the phone.
 #[derive(Debug, Parser)]
@@ -38,6 +38,14 @@ pub enum Command {
         #[arg(value_parser = object)]
         fields: Map<String, Json>,
     },
+    /// Make a record with photos and a position, in one act; prints the record's id.
+    CheckIn(check_in::Args),
+    /// Add, show, fetch or hurry photos.
+    Photo {
+        /// What to do.
+        #[command(subcommand)]
+        command: photo::Command,
+    },
     /// Show one record.
     Get {
         /// The collection.
@@ -66,7 +74,17 @@ pub enum Command {
         id: RecordId,
     },
     /// Send what waits and fetch what is new, once.
-    Sync,
+    Sync {
+        /// The network costs by the byte: full pictures wait if `--photos-on-wifi` was said.
+        #[arg(long)]
+        metered: bool,
+        /// From now on full pictures wait for a network that costs nothing (`false`: they do not).
+        #[arg(long, value_name = "BOOL")]
+        photos_on_wifi: Option<bool>,
+        /// How many MB of photos this phone keeps, from now on; those that the server has go first.
+        #[arg(long, value_name = "MB")]
+        photo_space: Option<u64>,
+    },
     /// Keep syncing and tell what changes, until Ctrl-C.
     Watch(watch::Args),
     /// Show how this phone stands.
@@ -128,7 +146,8 @@ pub enum Command {
     Undo(undo::Args),
 }
 
-fn object(text: &str) -> Result<Map<String, Json>, String> {
+/// A JSON object.
+pub fn object(text: &str) -> Result<Map<String, Json>, String> {
     match serde_json::from_str(text) {
         Ok(Json::Object(fields)) => Ok(fields),
         Ok(_) => Err("a JSON object is needed, such as {\"nombre\": \"Torre Norte\"}".to_owned()),

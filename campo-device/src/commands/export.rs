@@ -18,6 +18,9 @@ pub fn run(config: &Config, to: &Path, output: Output) -> Result<(), Problem> {
     output.result(&done.map_err(problem)?, |done| {
         let mut text =
             format!("{} edits of {} people are in the file.\n", done.transactions, done.people);
+        if done.photos > 0 {
+            text.push_str(&format!("{} pictures are in a folder beside it.\n", done.photos));
+        }
         for database in &done.unreadable {
             let whose = database.person.as_ref().map_or("somebody", |p| p.display_name.as_str());
             let kept = match &database.copy {

@@ -2,6 +2,7 @@
 
 mod answer;
 mod ask;
+pub mod check_in;
 pub mod claim;
 pub mod conflicts;
 mod delete;
@@ -12,6 +13,7 @@ mod list;
 pub mod login;
 pub mod logout;
 mod pending;
+pub mod photo;
 mod problems;
 mod put;
 mod query;
@@ -49,7 +51,13 @@ pub async fn run(cli: Cli, output: Output) -> Result<(), Problem> {
         Command::List { collection } => list::run(&open(config)?, &collection, output),
         Command::Query { sql, parameters } => query::run(&open(config)?, &sql, &parameters, output),
         Command::Delete { collection, id } => delete::run(&open(config)?, &collection, id, output),
-        Command::Sync => sync::run(&open(config)?, output).await,
+        Command::Sync { metered, photos_on_wifi, photo_space } => {
+            let core = open(config)?;
+            sync::settings(&core, metered, photos_on_wifi, photo_space).map_err(problem)?;
+            sync::run(&core, output).await
+        }
+        Command::CheckIn(args) => check_in::run(&open(config)?, &args, output),
+        Command::Photo { command } => photo::run(&open(config)?, command, output).await,
         Command::Watch(args) => watch::run(&open(config)?, args, output).await,
         Command::Status => status::run(&open(config)?, output),
         Command::Verify => verify::run(&open(config)?, output).await,

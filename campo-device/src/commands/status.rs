@@ -43,6 +43,15 @@ fn describe(status: &Status) -> String {
     if !status.incomplete_scopes.is_empty() {
         lines.push(("incomplete", status.incomplete_scopes.join(", ")));
     }
+    if status.photos.files > 0 {
+        let photos = &status.photos;
+        let kilobytes = photos.bytes.saturating_sub(photos.sent).div_ceil(1024);
+        let held = match photos.held_back {
+            0 => String::new(),
+            n => format!(", {n} of them held back; `photo list` says why"),
+        };
+        lines.push(("photos", format!("{} to send, {kilobytes} KB{held}", photos.files)));
+    }
     if status.damage.found > 0 {
         let (found, repaired) = (status.damage.found, status.damage.repaired);
         lines.push((

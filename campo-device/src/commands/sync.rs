@@ -7,8 +7,8 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use mobile_core::Core;
 use mobile_core::sync::{Phase, Progress, SyncReport};
+use mobile_core::{Core, CoreError};
 use sync_protocol::problem::Problem;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,25 @@ use crate::output::Output;
 
 /// Shorter syncs need no bar.
 const BAR_AFTER: Duration = Duration::from_millis(700);
+
+/// What is said about photos, before the sync.
+pub fn settings(
+    core: &Core,
+    metered: bool,
+    photos_on_wifi: Option<bool>,
+    photo_space_mb: Option<u64>,
+) -> Result<(), CoreError> {
+    if let Some(wait) = photos_on_wifi {
+        core.set_photos_unmetered(wait)?;
+    }
+    if let Some(megabytes) = photo_space_mb {
+        core.set_photo_space(megabytes.saturating_mul(1_000_000))?;
+    }
+    if metered {
+        core.engine()?.set_metered(Some(true));
+    }
+    Ok(())
+}
 
 pub async fn run(core: &Core, output: Output) -> Result<(), Problem> {
     let cancel = CancellationToken::new();
@@ -70,7 +89,12 @@ impl Bar {
             }
             Phase::Pulling => self.wait("fetching what is new"),
             Phase::Pushing => self.wait(&format!("sending edits, {} answered", now.sent)),
-            Phase::Idle => self.wait("finishing"),
+            Phase::Photos if now.photos_left > 0 => self.wait(&format!(
+                "sending photos, {} to go, {} KB",
+                now.photos_left,
+                now.photo_bytes_left.div_ceil(1024)
+            )),
+            Phase::Photos | Phase::Idle => self.wait("finishing"),
         }
     }
 
@@ -113,6 +137,10 @@ fn describe(report: &SyncReport) -> String {
         text.push_str(&format!(" ({})", told.join(", ")));
     }
     text.push_str(&format!("; {} rows came, {} left.", report.rows, report.exits));
+    if report.photos > 0 {
+        let kilobytes = report.photo_bytes.div_ceil(1024);
+        text.push_str(&format!(" {} pictures are at the server ({kilobytes} KB).", report.photos));
+    }
     if report.refused + report.parked > 0 {
         text.push_str(" `problems` says what to do.");
     }
