@@ -62,14 +62,12 @@ impl World {
         let schema = Arc::new(schema_files::load(Some(SCHEMAS.as_ref()))?);
         let owner = Database::Postgres(cluster.url(DATABASE, SUPERUSER));
         migrate(&owner, schema.clone()).await?;
-        let database = Database::Postgres(cluster.url(DATABASE, SERVER_ROLE));
+        let url = cluster.url(DATABASE, SERVER_ROLE);
+        let database = Database::Postgres(url.clone());
         let project = Uuid::now_v7();
         let tenant = company(&database, schema, project).await?;
-        let mut config = Config {
-            database,
-            schemas: Some(PathBuf::from(SCHEMAS)),
-            ..Config::local(PathBuf::new())
-        };
+        let mut config =
+            Config { schemas: Some(PathBuf::from(SCHEMAS)), ..Config::local_postgres(url) };
         change(&mut config);
         let server = serve(config).await?;
         let world = Self { server, tenant, project, cluster };

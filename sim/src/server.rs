@@ -23,6 +23,7 @@ use sync_server::auth::session::Sessions;
 use sync_server::auth::throttle::Throttle;
 use sync_server::database::OpenStore;
 use sync_server::http::{App, HttpSettings, PREFIX, router};
+use sync_server::photos::Photos;
 use sync_server::random::SharedRandom;
 use sync_server::store::Store;
 use sync_server::store::accounts::Account;
@@ -292,6 +293,8 @@ async fn serve(shared: &Arc<dyn Store>, time: &TrueTime, random: &SharedRandom) 
         passwords: passwords(),
         throttle: Arc::new(Throttle::default()),
     };
-    let app = App::new(shared.clone(), clock, authenticator, sessions, HttpSettings::default());
+    let photos = Arc::new(Photos::in_memory());
+    let settings = HttpSettings::default();
+    let app = App::new(shared.clone(), photos, clock, authenticator, sessions, settings);
     router(&Arc::new(app))
 }

@@ -81,6 +81,14 @@ points! {
         PushSettled,
         /// A refresh token was exchanged, and the next one has not gone out.
         TokenExchanged,
+        /// A part of an upload is kept, and nobody was told.
+        PhotoPartKept,
+        /// A photo is whole and was found good, and is no object yet.
+        PhotoChecked,
+        /// It is an object, and its record says nothing of it.
+        PhotoKept,
+        /// Its record says that it is here, and the parts are still there.
+        PhotoMarked,
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::auth::issuer::IssuerConfig;
 use crate::clock::SharedClock;
 use crate::http::HttpSettings;
+use crate::photos::{PhotoLocation, PhotoSettings};
 
 /// Where the data is.
 #[derive(Clone, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct Config {
     pub schemas: Option<PathBuf>,
     /// Issuers of access tokens besides the server itself.
     pub issuers: Vec<IssuerConfig>,
+    /// Where photos are, and how much of them.
+    pub photos: PhotoSettings,
     /// Limits of the HTTP side.
     pub http: HttpSettings,
     /// The time.
@@ -47,13 +50,25 @@ impl Config {
     /// On SQLite in this directory, on a free local port, and otherwise as by default.
     #[must_use]
     pub fn local(data_dir: PathBuf) -> Self {
+        let photos = PhotoSettings::at(PhotoLocation::Folder(data_dir.join("photos")));
         Self {
             database: Database::Sqlite(data_dir),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             schemas: None,
             issuers: Vec::new(),
+            photos,
             http: HttpSettings::default(),
             clock: std::sync::Arc::new(crate::clock::SystemClock),
+        }
+    }
+
+    /// On PostgreSQL by this URL, on a free local port, with photos in memory: for tests.
+    #[must_use]
+    pub fn local_postgres(url: String) -> Self {
+        Self {
+            database: Database::Postgres(url),
+            photos: PhotoSettings::at(PhotoLocation::Memory),
+            ..Self::local(PathBuf::new())
         }
     }
 }

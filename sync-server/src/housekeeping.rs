@@ -1,4 +1,5 @@
-//! The task that keeps a server's data from growing for ever (see [`crate::store::tidy`]).
+//! The task that keeps a server's data from growing for ever (see [`crate::store::tidy`] and
+//! [`crate::photos::tidy`]).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::SharedClock;
+use crate::photos::{self, Photos};
 use crate::store::{Retention, Store, StoreError, Tidied};
 
 /// How long after a round the next one begins.
@@ -43,8 +45,34 @@ pub async fn round(
     }
 }
 
+/// Tidies the photos' object store; `thorough` looks through all objects.
+async fn tidy_photos(
+    photos: &Photos,
+    store: &dyn Store,
+    now_us: i64,
+    thorough: bool,
+    stopping: &CancellationToken,
+) {
+    let uploads = photos::tidy::uploads(&photos.objects, now_us, stopping).await;
+    let deleted = match thorough {
+        true => photos::tidy::deleted(&photos.objects, store, stopping).await,
+        false => Ok(0),
+    };
+    match (uploads, deleted) {
+        (Ok(uploads), Ok(deleted)) => tracing::debug!(uploads, deleted, "tidied photos"),
+        (Err(error), _) | (_, Err(error)) => {
+            tracing::warn!(%error, "housekeeping of photos stopped; the next round goes on");
+        }
+    }
+}
+
 /// Runs rounds until the server stops. The first one waits, so that a start is not slowed down.
-pub async fn run(store: Arc<dyn Store>, clock: SharedClock, stopping: CancellationToken) {
+pub async fn run(
+    store: Arc<dyn Store>,
+    photos: Arc<Photos>,
+    clock: SharedClock,
+    stopping: CancellationToken,
+) {
     let mut thorough_at: Option<Instant> = None;
     loop {
         tokio::select! {
@@ -53,6 +81,7 @@ pub async fn run(store: Arc<dyn Store>, clock: SharedClock, stopping: Cancellati
         }
         let thorough = thorough_at.is_none_or(|at| at.elapsed() >= THOROUGH_EVERY);
         let retention = Retention { thorough, ..Retention::at(clock.now_us()) };
+        tidy_photos(&photos, &*store, clock.now_us(), thorough, &stopping).await;
         match round(&*store, retention, PART_PAUSE, &stopping).await {
             Ok(done) => {
                 tracing::debug!(?done, "tidied");

@@ -21,6 +21,7 @@ use crate::auth::throttle::Throttle;
 use crate::config::{Config, Database};
 use crate::database::{DirectoryHold, OpenStore};
 use crate::http::{App, connections, router};
+use crate::photos::{Photos, objects::ObjectError};
 use crate::random::SystemRandom;
 use crate::schema_files::{self, SchemaError};
 use crate::store::StoreError;
@@ -40,6 +41,9 @@ pub enum ServeError {
     /// An issuer's keys.
     #[error("{0}")]
     Issuer(#[from] KeysError),
+    /// The photos' store.
+    #[error("{0}")]
+    Photos(#[from] ObjectError),
     /// The machine.
     #[error("{0}")]
     Machine(Problem),
@@ -84,8 +88,12 @@ pub async fn serve(config: Config) -> Result<RunningServer, ServeError> {
     let settings = app.settings.clone();
     let task = connections::serve(listener, router(&app), settings, app.stopping.clone());
     let task = tokio::spawn(task);
-    let housekeeping =
-        crate::housekeeping::run(app.store.clone(), config.clock.clone(), app.stopping.clone());
+    let housekeeping = crate::housekeeping::run(
+        app.store.clone(),
+        app.photos.clone(),
+        config.clock.clone(),
+        app.stopping.clone(),
+    );
     tokio::spawn(housekeeping);
     tracing::info!(%address, "listening");
     Ok(RunningServer { address, app, store, task, _hold: hold })
@@ -107,7 +115,9 @@ async fn app(config: &Config, store: &OpenStore) -> Result<App, ServeError> {
         passwords: Passwords::new().map_err(ServeError::Machine)?,
         throttle: Arc::new(Throttle::default()),
     };
-    Ok(App::new(shared, config.clock.clone(), authenticator, sessions, config.http.clone()))
+    let photos = Arc::new(Photos::open(&config.photos)?);
+    let clock = config.clock.clone();
+    Ok(App::new(shared, photos, clock, authenticator, sessions, config.http.clone()))
 }
 
 impl RunningServer {

@@ -96,7 +96,8 @@ impl Revoke {
     }
 }
 
-fn in_words(us: i64) -> String {
+/// A moment for people.
+pub(super) fn in_words(us: i64) -> String {
     OffsetDateTime::from_unix_timestamp(us.div_euclid(1_000_000))
         .ok()
         .and_then(|time| time.format(&Rfc3339).ok())

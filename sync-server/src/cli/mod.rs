@@ -10,6 +10,8 @@ mod device;
 mod failure;
 mod migrate;
 mod output;
+mod photo;
+mod photo_target;
 mod receipt;
 mod schema;
 mod serve;
@@ -53,6 +55,9 @@ enum Command {
     /// Access tokens for programs and tests.
     #[command(subcommand)]
     Token(token::Token),
+    /// Photos.
+    #[command(subcommand)]
+    Photo(photo::Photo),
     /// What somebody's phone holds, and why it does or does not hold a record.
     View(view::View),
     /// What became of a transaction.
@@ -77,6 +82,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::User(command) => command.run(output).await,
         Command::Device(command) => command.run(output).await,
         Command::Token(command) => command.run(output).await,
+        Command::Photo(command) => command.run(output).await,
         Command::View(command) => command.run(output).await,
         Command::Receipt(command) => command.run(output).await,
         Command::Backup(command) => command.run(output).await,

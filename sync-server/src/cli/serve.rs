@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::Failure;
 use super::output::Output;
+use super::photo_target::PhotoTarget;
 use super::target::Target;
 use crate::auth::issuer::IssuerConfig;
 use crate::clock::SystemClock;
@@ -16,13 +17,22 @@ use crate::config::Config;
 use crate::events::EventSettings;
 use crate::http::HttpSettings;
 use crate::http::connections::descriptors;
+use crate::photos::PhotoSettings;
 use crate::server;
+
+/// Bytes.
+const GIB: u64 = 1024 * 1024 * 1024;
 
 /// Run the server.
 #[derive(Debug, Args)]
 pub(super) struct Serve {
     #[command(flatten)]
     target: Target,
+    #[command(flatten)]
+    photos: PhotoTarget,
+    /// Most GiB of photos of one tenant.
+    #[arg(long, env = "CAMPO_PHOTO_QUOTA_GIB", default_value_t = PhotoSettings::QUOTA_BYTES_DEFAULT / GIB)]
+    photo_quota_gib: u64,
     /// Address to listen on; port 0 takes a free one.
     #[arg(long, env = "CAMPO_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
@@ -104,6 +114,10 @@ impl Serve {
             listen: self.listen,
             schemas: self.target.schemas.clone(),
             issuers: self.issuers,
+            photos: PhotoSettings {
+                location: self.photos.location(&self.target.database()),
+                quota_bytes: self.photo_quota_gib.saturating_mul(GIB),
+            },
             http: HttpSettings {
                 requests_max: self.requests_max,
                 requests_per_tenant_max: self.requests_per_tenant_max,

@@ -12,6 +12,7 @@ use crate::clock::SharedClock;
 use crate::events::{EventSettings, Events};
 use crate::http::limits::Turns;
 use crate::http::limits::budget::Budget;
+use crate::photos::{PhotoContext, Photos};
 use crate::push::PushContext;
 use crate::review::ReviewContext;
 use crate::store::Store;
@@ -89,6 +90,8 @@ pub struct App {
     pub store: Arc<dyn Store>,
     /// The time.
     pub clock: SharedClock,
+    /// The bytes of photos.
+    pub photos: Arc<Photos>,
     /// Knows who is asking.
     pub authenticator: Arc<Authenticator>,
     /// Makes sessions.
@@ -117,6 +120,7 @@ impl App {
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
+        photos: Arc<Photos>,
         clock: SharedClock,
         authenticator: Arc<Authenticator>,
         sessions: Sessions,
@@ -133,6 +137,7 @@ impl App {
         );
         Self {
             store,
+            photos,
             clock,
             authenticator,
             sessions,
@@ -149,6 +154,12 @@ impl App {
     #[must_use]
     pub fn push_context<'a>(&'a self, caller: &'a Caller) -> PushContext<'a> {
         PushContext { store: &*self.store, clock: &*self.clock, caller }
+    }
+
+    /// For this caller's photos.
+    #[must_use]
+    pub fn photo_context<'a>(&'a self, caller: &'a Caller) -> PhotoContext<'a> {
+        PhotoContext { photos: &self.photos, store: &*self.store, clock: &*self.clock, caller }
     }
 
     /// For reviews by this caller.

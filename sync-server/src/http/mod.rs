@@ -23,11 +23,13 @@ pub mod health;
 pub mod json_depth;
 pub mod limits;
 pub mod openapi;
+pub mod photos;
 pub mod problem;
 pub mod receipts;
 pub mod route;
 pub mod schema;
 pub mod sync;
+pub mod uploads;
 pub mod users;
 
 use std::sync::Arc;
@@ -37,7 +39,7 @@ use axum::http::{Method, Uri};
 use axum::middleware::from_fn_with_state;
 use sync_protocol::problem::Problem;
 use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::{And, NotForContentType, Predicate, SizeAbove};
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
 pub use app::{App, HttpSettings};
 use problem::Refusal;
@@ -72,6 +74,13 @@ pub fn routes() -> Vec<Route> {
         conflicts::resolve::route(),
         conflicts::resolve_many::route(),
         conflicts::undo::route(),
+        uploads::options::route(),
+        uploads::create::route(),
+        uploads::head::route(),
+        uploads::append::route(),
+        uploads::terminate::route(),
+        photos::missing::route(),
+        photos::show::route(),
     ]
 }
 
@@ -92,11 +101,12 @@ pub fn router(app: &Arc<App>) -> Router {
 }
 
 /// Pages in the binary form compress themselves, frame by frame, so that none waits in a buffer; nor may
-/// an event.
-fn worth_compressing() -> And<And<SizeAbove, NotForContentType>, NotForContentType> {
+/// an event. Pictures are as small as they get.
+fn worth_compressing() -> impl Predicate {
     SizeAbove::new(COMPRESSED_FROM_BYTES)
         .and(NotForContentType::const_new(sync_protocol::wire::pull::COLUMNAR_MEDIA_TYPE))
         .and(NotForContentType::SSE)
+        .and(NotForContentType::IMAGES)
 }
 
 async fn not_found(uri: Uri) -> Refusal {

@@ -86,7 +86,7 @@ async fn answer(
     next: Next,
 ) -> Result<Response, Refusal> {
     let ticket = Arc::new(Ticket::new(app, asks));
-    if request.method() == Method::POST {
+    if matches!(*request.method(), Method::POST | Method::PATCH) {
         // The turn is the body reader's to take, when the body is here.
         request.extensions_mut().insert(ticket.clone());
     } else {

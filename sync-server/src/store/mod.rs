@@ -13,6 +13,7 @@ pub mod accounts;
 pub mod error;
 pub mod moves;
 pub mod page;
+pub mod photos;
 pub mod postgres;
 pub mod row;
 pub mod sqlite;
@@ -38,6 +39,7 @@ pub use moves::Moves;
 pub use page::{
     BackfillQuery, DeltaQuery, Grants, PageRows, Position, RefetchQuery, RowKey, SettledKey,
 };
+pub use photos::PhotoRows;
 pub use row::{AuditEntry, ConflictFilter, RowWrite, StoredReceipt, StoredRow, WriteKind};
 pub use tidy::{Retention, Tidied};
 
@@ -208,7 +210,7 @@ pub trait WriteTx: Send {
 
 /// One snapshot of one tenant.
 #[async_trait]
-pub trait ReadTx: Send {
+pub trait ReadTx: PhotoRows + Send {
     /// What a cursor taken from this snapshot says: everything after it will be sent again.
     fn position(&self) -> &Position;
 

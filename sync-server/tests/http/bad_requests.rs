@@ -23,8 +23,10 @@ pub async fn malformed_bodies_have_codes_and_change_nothing(world: World) {
     let phone = company.phone(&world).await;
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     for route in routes().into_iter().filter(|route| route.method == Method::POST) {
+        // Pieces of photos are no JSON: `tests/photos` sends bad ones.
+        let Some(schema) = route.operation.request else { continue };
         let path = samples::path(&route, &id());
-        let mut unknown = samples::body(route.operation.request.expect("a body"));
+        let mut unknown = samples::body(schema);
         unknown["surprise"] = json!(1);
         let deep = &deep[..if route.operation.id == "push" { 200_000 } else { 60_000 }];
         for (body, headers, expected) in [

@@ -1,5 +1,7 @@
 //! A company with people, made beside the running server, and what its phones send.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value as Json, json};
 use sync_protocol::{TenantId, UserId};
 use sync_server::auth::password::Passwords;
@@ -149,4 +151,28 @@ pub async fn conflict(world: &World, company: &Company) -> (String, String) {
     let conflict = &receipts[0]["mutations"][0]["fields"]["medida"]["conflict"];
     let conflict = conflict.as_str().unwrap_or_else(|| panic!("no conflict: {receipts:?}"));
     (conflict.to_owned(), receipts[0]["id"].as_str().expect("an id").to_owned())
+}
+
+/// A photo's record, made by somebody of the company, whose upload has begun: its id.
+pub async fn photo(world: &World, company: &Company) -> String {
+    let phone = company.phone(world).await;
+    let (_, report, _) = report(world, &phone).await;
+    let photo = id();
+    let hash = "0".repeat(64);
+    let set = json!({ "avance_id": report, "sha256": hash, "bytes": 1, "miniatura_sha256": hash,
+                      "miniatura_bytes": 1, "ancho": 1, "alto": 1 });
+    phone.apply(world, json!([insert("avance_fotos", &photo, set)])).await;
+    let named = ["avance_fotos", &photo, "photo"].map(|name| STANDARD.encode(name));
+    let begin = world
+        .client
+        .post(world.url("uploads"))
+        .bearer_auth(&phone.token)
+        .header("tus-resumable", "1.0.0")
+        .header("upload-length", "1")
+        .header(
+            "upload-metadata",
+            format!("collection {},id {},variant {}", named[0], named[1], named[2]),
+        );
+    world.send(begin).await.ok();
+    photo
 }

@@ -74,6 +74,9 @@ fn assert_documented(document: &Json, operation: &Json, answer: &Answer) {
     let response = &operation["responses"][answer.status.to_string()];
     assert!(response.is_object(), "{name} answers {}: {}", answer.status, answer.text());
     let media_type = answer.header("content-type");
+    if answer.body.is_empty() && answer.status >= 400 {
+        return;
+    }
     let Some(content) = response["content"].as_object() else {
         return assert_eq!(answer.body.len(), 0, "{name} answers a body");
     };
@@ -105,9 +108,17 @@ pub async fn every_documented_operation_exists_and_answers_as_documented(world: 
             // What exists, what does not, and no token at all: each answer has to be documented.
             for (id, token) in [(own, Some(&phone.token)), (&id(), Some(&phone.token)), (own, None)]
             {
-                let path = path.replace("{id}", id);
+                let path = samples::place(path, id);
                 let token = token.map(String::as_str);
-                let answer = if method == "get" {
+                let tus = operation["responses"]
+                    .as_object()
+                    .expect("responses")
+                    .values()
+                    .any(|answer| answer["headers"]["Tus-Resumable"].is_object());
+                let answer = if tus {
+                    let method = method.to_uppercase().parse().expect("a method");
+                    world.tus(method, &path, token).await
+                } else if method == "get" {
                     world.get(&path, token).await
                 } else {
                     let schema = operation["requestBody"]["content"]["application/json"]["schema"]
@@ -129,7 +140,7 @@ pub async fn every_documented_operation_exists_and_answers_as_documented(world: 
                 let secured = operation["security"] != json!([]);
                 assert_eq!(
                     token.is_none() && secured,
-                    answer.status == 401 && answer.code() == "token_missing",
+                    answer.status == 401 && (method == "head" || answer.code() == "token_missing"),
                     "{name}"
                 );
             }

@@ -29,5 +29,23 @@ pub fn body(schema: &str) -> Json {
 
 /// The path of a route with this id.
 pub fn path(route: &Route, id: &str) -> String {
-    route.path.replace("{id}", id)
+    place(route.path, id)
 }
+
+/// A path of a route, or of the document, with this id.
+pub fn place(path: &str, id: &str) -> String {
+    path.replace("{id}", id).replace("{collection}", "avance_fotos").replace("{variant}", "photo")
+}
+
+/// Headers of tus, with names that do not exist.
+pub const TUS: [(&str, &str); 5] = [
+    ("tus-resumable", "1.0.0"),
+    ("upload-length", "1"),
+    ("upload-offset", "0"),
+    ("content-type", "application/offset+octet-stream"),
+    // collection avance_fotos, id 0192f0c1-2a3b-7c4d-8e5f-60718293a4b5, variant photo.
+    (
+        "upload-metadata",
+        "collection YXZhbmNlX2ZvdG9z,id MDE5MmYwYzEtMmEzYi03YzRkLThlNWYtNjA3MTgyOTNhNGI1,variant cGhvdG8=",
+    ),
+];

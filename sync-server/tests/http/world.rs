@@ -1,9 +1,9 @@
 //! A running server and a client for it.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
+use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::{Value as Json, json};
 use sqlx::Connection as _;
@@ -12,6 +12,7 @@ use sync_protocol::{TenantId, UserId};
 use sync_server::auth::issuer::IssuerConfig;
 use sync_server::clock::{Clock, SystemClock};
 use sync_server::database::OpenStore;
+use sync_server::photos::PhotoLocation;
 use sync_server::{Config, Database, RunningServer, schema_files, serve};
 use uuid::Uuid;
 
@@ -108,8 +109,8 @@ impl World {
     pub async fn on_postgres() -> Self {
         let schema = Arc::new(schema_files::load(None).expect("a schema"));
         let directory = tempfile::tempdir().expect("a directory");
-        let mut config = Config::local(PathBuf::new());
-        config.database = Database::Postgres(crate::fresh::postgres_url(&schema).await);
+        let mut config = Config::local_postgres(crate::fresh::postgres_url(&schema).await);
+        config.photos.location = PhotoLocation::Folder(directory.path().join("photos"));
         Self::start(config, directory).await
     }
 
@@ -186,6 +187,18 @@ impl World {
         }
         for (name, value) in headers {
             request = request.header(*name, *value);
+        }
+        self.send(request).await
+    }
+
+    /// A request of tus with the samples' headers.
+    pub async fn tus(&self, method: Method, path: &str, token: Option<&str>) -> Answer {
+        let mut request = self.client.request(method, self.url(path));
+        for (name, value) in crate::samples::TUS {
+            request = request.header(name, value);
+        }
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
         }
         self.send(request).await
     }

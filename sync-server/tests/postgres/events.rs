@@ -35,8 +35,7 @@ async fn person(setting: &Setting, login: &str, roles: &[&str]) -> UserId {
 }
 
 async fn server(url: String) -> RunningServer {
-    let config = Config { database: Database::Postgres(url), ..Config::local(PathBuf::new()) };
-    serve(config).await.expect("a server")
+    serve(Config::local_postgres(url)).await.expect("a server")
 }
 
 async fn token(server: &RunningServer, login: &str) -> String {

@@ -33,8 +33,8 @@ impl Site {
 
     pub async fn on_postgres() -> Self {
         let schema = Arc::new(schema_files::load(None).expect("the shipped schemas"));
-        let mut config = sync_server::Config::local(PathBuf::new());
-        config.database = Database::Postgres(crate::fresh::postgres_url(&schema).await);
+        let url = crate::fresh::postgres_url(&schema).await;
+        let config = sync_server::Config::local_postgres(url);
         Self::start(config, tempfile::tempdir().expect("a folder")).await
     }
 

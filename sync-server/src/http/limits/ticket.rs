@@ -93,6 +93,11 @@ impl Ticket {
         Ok(())
     }
 
+    /// Gives the turn back while more of the body comes.
+    pub fn rest(&self) {
+        self.holds().turn = None;
+    }
+
     /// The answer is made: gives everything back, and takes the answer's bytes until it was read.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 
 pub mod operation;
 pub mod schemas;
+pub mod tus;
 
 use std::sync::LazyLock;
 
@@ -122,7 +123,7 @@ mod tests {
             .filter(|route| route.access == Access::Public)
             .map(|route| route.operation.id)
             .collect();
-        assert_eq!(public, ["health", "openapi", "login", "refresh", "logout"]);
+        assert_eq!(public, ["health", "openapi", "login", "refresh", "logout", "uploadOptions"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use serde_json::{Map, Value as Json, json};
 use sync_protocol::wire::events::EVENTS_MEDIA_TYPE;
 use sync_protocol::wire::pull::COLUMNAR_MEDIA_TYPE;
 
+use super::tus::Tus;
 use crate::auth::permission::Access;
 use crate::http::problem::PROBLEM_MEDIA_TYPE;
 use crate::http::route::Route;
@@ -48,6 +49,10 @@ pub enum Answer {
     Pages,
     /// 200 and a stream of events, whose data is one of these schemas.
     Events(&'static [&'static str]),
+    /// What tus answers, in headers.
+    Tus(Tus),
+    /// 200 and a picture, or 206 and a part of it.
+    Picture,
     /// 204 and nothing.
     Empty,
 }
@@ -63,6 +68,12 @@ const BODY_PROBLEMS: &[(u16, &str)] = &[
     (422, "duplicate_json_key"),
     (422, "unknown_field"),
     (422, "invalid_body"),
+];
+const PIECE_PROBLEMS: &[(u16, &str)] = &[
+    (400, "body_unreadable"),
+    (408, "body_too_slow"),
+    (415, "unsupported_encoding"),
+    (415, "unsupported_media_type"),
 ];
 const TOKEN_PROBLEMS: &[(u16, &str)] = &[
     (401, "token_missing"),
@@ -105,6 +116,11 @@ impl Operation {
                 "content": { "application/json": { "schema": reference(schema) } },
             });
         }
+        if let Answer::Tus(tus) = operation.answer
+            && let Some(body) = tus.body()
+        {
+            out["requestBody"] = body;
+        }
         out
     }
 }
@@ -115,6 +131,14 @@ pub fn problems(route: &Route) -> Vec<(u16, &'static str)> {
     let mut all: Vec<(u16, &'static str)> = route.operation.problems.to_vec();
     if route.operation.request.is_some() {
         all.extend(BODY_PROBLEMS);
+    }
+    if let Answer::Tus(tus) = route.operation.answer {
+        if !tus.sends.is_empty() {
+            all.push((412, "tus_version"));
+        }
+        if tus.piece {
+            all.extend(PIECE_PROBLEMS);
+        }
     }
     if route.access != Access::Public {
         all.extend(TOKEN_PROBLEMS);
@@ -135,15 +159,29 @@ pub fn problems(route: &Route) -> Vec<(u16, &'static str)> {
 }
 
 fn parameters(route: &Route) -> Json {
-    let path = route.path.contains("{id}").then(|| {
-        json!({ "name": "id", "in": "path", "required": true,
-                "schema": { "type": "string", "format": "uuid" } })
-    });
+    let path = [
+        ("collection", json!({ "type": "string" })),
+        ("id", json!({ "type": "string", "format": "uuid" })),
+        ("variant", json!({ "type": "string", "enum": ["photo", "thumbnail"] })),
+    ];
+    let path = path.into_iter().filter(|(name, _)| route.path.contains(&format!("{{{name}}}")));
+    let path = path.map(
+        |(name, schema)| json!({ "name": name, "in": "path", "required": true, "schema": schema }),
+    );
+    let headers = match route.operation.answer {
+        Answer::Tus(tus) => tus.parameters().collect(),
+        Answer::Picture => ["Range", "If-Range", "If-None-Match"].map(header).to_vec(),
+        _ => Vec::new(),
+    };
     let query = route.operation.parameters.iter().map(|parameter| {
         json!({ "name": parameter.name, "in": "query", "required": false,
                 "style": "form", "explode": false, "schema": (parameter.schema)() })
     });
-    path.into_iter().chain(query).collect()
+    path.chain(headers).chain(query).collect()
+}
+
+fn header(name: &str) -> Json {
+    json!({ "name": name, "in": "header", "required": false, "schema": { "type": "string" } })
 }
 
 fn responses(route: &Route) -> Json {
@@ -170,9 +208,28 @@ fn responses(route: &Route) -> Json {
                 },
             } }),
         ),
+        Answer::Tus(tus) => {
+            responses.insert(tus.status.to_string(), tus.answer());
+            return with_problems(route, responses);
+        }
+        Answer::Picture => {
+            let picture = json!({ "schema": { "type": "string", "format": "binary" } });
+            let content =
+                json!({ "image/jpeg": picture, "image/png": picture, "image/webp": picture });
+            let part = json!({ "description": "A part of the picture.", "content": content });
+            responses.insert("206".to_owned(), part);
+            let unchanged = json!({ "description": "The one that the caller has." });
+            responses.insert("304".to_owned(), unchanged);
+            ("200", json!({ "description": "The picture.", "content": content }))
+        }
         Answer::Empty => ("204", json!({ "description": "Done." })),
     };
     responses.insert(status.to_owned(), answer);
+    with_problems(route, responses)
+}
+
+/// With all that can be refused.
+fn with_problems(route: &Route, mut responses: Map<String, Json>) -> Json {
     for (status, code) in problems(route) {
         let entry = responses.entry(status.to_string()).or_insert_with(|| {
             json!({

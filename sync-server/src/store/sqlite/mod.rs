@@ -39,6 +39,7 @@ mod memberships;
 mod migrate;
 mod moves;
 mod page;
+mod photos;
 mod position;
 mod read;
 mod receipts;

@@ -22,7 +22,7 @@ use crate::store::{
 /// A transaction that reads. Its connection is rolled back when it is dropped.
 pub(super) struct SqliteRead {
     tenant: Arc<TenantFile>,
-    connection: Connection,
+    pub connection: Connection,
     position: Position,
 }
 

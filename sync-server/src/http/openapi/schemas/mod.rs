@@ -6,6 +6,7 @@
 
 mod auth;
 mod events;
+mod photos;
 mod pull;
 mod push;
 mod receipts;
@@ -29,6 +30,7 @@ pub fn schemas() -> Map<String, Json> {
         events::schemas(),
         review::schemas(),
         users::schemas(),
+        photos::schemas(),
     ];
     for (name, schema) in rooms.concat() {
         all.insert(name.to_owned(), schema);

@@ -1,0 +1,5 @@
+//! `photos`: pictures that are here, and which are not.
+
+pub mod missing;
+pub mod range;
+pub mod show;

@@ -1,0 +1,102 @@
+//! `PATCH uploads/{collection}/{id}/{variant}`: the next bytes of a picture.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::Response;
+use axum::routing::patch;
+
+use super::head::unknown;
+use super::receive::{Piece, receive};
+use super::tus::{self, PathPhoto, Refused, UPLOAD_OFFSET};
+use crate::auth::caller::Caller;
+use crate::auth::permission::Access;
+use crate::http::app::App;
+use crate::http::limits::Ticket;
+use crate::http::openapi::operation::{Answer, Operation};
+use crate::http::openapi::tus::Tus;
+use crate::http::route::Route;
+use crate::photos::intake::{elsewhere, too_long};
+use crate::photos::permit::{Purpose, permit};
+use crate::photos::upload::{Standing, standing};
+
+/// The endpoint.
+pub(in crate::http) fn route() -> Route {
+    Route {
+        method: Method::PATCH,
+        path: "/mobile/api/v1/uploads/{collection}/{id}/{variant}",
+        access: Access::Authenticated,
+        handler: patch(handle).layer(axum::middleware::map_response(tus::resumable)),
+        operation: Operation {
+            id: "appendUpload",
+            tag: "photos",
+            summary: "Send the next bytes of a picture",
+            description: "From `Upload-Offset` on. What arrives is kept also when the connection is cut, \
+                          except of a piece with `Upload-Checksum`. With the last byte the picture is \
+                          checked; when this is answered, it is stored.",
+            parameters: &[],
+            request: None,
+            answer: Answer::Tus(Tus {
+                status: 204,
+                sends: &["Tus-Resumable", "Upload-Offset", "Upload-Checksum"],
+                answers: &["Upload-Offset", "Upload-Expires"],
+                piece: true,
+            }),
+            problems: &[
+                (400, "bad_header"),
+                (403, "forbidden"),
+                (404, "unknown_photo"),
+                (404, "unknown_upload"),
+                (409, "upload_offset"),
+                (413, "photo_quota"),
+                (413, "upload_too_long"),
+                (422, "photo_mismatch"),
+                (422, "photo_not_an_image"),
+                (422, "photo_too_large"),
+                (460, "upload_checksum"),
+            ],
+        },
+    }
+}
+
+async fn handle(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    photo: PathPhoto,
+    Extension(ticket): Extension<Arc<Ticket>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
+    tus::check_version(&headers)?;
+    tus::check_piece(&headers)?;
+    let offset = tus::bytes(&headers, &UPLOAD_OFFSET)?;
+    let checksum = tus::checksum(&headers)?;
+    ticket.begin().await?;
+    let context = app.photo_context(&caller);
+    let permitted = permit(context, &photo.key(caller.tenant)?, Purpose::Write).await?;
+    let length = permitted.expected.bytes;
+    let present = standing(context, &permitted).await?;
+    let end = match &present {
+        Standing::Absent => return Err(unknown().into()),
+        Standing::Arriving(parts) => parts.end,
+        Standing::Done => length,
+    };
+    if offset != end {
+        return Err(Refused::at(elsewhere(), Some(end)));
+    }
+    let announced =
+        headers.get(header::CONTENT_LENGTH).and_then(|text| text.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|bytes: u64| bytes > length - offset) {
+        return Err(Refused::at(too_long(length), Some(end)));
+    }
+    if matches!(present, Standing::Done) {
+        return Ok(tus::progress(StatusCode::NO_CONTENT, &present, length));
+    }
+    app.photos.quota.check(&*app.store, caller.tenant, length).await?;
+    let piece = Piece { permitted, offset, skip: 0, checksum, body };
+    let standing = receive(app.clone(), caller, ticket, piece).await?;
+    Ok(tus::progress(StatusCode::NO_CONTENT, &standing, length))
+}

@@ -1,0 +1,181 @@
+//! From all bytes to a photo that others see.
+//!
+//! ```text
+//!  parts ─► checked ·1· object ·2· record ·3· parts gone
+//! ```
+//!
+//! At 1, 2 and 3 stand fault points. After a crash there whoever comes next (a HEAD, a POST, a PATCH)
+//! finds all parts and checks again (1), or the object and an older record, which it marks (2), or a record
+//! that says all (3); leftover parts go with [`super::tidy`].
+
+use bytes::{Bytes, BytesMut};
+use sync_protocol::fault::{self, Point};
+use sync_protocol::problem::Problem;
+use sync_protocol::schema::photos as fields;
+use sync_protocol::{EditTime, Fields, RecordId, StreamId, TenantId, Value};
+
+use super::key::{PhotoKey, Variant};
+use super::objects::Objects;
+use super::permit::Permitted;
+use super::record::{Expected, PhotoState, state};
+use super::upload::Parts;
+use super::{ObjectError, PhotoContext, Photos, unknown, verify};
+use crate::clock::Clock;
+use crate::push::failed;
+use crate::store::{RowWrite, Store, StoreError, WriteKind};
+
+/// Checks what has come and makes it the record's photo.
+///
+/// # Errors
+/// `photo_mismatch`, `photo_not_an_image`, `photo_too_large`: then nothing is left of the bytes, and the
+/// upload is at 0 again. Those of the stores: then it can be tried again.
+pub async fn finish(
+    context: PhotoContext<'_>,
+    permitted: &Permitted,
+    parts: &Parts,
+) -> Result<(), Problem> {
+    let Permitted { key, expected, .. } = permitted;
+    let PhotoContext { photos, store, clock, .. } = context;
+    let bytes = match checked(photos, key, expected, parts).await {
+        Ok(bytes) => bytes,
+        Err(Unfit::Content(problem)) => {
+            tracing::info!(code = problem.code, "an upload is not what its record says");
+            remove_parts(&photos.objects, key, parts).await?;
+            return Err(problem);
+        }
+        // Somebody else finished it, or gave it up, in the meantime.
+        Err(Unfit::Objects(ObjectError::Missing)) => {
+            return match photos.objects.photo_length(key).await? {
+                Some(length) if length == expected.bytes => Ok(()),
+                _ => Err(crate::http::limits::turns::busy()),
+            };
+        }
+        Err(Unfit::Objects(error)) => return Err(error.into()),
+    };
+    fault::reached(Point::PhotoChecked);
+    photos.objects.put(&key.object(), bytes).await?;
+    photos.quota.add(key.tenant, expected.bytes);
+    fault::reached(Point::PhotoKept);
+    mark(photos, store, clock, key).await?;
+    fault::reached(Point::PhotoMarked);
+    photos.objects.remove_upload(key).await?;
+    Ok(())
+}
+
+enum Unfit {
+    Content(Problem),
+    Objects(ObjectError),
+}
+
+/// Reads the parts and checks them: as many at once as may be decoded at once.
+async fn checked(
+    photos: &Photos,
+    key: &PhotoKey,
+    expected: &Expected,
+    parts: &Parts,
+) -> Result<Bytes, Unfit> {
+    let turn = photos.decoders.clone().acquire_owned().await;
+    let mut whole = BytesMut::with_capacity(usize::try_from(parts.end).unwrap_or(0));
+    for offset in &parts.offsets {
+        let part = photos.objects.get(&key.part(*offset)).await.map_err(Unfit::Objects)?;
+        whole.extend_from_slice(&part);
+    }
+    let whole = whole.freeze();
+    let (picture, expected) = (whole.clone(), expected.clone());
+    let fits = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        verify::content(&picture, &expected).and_then(|()| verify::decodes(&picture))
+    });
+    match fits.await {
+        Ok(Ok(())) => Ok(whole),
+        Ok(Err(problem)) => Err(Unfit::Content(problem)),
+        Err(error) => {
+            Err(Unfit::Objects(ObjectError::Storage(format!("checking failed: {error}"))))
+        }
+    }
+}
+
+/// The upload stays begun, at 0.
+async fn remove_parts(objects: &Objects, key: &PhotoKey, parts: &Parts) -> Result<(), ObjectError> {
+    // From the end: what is left by a crash in between is a shorter upload, and never one with a hole.
+    for offset in parts.offsets.iter().rev() {
+        objects.remove(&key.part(*offset)).await?;
+    }
+    Ok(())
+}
+
+/// Raises a record's `estado` to what is here of its photo. Never lowers it.
+///
+/// # Errors
+/// `unknown_photo` if the record was deleted meanwhile; passing ones of the store.
+pub async fn mark(
+    photos: &Photos,
+    store: &dyn Store,
+    clock: &dyn Clock,
+    key: &PhotoKey,
+) -> Result<PhotoState, Problem> {
+    // Before the transaction: nothing waits for a network inside one.
+    let here = Here {
+        photo: photos.objects.photo_length(&key.of(Variant::Photo)).await?,
+        thumbnail: photos.objects.photo_length(&key.of(Variant::Thumbnail)).await?,
+    };
+    let raise = |present: PhotoState, fields: &Fields| here.state(fields).max(present);
+    match set_state(store, clock, key.tenant, &key.collection, key.record, raise).await {
+        Ok(Some(state)) => Ok(state),
+        Ok(None) => Err(unknown()),
+        Err(error) => Err(failed(&error)),
+    }
+}
+
+/// Lengths of the objects of a record.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Here {
+    pub photo: Option<u64>,
+    pub thumbnail: Option<u64>,
+}
+
+impl Here {
+    /// What a record with these fields has of them.
+    pub(super) fn state(self, fields: &Fields) -> PhotoState {
+        let fits = |length: Option<u64>, variant| {
+            length.is_some() && length == Expected::of(fields, variant).map(|e| e.bytes)
+        };
+        PhotoState::of(fits(self.photo, Variant::Photo), fits(self.thumbnail, Variant::Thumbnail))
+    }
+}
+
+/// Sets a live record's `estado` to what `decide` makes of the present one. Answers it; none for a record
+/// that is deleted or unknown.
+pub(super) async fn set_state(
+    store: &dyn Store,
+    clock: &dyn Clock,
+    tenant: TenantId,
+    collection: &str,
+    record: RecordId,
+    decide: impl Fn(PhotoState, &Fields) -> PhotoState,
+) -> Result<Option<PhotoState>, StoreError> {
+    let schema = store.schema().clone();
+    let Some(collection) = schema.collection(collection) else { return Ok(None) };
+    let mut tx = store.write(tenant, StreamId::SQL).await?;
+    let row = tx.lock_rows(collection, &[record]).await?.remove(&record);
+    let Some(row) = row.filter(|row| row.meta.deleted.is_none()) else { return Ok(None) };
+    let present = state(&row.fields);
+    let next = decide(present, &row.fields);
+    if next == present {
+        return Ok(Some(present));
+    }
+    let now_us = clock.now_us();
+    tx.received_at(now_us);
+    let mut set = Fields::new();
+    set.insert(fields::STATE.to_owned(), Value::Text(next.as_str().to_owned()));
+    let write = RowWrite {
+        record,
+        kind: WriteKind::Update,
+        set,
+        touched: Vec::new(),
+        time: EditTime::certain(now_us),
+    };
+    tx.write_rows(collection, &[write]).await?;
+    tx.commit().await?;
+    Ok(Some(next))
+}
