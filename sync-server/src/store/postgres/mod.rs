@@ -27,6 +27,7 @@ mod filling;
 mod migrate;
 mod moves;
 mod page;
+mod pictures;
 mod quote;
 mod read;
 mod records;

@@ -39,6 +39,7 @@ mod memberships;
 mod migrate;
 mod moves;
 mod page;
+mod pictures;
 mod position;
 mod read;
 mod receipts;
