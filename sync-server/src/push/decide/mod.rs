@@ -252,6 +252,13 @@ impl<'a> Work<'a> {
             match merged.verdict {
                 Verdict::Applied => {}
                 Verdict::AppliedBeyondLimits => outcome.flags.push(field.name.clone()),
+                // What was set first stays. The second insertion is none the worse for it: its author
+                // could not know.
+                Verdict::Immutable if adopting => {
+                    let by_version = row.meta.last_change(&field.name).version;
+                    let superseded = FieldOutcome::Superseded { value: wanted, by_version };
+                    outcome.fields.insert(field.name.clone(), superseded);
+                }
                 Verdict::Superseded(by_version) => {
                     let superseded = FieldOutcome::Superseded { value: wanted, by_version };
                     outcome.fields.insert(field.name.clone(), superseded);
