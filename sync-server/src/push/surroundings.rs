@@ -163,3 +163,105 @@ async fn read(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::push::check::check;
+    use sync_protocol::schema::parse::{SourceFile, parse};
+    use sync_protocol::wire::push::{Mutation, Transaction};
+    use sync_protocol::{EditTime, ReceiptId};
+    use uuid::Uuid;
+
+    /// Tasks are flagged by the garden that their visit is to, which they carry.
+    const GARDENS: &str = r#"
+vertical = "jardineria"
+[collections.jardines]
+scopes = ["garden:id"]
+read = "garden:read"
+write = "garden:write"
+geofence = { latitude = "latitud", longitude = "longitud", radius_m = "radio_m" }
+[collections.jardines.fields]
+latitud = { type = "real" }
+longitud = { type = "real" }
+radio_m = { type = "integer" }
+[collections.visitas]
+scopes = ["garden:jardin_id"]
+read = "garden:read"
+write = "garden:write"
+[collections.visitas.fields]
+jardin_id = { type = "uuid", required = true, references = "jardines" }
+[collections.tareas]
+parent = { collection = "visitas", field = "visita_id" }
+scopes = ["garden:jardin_id"]
+read = "garden:read"
+write = "garden:write"
+flags = { field = "avisos", position = ["latitud", "longitud"], place = "jardin_id" }
+[collections.tareas.fields]
+visita_id = { type = "uuid", required = true, references = "visitas" }
+jardin_id = { type = "uuid", from_parent = true, references = "jardines" }
+latitud = { type = "real" }
+longitud = { type = "real" }
+texto = { type = "text", max_length = 20 }
+avisos = { type = "set", merge = "server" }
+[collections.tarea_fotos]
+photos = true
+parent = { collection = "tareas", field = "tarea_id" }
+scopes = ["garden:jardin_id"]
+read = "garden:read"
+write = "garden:write"
+[collections.tarea_fotos.fields]
+tarea_id = { type = "uuid", required = true, references = "tareas" }
+jardin_id = { type = "uuid", from_parent = true, references = "jardines" }
+"#;
+
+    fn gardens() -> Schema {
+        parse(&[SourceFile { name: "jardineria.toml".to_owned(), text: GARDENS.to_owned() }])
+            .expect("a schema without mistakes")
+    }
+
+    #[test]
+    fn a_place_that_comes_from_the_parent_is_found_by_the_parents_column() {
+        let schema = gardens();
+        let columns = place_columns(&schema);
+        let garden = BTreeSet::from([("jardin_id", "jardines")]);
+        assert_eq!(columns, BTreeMap::from([("tareas", garden.clone()), ("visitas", garden)]));
+    }
+
+    #[test]
+    fn nothing_is_read_for_what_cannot_be_flagged() {
+        let schema = gardens();
+        for (collection, kind, field, value, expected) in [
+            ("visitas", MutationKind::Insert, "jardin_id", Uuid::nil().to_string().into(), false),
+            ("tareas", MutationKind::Insert, "visita_id", Uuid::nil().to_string().into(), true),
+            ("tareas", MutationKind::Update, "texto", "x".into(), false),
+            ("tareas", MutationKind::Update, "latitud", 1.5.into(), true),
+            ("tareas", MutationKind::Update, "visita_id", Uuid::nil().to_string().into(), true),
+            ("tarea_fotos", MutationKind::Update, "tomada", serde_json::Value::Null, true),
+            ("tarea_fotos", MutationKind::Update, "rumbo", 1.5.into(), false),
+        ] {
+            let mutation = Mutation {
+                collection: collection.to_owned(),
+                record: RecordId(Uuid::nil()),
+                kind,
+                set: [(field.to_owned(), value)].into_iter().collect(),
+                add: serde_json::Map::new(),
+                elements: BTreeMap::new(),
+                base: BTreeMap::new(),
+                seen: serde_json::Map::new(),
+                row_base: None,
+            };
+            let transaction = Transaction {
+                id: ReceiptId(Uuid::nil()),
+                edited: EditTime::certain(0),
+                wall_clock_us: 0,
+                replaces: None,
+                builds_on: Vec::new(),
+                position: None,
+                mutations: vec![mutation],
+            };
+            let checked = check(&schema, &|_| true, &transaction).expect("in order");
+            assert_eq!(may_be_flagged(&checked[0]), expected, "{kind:?} of {collection}.{field}");
+        }
+    }
+}

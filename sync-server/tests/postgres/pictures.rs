@@ -41,7 +41,7 @@ async fn a_picture_is_looked_up_by_indexes_alone() {
     let setting = Setting::new().await;
     let mut sql = setting.superuser().await;
     let tenant = setting.tenant;
-    // 20,000 photos, and of every tenth the record is deleted.
+    // 5,000 photos, and of every sixteenth the record is deleted.
     run(
         &mut sql,
         &format!(
@@ -53,7 +53,7 @@ async fn a_picture_is_looked_up_by_indexes_alone() {
                miniatura_sha256, miniatura_bytes, ancho, alto) \
              SELECT '{tenant}', gen_random_uuid(), '00000000-0000-0000-0000-00000000000b', \
                lpad(to_hex(n), 64, '0'), 300000, repeat('0', 64), 20000, 1600, 1200 \
-             FROM generate_series(1, 20000) n; \
+             FROM generate_series(1, 5000) n; \
              DELETE FROM construccion.avance_fotos WHERE sha256 LIKE '%0'; \
              ANALYZE construccion.avance_fotos; ANALYZE construccion.asistencia_fotos; ANALYZE sync.rows;"
         ),

@@ -10,12 +10,14 @@
 use std::collections::BTreeSet;
 
 use sync_protocol::merge::FieldEdit;
+use sync_protocol::schema::flags::PHOTO_SEEN_BEFORE;
 use sync_protocol::schema::{Collection, Flags, photos};
 use sync_protocol::{Fields, RecordId, Value};
 
 use super::Work;
 use super::flags::{Clocks, Dates, Facts, Spot, Whereabouts, flags};
 use crate::push::check::CheckedMutation;
+use crate::push::load::referenced_collection;
 use crate::store::StoredRow;
 
 /// The columns that say where a record was made.
@@ -126,7 +128,7 @@ impl Work<'_> {
         let mut found = self.flags_of_insertion(collection, &alone);
         if picture(collection, &alone) == picture(collection, &row.fields) {
             // It is the same photo, not another one of the same picture.
-            found.remove(sync_protocol::schema::flags::PHOTO_SEEN_BEFORE);
+            found.remove(PHOTO_SEEN_BEFORE);
         }
         if let Some(flagged) = with_flags(row.fields.get(column), &found) {
             set.insert(column.to_owned(), flagged);
@@ -180,7 +182,7 @@ impl Work<'_> {
         fields: &Fields,
     ) -> Option<(Spot, f64)> {
         let column = flags.place.as_deref()?;
-        let target = crate::push::load::referenced_collection(collection, column)?;
+        let target = referenced_collection(collection, column)?;
         let Some(Value::Uuid(id)) = fields.get(column) else { return None };
         let (target, row) = self.referenced_row(target, RecordId(*id))?;
         let fence = target?.geofence.as_ref()?;
@@ -244,8 +246,7 @@ fn spot(fields: &Fields, latitude: &str, longitude: &str) -> Option<Spot> {
 fn number(fields: &Fields, name: &str) -> Option<f64> {
     match fields.get(name)? {
         Value::Real(real) => Some(*real),
-        // A radius; far below where a float has no room for it.
-        #[allow(clippy::cast_precision_loss)]
+        // A radius: far below where a float has no room for it.
         Value::Integer(whole) => Some(*whole as f64),
         _ => None,
     }
