@@ -200,7 +200,7 @@ impl Pusher<'_> {
             entries.iter().flat_map(|entry| entry.checked.iter().flatten()).collect();
         let user = self.sender.context.caller.user;
         if !mutations.is_empty() {
-            let loaded = load(tx, schema, user, self.sender.stream, &mutations).await?;
+            let mut loaded = load(tx, schema, user, self.sender.stream, &mutations).await?;
             let rows = entries.iter().zip(&renamed).filter_map(|(entry, transaction)| {
                 Some(Claims::of_rows(transaction, entry.checked.as_ref()?, &loaded))
             });
@@ -211,7 +211,11 @@ impl Pusher<'_> {
                 let Some(checked) = &entry.checked else { continue };
                 let author = self.author(transaction);
                 match decide(&loaded, &author, transaction, checked) {
-                    Ok(plan) => entry.plan = Some(plan),
+                    Ok(plan) => {
+                        // Of two photos of one picture the later one has been seen before.
+                        loaded.pictures.extend(plan.pictures.iter().cloned());
+                        entry.plan = Some(plan);
+                    }
                     Err(problem) if problem.retryable => {
                         entry.checked = None;
                         entry.receipt = Some(waiting(transaction, *problem, self.now_us));

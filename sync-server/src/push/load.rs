@@ -10,6 +10,7 @@ use sync_protocol::{RecordId, StreamId, UserId, Value};
 
 use super::check::CheckedMutation;
 use super::rows::{Loaded, key_text};
+use super::surroundings;
 use crate::store::{StoreError, WriteTx};
 
 /// Loads and locks the rows that the mutations change, and reads those that they refer to.
@@ -27,6 +28,7 @@ pub(super) async fn load(
         lost: BTreeSet::new(),
         referenced: BTreeMap::new(),
         natural_keys: BTreeMap::new(),
+        pictures: BTreeSet::new(),
         conflicts: Vec::new(),
         authors: BTreeMap::new(),
     };
@@ -71,6 +73,7 @@ pub(super) async fn load(
             loaded.referenced.insert((name.to_owned(), id), row);
         }
     }
+    surroundings::load(tx, schema, mutations, &mut loaded).await?;
     for writer in writers_under_review(&loaded, mutations) {
         if writer != stream
             && let Some(author) = tx.author_of(writer).await?

@@ -39,6 +39,7 @@ mod progress;
 mod repeated;
 mod rows;
 mod seen;
+mod surroundings;
 mod withdraw;
 
 use std::time::Duration;

@@ -27,6 +27,8 @@ pub(super) struct Loaded {
     pub referenced: BTreeMap<RowName, StoredRow>,
     /// Live rows that have a natural key which an insertion names.
     pub natural_keys: BTreeMap<(String, Vec<String>), RecordId>,
+    /// Hashes of pictures of photos to be inserted that other photos have already.
+    pub pictures: BTreeSet<String>,
     /// Open conflicts of the rows.
     pub conflicts: Vec<Conflict>,
     /// Who writes in the streams that last changed fields under review.

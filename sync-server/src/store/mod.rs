@@ -149,6 +149,14 @@ pub trait WriteTx: Send {
         keys: &[Vec<Value>],
     ) -> Result<Vec<Option<RecordId>>, StoreError>;
 
+    /// Those of these SHA-256 hashes that a record of one of these photo collections has: a live one, or a
+    /// deleted one whose content is kept. What transactions that are not committed write is not seen.
+    async fn known_pictures(
+        &mut self,
+        photos: &[&Collection],
+        hashes: &BTreeSet<String>,
+    ) -> Result<BTreeSet<String>, StoreError>;
+
     /// Writes rows of one collection with set statements, and their bookkeeping. A record occurs
     /// once in `writes`. Answers the version of each row after the write, in the order of `writes`.
     ///

@@ -13,6 +13,7 @@ mod housekeeping;
 #[path = "../http/listener.rs"]
 mod listener;
 mod model;
+mod pictures;
 mod race;
 mod rules;
 mod setting;

@@ -107,6 +107,21 @@ async fn a_file_put_back_from_a_backup_does_not_know_what_it_lost() {
 }
 
 #[tokio::test]
+async fn a_file_gets_the_indexes_that_an_earlier_version_did_not_make() {
+    let mut files = open().await;
+    files.bench.obra().await;
+    let all =
+        "SELECT name FROM sqlite_schema WHERE type = 'index' AND name LIKE '%!' ORDER BY name";
+    let mut sql = files.beside().await;
+    let before: Vec<String> = sqlx::query_scalar(all).fetch_all(&mut sql).await.expect("indexes");
+    let dropped = format!("DROP INDEX \"{}\"", before[0]);
+    sqlx::raw_sql(sqlx::AssertSqlSafe(dropped)).execute(&mut sql).await.expect("dropped");
+    files.reopen((*schema()).clone()).await.expect("reopened");
+    let after: Vec<String> = sqlx::query_scalar(all).fetch_all(&mut sql).await.expect("indexes");
+    assert_eq!(after, before);
+}
+
+#[tokio::test]
 async fn a_missing_file_is_not_replaced_by_an_empty_one() {
     let files = open().await;
     files.store.close().await;

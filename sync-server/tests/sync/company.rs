@@ -70,16 +70,19 @@ pub fn shipped_schema() -> Arc<Schema> {
 }
 
 /// The shipped collections, and one that none of them is like: adopted by its natural key, with a
-/// field under review, waiting as a whole.
+/// field under review, waiting as a whole, and flagged.
 fn tested_schema() -> Arc<Schema> {
     let file = SourceFile {
         name: "fichas.toml".to_owned(),
         text: "vertical = \"pruebas\"\n\n[collections.fichas]\nscopes = [\"tenant\"]\n\
                read = \"sale:read\"\nwrite = \"sale:write\"\natomic_review = true\n\
-               natural_key = { fields = [\"clave\"], on_duplicate = \"adopt\" }\n\n\
+               natural_key = { fields = [\"clave\"], on_duplicate = \"adopt\" }\n\
+               flags = { field = \"avisos\", mocked = \"simulada\" }\n\n\
                [collections.fichas.fields]\n\
                clave = { type = \"text\", required = true, max_length = 20 }\n\
-               medida = { type = \"integer\", merge = \"review\" }\n"
+               medida = { type = \"integer\", merge = \"review\" }\n\
+               simulada = { type = \"boolean\" }\n\
+               avisos = { type = \"set\", merge = \"server\", read = \"conflict:resolve\" }\n"
             .to_owned(),
     };
     let mut schema = Schema::clone(&shipped_schema());
@@ -275,7 +278,7 @@ impl Phone<'_> {
         Transaction {
             id: ReceiptId(Uuid::new_v4()),
             edited: EditTime::certain(self.company.clock.now_us()),
-            wall_clock_us: 0,
+            wall_clock_us: self.company.clock.now_us(),
             replaces: None,
             builds_on: Vec::new(),
             position: None,

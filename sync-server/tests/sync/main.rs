@@ -8,6 +8,7 @@ mod company;
 mod convergence;
 mod digests;
 mod evolution;
+mod flags;
 mod held_rows;
 mod lost;
 mod moves;

@@ -162,9 +162,9 @@ impl Judge {
             if outcome.alias.is_some() && mutation.kind == MutationKind::Insert {
                 trial.found.push("merge: adopted".to_owned());
                 let adopted = adopted(trial.schema, mutation);
-                self.mutation(trial, &adopted, outcome, &name, write)?;
+                self.mutation(trial, &adopted, outcome, &name, (write, true))?;
             } else {
-                self.mutation(trial, mutation, outcome, &name, write)?;
+                self.mutation(trial, mutation, outcome, &name, (write, false))?;
             }
         }
         note_open(trial, receipt);

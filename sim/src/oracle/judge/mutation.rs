@@ -14,13 +14,14 @@ use crate::oracle::snapshot::{Name, Row};
 use crate::oracle::{Checked, violated};
 
 impl Judge {
+    /// `adopting`: it was an insertion, which the row that has its natural key takes in.
     pub(super) fn mutation(
         &mut self,
         trial: &mut Trial<'_>,
         mutation: &Mutation,
         outcome: &MutationOutcome,
         name: &Name,
-        write: Write,
+        (write, adopting): (Write, bool),
     ) -> Checked {
         let Some(collection) = trial.schema.collection(&name.0) else {
             return violated(INVARIANT, format!("the unknown collection {} was written", name.0));
@@ -104,6 +105,11 @@ impl Judge {
                         &mut trial.found,
                     ) else {
                         continue;
+                    };
+                    let verdict = match verdict {
+                        // Its author could not know that the field was set.
+                        Verdict::Refused if adopting => Verdict::Superseded,
+                        verdict => verdict,
                     };
                     let said = outcome.fields.get(&field.name);
                     let fits = matches!(

@@ -2,10 +2,12 @@
 
 mod adoption;
 mod deletion;
+mod facts;
+mod flags;
 mod lost;
 mod reach;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 use sync_protocol::merge::{FieldEdit, RowMeta, Verdict, merge_field};
@@ -22,6 +24,8 @@ use crate::push::load::natural_key;
 use crate::push::rows::{Loaded, RowName, key_text};
 use crate::store::{RowWrite, StoredRow, WriteKind};
 use adoption::Holder;
+
+pub(super) use facts::{flags_column, tells_of_place_or_date};
 
 /// Whose edits are decided about.
 #[derive(Debug, Clone)]
@@ -44,6 +48,8 @@ pub(super) struct Plan {
     pub conflicts: Vec<Conflict>,
     /// Scopes of entities that the author made and therefore holds.
     pub grants: Vec<Scope>,
+    /// Hashes of the pictures of photos that are inserted.
+    pub pictures: BTreeSet<String>,
     /// The transaction waits as a whole for its conflicts to be decided.
     pub held: bool,
 }
@@ -91,6 +97,7 @@ impl Plan {
         self.held = true;
         self.phases.clear();
         self.grants.clear();
+        self.pictures.clear();
         self.conflicts.retain(|conflict| conflict.status != ConflictStatus::Informational);
         for outcome in &mut self.outcomes {
             (outcome.version, outcome.alias) = (None, None);
@@ -190,8 +197,7 @@ impl<'a> Work<'a> {
                     .detail("ids are never used again; draw a new UUIDv7 for each record"),
             ));
         }
-        let mut fields: Fields =
-            collection.fields.iter().map(|f| (f.name.clone(), f.default_value())).collect();
+        let mut fields = facts::defaults(collection);
         for (field, edit) in &mutation.edits {
             if let FieldEdit::Set(value) = edit {
                 self.check_reference(collection, field, value)?;
@@ -200,6 +206,7 @@ impl<'a> Work<'a> {
         }
         self.follow_parent(collection, &mut fields);
         self.check_scopes(collection, mutation.record, &fields, true)?;
+        self.flag_insertion(collection, &mut fields);
         let meta = RowMeta::inserted(self.author.stream, self.author.time);
         if freed {
             // The database must have let go of the key before it is taken.
@@ -245,6 +252,13 @@ impl<'a> Work<'a> {
             match merged.verdict {
                 Verdict::Applied => {}
                 Verdict::AppliedBeyondLimits => outcome.flags.push(field.name.clone()),
+                // What was set first stays. The second insertion is none the worse for it: its author
+                // could not know.
+                Verdict::Immutable if adopting => {
+                    let by_version = row.meta.last_change(&field.name).version;
+                    let superseded = FieldOutcome::Superseded { value: wanted, by_version };
+                    outcome.fields.insert(field.name.clone(), superseded);
+                }
                 Verdict::Superseded(by_version) => {
                     let superseded = FieldOutcome::Superseded { value: wanted, by_version };
                     outcome.fields.insert(field.name.clone(), superseded);
@@ -263,6 +277,9 @@ impl<'a> Work<'a> {
             touched.extend(merged.touched.into_iter().map(|e| (field.name.clone(), e)));
         }
         outcome.version = Some(row.meta.version);
+        if adopting {
+            self.flag_adoption(mutation, &row, &mut set);
+        }
         if set.is_empty() && touched.is_empty() {
             return Ok(outcome);
         }
@@ -279,6 +296,9 @@ impl<'a> Work<'a> {
         }
         self.check_scopes(collection, record, &after, false)?;
         self.note_merge(mutation, record, &row, &set);
+        if !adopting {
+            self.flag_update(collection, &mut set, &mut after);
+        }
         let mut meta = row.meta;
         meta.record_update(
             set.iter().map(|(name, new)| {

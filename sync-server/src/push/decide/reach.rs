@@ -39,7 +39,7 @@ impl Work<'_> {
         ))
     }
 
-    fn referenced_row(
+    pub(super) fn referenced_row(
         &self,
         target: &str,
         id: RecordId,

@@ -73,6 +73,7 @@ impl Site {
             lost: std::collections::BTreeSet::new(),
             referenced: BTreeMap::new(),
             natural_keys: BTreeMap::new(),
+            pictures: BTreeSet::new(),
             conflicts: Vec::new(),
             authors: BTreeMap::new(),
         };

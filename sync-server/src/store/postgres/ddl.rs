@@ -12,6 +12,7 @@
 
 use std::fmt::Write as _;
 
+use sync_protocol::schema::photos::SHA256;
 use sync_protocol::schema::{Collection, Field, FieldType, MergeRule, Schema};
 
 use super::quote::{ident, literal};
@@ -159,7 +160,7 @@ impl Index {
     }
 }
 
-/// The indexes of a collection's table: by scope, by natural key, and by what it refers to.
+/// The indexes of a collection's table: by scope, by natural key, by what it refers to, and by picture.
 pub(super) fn indexes(collection: &Collection) -> Vec<Index> {
     let index = |name: String, unique, fields: &[&str]| {
         let columns = std::iter::once("tenant_id").chain(fields.iter().copied());
@@ -176,6 +177,7 @@ pub(super) fn indexes(collection: &Collection) -> Vec<Index> {
         let fields: Vec<&str> = key.fields.iter().map(String::as_str).collect();
         all.push(index(format!("{}_natural_key", collection.name), true, &fields));
     }
+    all.extend(picture_index(collection));
     for field in collection.fields.iter().filter(|field| field.references.is_some()) {
         // A scope column has an index already; the others need one for deletions of what they
         // refer to.
@@ -185,6 +187,13 @@ pub(super) fn indexes(collection: &Collection) -> Vec<Index> {
         }
     }
     all
+}
+
+/// The index of a photo collection by which a picture that came before is found.
+pub(super) fn picture_index(collection: &Collection) -> Option<Index> {
+    let name = format!("{}_{SHA256}_idx", shortened(&collection.name, SHA256));
+    let columns = ["tenant_id", SHA256].map(str::to_owned).to_vec();
+    collection.photos.then_some(Index { name, unique: false, columns, of: None })
 }
 
 /// Foreign keys of the fields, and of the link to the parent.

@@ -18,7 +18,7 @@ use super::{capture, ddl};
 use crate::store::StoreError;
 
 /// The numbered files: name, role that runs it, text.
-const FILES: [(&str, &str, &str); 11] = [
+const FILES: [(&str, &str, &str); 13] = [
     (
         "0001_bookkeeping",
         "campo_owner",
@@ -66,6 +66,16 @@ const FILES: [(&str, &str, &str); 11] = [
         include_str!("../../../../migrations/postgres/0010_digests.sql"),
     ),
     ("0011_events", "campo_owner", include_str!("../../../../migrations/postgres/0011_events.sql")),
+    (
+        "0012_deleted_pictures",
+        "campo_owner",
+        include_str!("../../../../migrations/postgres/0012_deleted_pictures.sql"),
+    ),
+    (
+        "0013_seen_pictures",
+        "campo_capture",
+        include_str!("../../../../migrations/postgres/0013_seen_pictures.sql"),
+    ),
 ];
 const ROLES: &str = include_str!("../../../../migrations/postgres/0000_roles.sql");
 /// Key of the advisory lock that lets one migration run at a time.
@@ -183,6 +193,12 @@ async fn tables(connection: &mut PgConnection, schema: &Schema) -> Result<Vec<St
                 run_as(&mut tx, "campo_owner", ddl::add_column(collection, field)).await?;
                 done.push(format!("added {} to {}", field.name, ddl::table(collection)));
             }
+            if let Some(index) = ddl::picture_index(collection)
+                && !is_there(&mut tx, &collection.vertical, &index.name).await?
+            {
+                run_as(&mut tx, "campo_owner", index.sql(&ddl::table(collection))).await?;
+                done.push(format!("made the index {}", index.name));
+            }
         }
         present.insert(collection.name.as_str(), columns);
     }
@@ -240,6 +256,20 @@ async fn note(tx: &mut PgConnection, name: &str) -> Result<(), StoreError> {
         format!("INSERT INTO sync.migrations (name) VALUES ({});", literal(name)),
     )
     .await
+}
+
+/// Whether a schema has a table or index of that name.
+async fn is_there(tx: &mut PgConnection, schema: &str, name: &str) -> Result<bool, StoreError> {
+    let found = sqlx::query(
+        "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname = $1 AND c.relname = $2",
+    )
+    .bind(schema)
+    .bind(name)
+    .fetch_optional(tx)
+    .await
+    .map_err(store_error)?;
+    Ok(found.is_some())
 }
 
 /// The columns that a collection's table has; none if there is no table.

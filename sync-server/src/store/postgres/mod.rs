@@ -28,6 +28,7 @@ mod migrate;
 mod moves;
 mod page;
 mod photos;
+mod pictures;
 mod quote;
 mod read;
 mod records;

@@ -23,7 +23,7 @@ use uuid::Uuid;
 use super::ddl::table;
 use super::error::store_error;
 use super::quote::ident;
-use super::{decode, query, records, write_rows};
+use super::{decode, pictures, query, records, write_rows};
 use crate::store::{AuditEntry, RowWrite, StoreError, StoredReceipt, StoredRow, WriteTx};
 
 /// See the module's documentation.
@@ -161,6 +161,14 @@ impl WriteTx for PgWrite {
         keys: &[Vec<Value>],
     ) -> Result<Vec<Option<RecordId>>, StoreError> {
         write_rows::find_by_natural_key(&mut self.tx, self.tenant, collection, keys).await
+    }
+
+    async fn known_pictures(
+        &mut self,
+        photos: &[&Collection],
+        hashes: &BTreeSet<String>,
+    ) -> Result<BTreeSet<String>, StoreError> {
+        pictures::known(&mut self.tx, self.tenant, photos, hashes).await
     }
 
     async fn write_rows(

@@ -9,6 +9,7 @@
 //! fit it. Anything else is reported with its remedy. All of it is one transaction, so that what
 //! cannot be done changes nothing.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use sqlx::sqlite::SqliteConnection;
@@ -29,6 +30,7 @@ const TENANT: &[&str] = &[
     include_str!("../../../../migrations/sqlite/tenant/0003_housekeeping.sql"),
     include_str!("../../../../migrations/sqlite/tenant/0004_retention.sql"),
     include_str!("../../../../migrations/sqlite/tenant/0005_events.sql"),
+    include_str!("../../../../migrations/sqlite/tenant/0006_deleted_pictures.sql"),
 ];
 
 /// Brings the catalogue up to date.
@@ -144,8 +146,16 @@ async fn collections(
         .fetch_all(&mut *connection)
         .await
         .map_err(failed)?;
+    let indexes: BTreeSet<String> = sqlx::query_scalar(
+        "SELECT name FROM sqlite_schema WHERE type = 'index' AND name LIKE '%!'",
+    )
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(failed)?
+    .into_iter()
+    .collect();
     let mut evolved = false;
-    let mut known_names = std::collections::BTreeMap::new();
+    let mut known_names = BTreeMap::new();
     for row in known {
         let name: String = row.try_get(0).map_err(failed)?;
         let declared: String = row.try_get(1).map_err(failed)?;
@@ -159,7 +169,10 @@ async fn collections(
                     run(connection, &index.sql).await?;
                 }
             }
-            Some(old) if old == collection => continue,
+            Some(old) if old == collection => {
+                missing_indexes(connection, collection, &indexes).await?;
+                continue;
+            }
             Some(old) => {
                 evolve(connection, old, collection).await?;
                 evolved = true;
@@ -177,6 +190,20 @@ async fn collections(
         .map_err(failed)?;
     }
     Ok(evolved)
+}
+
+/// Makes indexes that an earlier version of this program did not make.
+async fn missing_indexes(
+    connection: &mut SqliteConnection,
+    collection: &Collection,
+    present: &BTreeSet<String>,
+) -> Result<(), StoreError> {
+    for index in create_indexes(collection) {
+        if !present.contains(&index.name) {
+            run(connection, &index.sql).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Changes a table for a collection that was declared otherwise before.
@@ -198,7 +225,7 @@ async fn evolve(
         .iter()
         .any(|field| old.field(&field.name).is_some_and(|was| column(field) != column(was)));
     for index in create_indexes(old) {
-        run(connection, &format!("DROP INDEX {}", quote(&index.name))).await?;
+        run(connection, &format!("DROP INDEX IF EXISTS {}", quote(&index.name))).await?;
     }
     if redefined {
         rebuild(connection, old, new).await?;

@@ -40,6 +40,7 @@ mod migrate;
 mod moves;
 mod page;
 mod photos;
+mod pictures;
 mod position;
 mod read;
 mod receipts;

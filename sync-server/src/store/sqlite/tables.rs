@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sqlx::{AssertSqlSafe, SqlSafeStr};
+use sync_protocol::schema::photos::SHA256;
 use sync_protocol::schema::{Collection, Field, FieldType, Schema, ScopeRule};
 
 use super::columns::column_type;
@@ -231,7 +232,7 @@ pub(super) struct Index {
     pub sql: String,
 }
 
-/// A collection's indexes: its natural key, and each reference (by which
+/// A collection's indexes: its natural key, the pictures of photos, and each reference (by which
 /// SQLite looks whether a row that is to be deleted is referred to).
 pub(super) fn create_indexes(collection: &Collection) -> Vec<Index> {
     let table = quote(&collection.name);
@@ -243,7 +244,9 @@ pub(super) fn create_indexes(collection: &Collection) -> Vec<Index> {
             format!("CREATE UNIQUE INDEX {} ON {table} ({})", quote(&name), columns.join(","));
         indexes.push(Index { name, sql });
     }
-    for field in collection.fields.iter().filter(|field| field.references.is_some()) {
+    let by_picture = |field: &Field| collection.photos && field.name == SHA256;
+    let single = |field: &&Field| field.references.is_some() || by_picture(field);
+    for field in collection.fields.iter().filter(single) {
         let name = format!("{}_{}!", collection.name, field.name);
         let column = quote(&field.name);
         let sql = format!("CREATE INDEX {} ON {table} ({column})", quote(&name));

@@ -23,7 +23,7 @@ use super::error::{failed, no_randomness};
 use super::memberships::HeadChanges;
 use super::tables::Table;
 use super::tenants::TenantFile;
-use super::{accounts, conflicts, load, position, receipts};
+use super::{accounts, conflicts, load, pictures, position, receipts};
 use crate::clock::{Clock as _, SystemClock};
 use crate::store::{AuditEntry, RowWrite, StoreError, StoredReceipt, StoredRow, WriteTx};
 
@@ -260,6 +260,22 @@ impl WriteTx for SqliteWrite {
     ) -> Result<Vec<Option<RecordId>>, StoreError> {
         self.usable()?;
         let result = self.natural_keys(collection, keys).await;
+        self.noted(result)
+    }
+
+    async fn known_pictures(
+        &mut self,
+        photos: &[&Collection],
+        hashes: &BTreeSet<String>,
+    ) -> Result<BTreeSet<String>, StoreError> {
+        self.usable()?;
+        let tenant = self.tenant.clone();
+        let tables: Vec<(&Table, i64)> = photos
+            .iter()
+            .filter_map(|collection| tenant.tables.get(&collection.name))
+            .map(|table| (table, tenant.collection_numbers[table.rank]))
+            .collect();
+        let result = pictures::known(&mut self.connection, &tables, hashes).await;
         self.noted(result)
     }
 
