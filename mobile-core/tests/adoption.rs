@@ -39,6 +39,37 @@ async fn an_edit_between_the_answer_and_the_checkpoint_reaches_the_adopting_reco
     assert!(ben.core.get("articulos", mine).is_err());
 }
 
+/// A screen that was open while its record was merged into another one.
+#[tokio::test]
+async fn a_merged_record_may_be_edited_under_the_id_that_it_was_made_with() {
+    let (one, two) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
+    let (_server, ben, mine, theirs) = adopted((one.path(), two.path())).await;
+    ben.sync().await.expect("sync");
+    ben.put("articulos", json!({ "id": mine, "existencia": { "add": 2 } }));
+    ben.put("movimientos", json!({ "articulo_id": mine, "nota": "entra" }));
+    assert_eq!(ben.field(theirs, "existencia"), "7.00", "it is seen at once");
+    let note = ben.core.query("SELECT articulo_id FROM movimientos", &[]).expect("it runs").rows;
+    assert_eq!(note, [[json!(theirs)]]);
+    let report = ben.sync().await.expect("sync");
+    assert_eq!((report.applied, report.refused), (2, 0));
+    assert_eq!(ben.field(theirs, "existencia"), "7.00");
+}
+
+#[tokio::test]
+async fn a_merged_record_may_be_deleted_and_restored_under_the_id_that_it_was_made_with() {
+    let (one, two) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
+    let (_server, ben, mine, theirs) = adopted((one.path(), two.path())).await;
+    ben.sync().await.expect("sync");
+    ben.core.delete("articulos", mine).expect("it is here");
+    ben.core.get("articulos", theirs).expect_err("out of sight");
+    ben.core.restore("articulos", mine).expect("it is gone");
+    assert_eq!(ben.field(theirs, "nombre"), "Tabla");
+    let report = ben.sync().await.expect("sync");
+    assert_eq!((report.applied, report.refused), (2, 0));
+    let made = ben.core.restore("articulos", mine).expect_err("it is here");
+    assert_eq!(made.code(), "record_exists");
+}
+
 #[tokio::test]
 async fn a_refused_edit_is_corrected_under_the_adopting_record() {
     let (one, two) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));

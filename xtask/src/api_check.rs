@@ -34,6 +34,10 @@ pub struct Args {
     /// Say so and succeed where schemathesis cannot be installed.
     #[arg(long)]
     or_skip: bool,
+    /// Take the programs that are there, as `cargo xtask test` has built them. Building them by themselves
+    /// takes minutes: with other features of dependencies everything is built once more.
+    #[arg(long)]
+    built: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -58,7 +62,9 @@ pub fn run_checks(args: &Args) -> Result {
         }
         Err(error) => return Err(error),
     };
-    run(&mut cargo(&["build", "--package", "sync-server", "--package", "campo-device"]))?;
+    if !args.built {
+        run(&mut cargo(&["build", "--package", "sync-server", "--package", "campo-device"]))?;
+    }
     for choice in [Choice::Sqlite, Choice::Postgres] {
         if args.database.is_none_or(|only| only == choice) {
             check(args, choice, &schemathesis)?;

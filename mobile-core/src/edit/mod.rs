@@ -15,6 +15,9 @@
 //! one that inserts it. Decided is not settled: until the checkpoint the device does not know the
 //! record that an insertion was merged into, so the server has to find it through the receipt. Those
 //! between are reached through the latest. If what it builds on is refused, it waits ("parked").
+//!
+//! **Ids.** A record that was merged into another one may still be named as it was when it was made here
+//! ([`alias::present`]).
 
 pub mod wanted;
 
@@ -30,7 +33,7 @@ use sync_protocol::{ReceiptId, RecordId, RowVersion, Value};
 
 use crate::CoreError;
 use crate::clock::Reading;
-use crate::outbox::entry;
+use crate::outbox::{alias, entry};
 use crate::photos::files::PhotoFiles;
 use crate::random::Random;
 use crate::store::rows;
@@ -91,7 +94,7 @@ impl<'a> Edit<'a> {
         fields: &Map<String, Json>,
     ) -> Result<RecordId, CoreError> {
         let collection = self.writable(collection)?;
-        let mut fields = fields.clone();
+        let mut fields = self.by_present_ids(collection, fields)?;
         let record = match fields.remove("id") {
             Some(id) => record_id(&id)?,
             None => RecordId(self.random.uuid_at(self.now.wall_us)?),
@@ -123,10 +126,12 @@ impl<'a> Edit<'a> {
         fields: &Map<String, Json>,
     ) -> Result<bool, CoreError> {
         let collection = self.writable(collection)?;
+        let named = record;
+        let record = alias::present(self.db, collection, named)?;
         let row = self.seen(collection, record)?;
-        let mut fields = fields.clone();
+        let mut fields = self.by_present_ids(collection, fields)?;
         if let Some(id) = fields.remove("id")
-            && record_id(&id)? != record
+            && ![named, record].contains(&record_id(&id)?)
         {
             return Err(CoreError::BadRequest("the id of a record cannot be changed".to_owned()));
         }
@@ -155,6 +160,7 @@ impl<'a> Edit<'a> {
     /// That it is not there or not permitted.
     pub fn delete(&mut self, collection: &str, record: RecordId) -> Result<(), CoreError> {
         let collection = self.writable(collection)?;
+        let record = alias::present(self.db, collection, record)?;
         let row = self.seen(collection, record)?;
         let row_base = Some(self.row_base(collection, record, row.version)?);
         let mutation = Mutation { row_base, ..blank(collection, record, MutationKind::Delete) };
@@ -169,6 +175,7 @@ impl<'a> Edit<'a> {
     /// That it exists or is not permitted.
     pub fn restore(&mut self, collection: &str, record: RecordId) -> Result<(), CoreError> {
         let collection = self.writable(collection)?;
+        let record = alias::present(self.db, collection, record)?;
         if rows::read(self.db, collection, record)?.is_some() {
             let collection = collection.name.clone();
             return Err(CoreError::RecordExists { collection, record });
@@ -186,6 +193,7 @@ impl<'a> Edit<'a> {
     /// Those of SQLite.
     pub fn exists(&self, collection: &str, record: RecordId) -> Result<bool, CoreError> {
         let collection = known_collection(self.schema, collection)?;
+        let record = alias::present(self.db, collection, record)?;
         Ok(rows::read(self.db, collection, record)?.is_some())
     }
 
@@ -222,6 +230,27 @@ impl<'a> Edit<'a> {
             return Err(CoreError::NotPermitted(collection.write.clone()));
         }
         Ok(collection)
+    }
+
+    /// What an app wants, with the ids that the records which it refers to have by now.
+    fn by_present_ids(
+        &self,
+        collection: &Collection,
+        fields: &Map<String, Json>,
+    ) -> Result<Map<String, Json>, CoreError> {
+        let mut fields = fields.clone();
+        for (name, value) in &mut fields {
+            let target = collection.field(name).and_then(|f| alias::referred_to(collection, f));
+            let target = target.and_then(|target| self.schema.collection(target));
+            let id = value.as_str().and_then(|text| text.parse().ok());
+            if let (Some(target), Some(id)) = (target, id) {
+                let present = alias::present(self.db, target, id)?;
+                if present != id {
+                    *value = present.to_string().into();
+                }
+            }
+        }
+        Ok(fields)
     }
 
     fn seen(&self, collection: &Collection, record: RecordId) -> Result<rows::Row, CoreError> {

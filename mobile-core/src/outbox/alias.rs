@@ -5,18 +5,21 @@
 //! have been sent goes on under the old id, which the server knows too: an id that comes again with
 //! other content would be refused. A refused edit is renamed as well: its correction goes under a new
 //! id, when nothing of it leads to the insertion's receipt any more.
+//!
+//! An app may go on naming the record as it knew it, on a screen that was open meanwhile: [`present`] finds
+//! the id that it has now, because the server knows the old one only of edits that build on the insertion.
 
 use rusqlite::{Connection, params};
 use sync_protocol::RecordId;
 use sync_protocol::planted::{self, Bug};
-use sync_protocol::schema::Schema;
+use sync_protocol::schema::{Collection, Field, Schema};
 use sync_protocol::wire::push::Mutation;
 use sync_protocol::wire::receipt::Receipt;
 
 use super::copy;
 use super::settle::Touched;
 use crate::CoreError;
-use crate::store::{checksum, rows};
+use crate::store::{checksum, rows, tables};
 
 /// Renames the records that a settled receipt says were merged into others.
 ///
@@ -37,6 +40,53 @@ pub fn take_over(
         }
     }
     Ok(())
+}
+
+/// The id that a record goes by here: where it is not here under its own, that of the record which it was
+/// merged into.
+///
+/// Reads the receipts of all mergers, but only for a record that is not here.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn present(
+    db: &Connection,
+    collection: &Collection,
+    record: RecordId,
+) -> Result<RecordId, CoreError> {
+    let table = tables::quoted(&collection.name);
+    let sql = format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE id = ?1)");
+    let text = record.to_string();
+    let shown = db.prepare_cached(&sql)?.query_row([&text], |row| row.get(0))?;
+    if shown || rows::has_edits(db, &collection.name, record)? {
+        return Ok(record);
+    }
+    let mut statement = db.prepare_cached(
+        "SELECT receipt FROM campo_outbox
+         WHERE instr(receipt, '\"alias\"') > 0 AND instr(receipt, ?1) > 0 ORDER BY seq DESC",
+    )?;
+    let mut found = statement.query([&text])?;
+    while let Some(row) = found.next()? {
+        // One that cannot be read is for `verify` to mend.
+        let receipt =
+            row.get_ref(0)?.as_str().ok().and_then(|json| serde_json::from_str(json).ok());
+        let Some(receipt): Option<Receipt> = receipt else { continue };
+        let merged = receipt
+            .mutations
+            .iter()
+            .find(|outcome| (&outcome.collection, outcome.record) == (&collection.name, record));
+        if let Some(alias) = merged.and_then(|outcome| outcome.alias) {
+            return Ok(alias);
+        }
+    }
+    Ok(record)
+}
+
+/// The collection that a field of another one names a record of.
+#[must_use]
+pub fn referred_to<'c>(collection: &'c Collection, field: &'c Field) -> Option<&'c str> {
+    let parent = collection.parent.as_ref().filter(|parent| parent.field == field.name);
+    field.references.as_deref().or_else(|| parent.map(|parent| parent.collection.as_str()))
 }
 
 fn rename(
@@ -111,11 +161,8 @@ fn rename_in(
         changed = true;
     }
     let Some(known) = schema.collection(&mutation.collection) else { return changed };
-    let parent = known.parent.as_ref();
     for field in &known.fields {
-        let refers = field.references.as_deref() == Some(collection)
-            || parent.is_some_and(|p| p.field == field.name && p.collection == collection);
-        if !refers {
+        if referred_to(known, field) != Some(collection) {
             continue;
         }
         if let Some(value) = mutation.set.get_mut(&field.name)
