@@ -69,7 +69,7 @@ pub struct Waiting {
     pub bytes: u64,
     /// Bytes of them that the server has.
     pub sent: u64,
-    /// Files that wait although there is a network: for Wi-Fi, for their record, for a person.
+    /// Files that do not go with the next sync: they wait for Wi-Fi, or for somebody to see to their record.
     pub held_back: u64,
     /// Bytes of all photos on this device.
     pub on_device: u64,
@@ -85,6 +85,16 @@ macro_rules! not_applied {
         "EXISTS (SELECT 1 FROM campo_mutation m JOIN campo_outbox o ON o.seq = m.seq
            WHERE m.collection = p.collection AND m.record = p.record AND m.kind = 'insert'
              AND (o.state NOT IN ('applied', 'superseded', 'in_review')
+               OR (o.state = 'in_review' AND json_extract(o.receipt, '$.held'))))"
+    };
+}
+
+/// Somebody has to do something about the record before its photo can go.
+macro_rules! record_is_stuck {
+    () => {
+        "EXISTS (SELECT 1 FROM campo_mutation m JOIN campo_outbox o ON o.seq = m.seq
+           WHERE m.collection = p.collection AND m.record = p.record AND m.kind = 'insert'
+             AND (o.state IN ('refused', 'parked')
                OR (o.state = 'in_review' AND json_extract(o.receipt, '$.held'))))"
     };
 }
@@ -141,8 +151,8 @@ pub fn add(
     state: State,
 ) -> Result<(), CoreError> {
     db.prepare_cached(
-        "INSERT INTO campo_photo (collection, record, variant, sha256, bytes, state, used)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, (SELECT coalesce(max(used), 0) + 1 FROM campo_photo))
+        "INSERT INTO campo_photo (collection, record, variant, sha256, bytes, state, sent, used)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, CASE ?6 WHEN 'stored' THEN ?5 ELSE 0 END, (SELECT coalesce(max(used), 0) + 1 FROM campo_photo))
          ON CONFLICT DO NOTHING",
     )?
     .execute(params![
@@ -378,7 +388,7 @@ pub fn waiting(db: &Connection, pictures: bool) -> Result<Waiting, CoreError> {
         .prepare_cached(concat!(
             "SELECT count(*), coalesce(sum(bytes), 0), coalesce(sum(sent), 0),
                     coalesce(sum(adrift OR NOT (?1 OR urgent OR variant = 'thumbnail') OR ",
-            not_applied!(),
+            record_is_stuck!(),
             "), 0) FROM campo_photo p WHERE state = 'waiting'"
         ))?
         .query_row([pictures], |row| {
