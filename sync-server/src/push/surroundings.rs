@@ -173,51 +173,9 @@ mod tests {
     use sync_protocol::{EditTime, ReceiptId};
     use uuid::Uuid;
 
-    /// Tasks are flagged by the garden that their visit is to, which they carry.
-    const GARDENS: &str = r#"
-vertical = "jardineria"
-[collections.jardines]
-scopes = ["garden:id"]
-read = "garden:read"
-write = "garden:write"
-geofence = { latitude = "latitud", longitude = "longitud", radius_m = "radio_m" }
-[collections.jardines.fields]
-latitud = { type = "real" }
-longitud = { type = "real" }
-radio_m = { type = "integer" }
-[collections.visitas]
-scopes = ["garden:jardin_id"]
-read = "garden:read"
-write = "garden:write"
-[collections.visitas.fields]
-jardin_id = { type = "uuid", required = true, references = "jardines" }
-[collections.tareas]
-parent = { collection = "visitas", field = "visita_id" }
-scopes = ["garden:jardin_id"]
-read = "garden:read"
-write = "garden:write"
-flags = { field = "avisos", position = ["latitud", "longitud"], place = "jardin_id" }
-[collections.tareas.fields]
-visita_id = { type = "uuid", required = true, references = "visitas" }
-jardin_id = { type = "uuid", from_parent = true, references = "jardines" }
-latitud = { type = "real" }
-longitud = { type = "real" }
-texto = { type = "text", max_length = 20 }
-avisos = { type = "set", merge = "server" }
-[collections.tarea_fotos]
-photos = true
-parent = { collection = "tareas", field = "tarea_id" }
-scopes = ["garden:jardin_id"]
-read = "garden:read"
-write = "garden:write"
-[collections.tarea_fotos.fields]
-tarea_id = { type = "uuid", required = true, references = "tareas" }
-jardin_id = { type = "uuid", from_parent = true, references = "jardines" }
-"#;
-
     fn gardens() -> Schema {
-        parse(&[SourceFile { name: "jardineria.toml".to_owned(), text: GARDENS.to_owned() }])
-            .expect("a schema without mistakes")
+        let text = include_str!("gardens.toml").to_owned();
+        parse(&[SourceFile { name: "gardens.toml".to_owned(), text }]).expect("a schema")
     }
 
     #[test]

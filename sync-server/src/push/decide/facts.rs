@@ -262,3 +262,6 @@ fn with_flags(present: Option<&Value>, found: &BTreeSet<&'static str>) -> Option
     all.extend(found.iter().map(|word| (*word).to_owned()));
     (all.len() > before).then_some(Value::Set(all))
 }
+
+#[cfg(test)]
+mod tests;
