@@ -7,8 +7,8 @@ SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
     SELECT h FROM unnest(hashes) h CROSS JOIN LATERAL (
         SELECT FROM sync.rows r
         WHERE r.tenant_id = NULLIF(current_setting('app.current_tenant_id', true), '')::uuid
-            AND r.deleted_v IS NOT NULL AND r.tombstone ->> 'sha256' IS NOT NULL
-            AND r.tombstone ->> 'sha256' = h AND r.collection = ANY (collections)
+            AND r.deleted_v IS NOT NULL AND r.tombstone ->> 'miniatura_sha256' IS NOT NULL
+            AND r.tombstone ->> 'miniatura_sha256' = h AND r.collection = ANY (collections)
         LIMIT 1) found
 $$;
 REVOKE ALL ON FUNCTION sync.deleted_pictures FROM PUBLIC;

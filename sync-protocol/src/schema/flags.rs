@@ -33,9 +33,10 @@ pub struct Flags {
     /// The column that says whether the position was made up (`boolean`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mocked: Option<String>,
-    /// The column that says when it happened (`timestamp`). Otherwise it happened when it was written.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub at: Option<String>,
+    /// The columns that say when it happened (`timestamp`): it lasted from the earliest to the latest of them.
+    /// Where none says so, it happened when it was written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub at: Vec<String>,
     /// The column that refers to where it should have happened: a collection with a [`Geofence`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,

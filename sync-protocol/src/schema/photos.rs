@@ -18,6 +18,9 @@ pub const SHA256: &str = "sha256";
 pub const BYTES: &str = "bytes";
 /// SHA-256 of the thumbnail's bytes.
 pub const THUMBNAIL_SHA256: &str = "miniatura_sha256";
+/// By which equal pictures are told: a thumbnail has no metadata, so the same picture with another position or
+/// time has the same one.
+pub const PICTURE: &str = THUMBNAIL_SHA256;
 /// Length of the thumbnail, in bytes.
 pub const THUMBNAIL_BYTES: &str = "miniatura_bytes";
 /// Width of the picture as it stands upright, in pixels.

@@ -64,7 +64,9 @@ fn pictures(mutations: &[&CheckedMutation<'_>]) -> BTreeSet<String> {
     let edits = mutations.iter().filter(inserted).flat_map(|mutation| &mutation.edits);
     edits
         .filter_map(|(field, edit)| match edit {
-            FieldEdit::Set(Value::Text(hash)) if field.name == photos::SHA256 => Some(hash.clone()),
+            FieldEdit::Set(Value::Text(hash)) if field.name == photos::PICTURE => {
+                Some(hash.clone())
+            }
             _ => None,
         })
         .collect()

@@ -6,6 +6,7 @@ use sync_protocol::wire::receipt::{FieldOutcome, Receipt, ReceiptState};
 use sync_protocol::wire::review::{ConflictStatus, Keep, ResolveRequest};
 use sync_protocol::{EditTime, RecordId, Scope};
 use sync_server::review::{ListQuery, list, resolve};
+use uuid::Uuid;
 
 use crate::company::{Company, Phone, delete, insert, update};
 use crate::on_every_store;
@@ -69,7 +70,9 @@ fn with(mut set: Json, otherwise: Json) -> Json {
 
 /// A photo of a check-in at noon on site, with these fields otherwise.
 fn photo(parent: (&str, RecordId), picture: u8, otherwise: Json) -> Json {
-    let set = json!({ parent.0: parent.1, "sha256": format!("{picture:064x}"), "bytes": 300_000,
+    // The same picture with other metadata is another file, with the same thumbnail.
+    let file = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+    let set = json!({ parent.0: parent.1, "sha256": file, "bytes": 300_000,
         "miniatura_sha256": format!("{:064x}", u32::from(picture) + 1_000), "miniatura_bytes": 20_000,
         "ancho": 1600, "alto": 1200, "tomada": "2026-11-24T12:00:00Z" });
     with(set, otherwise)

@@ -23,6 +23,8 @@ const PEOPLE: [(&str, &str, &[&str]); 4] = [
 pub struct Company {
     /// The server's address.
     pub server: String,
+    /// In `proyectos`: where they build.
+    pub project: String,
     /// In `avances`: today's report.
     pub report: String,
     /// In `avance_items`: the wall that is measured.
@@ -50,7 +52,8 @@ pub fn found(stage: &Stage, server: &Server, phones: &Phones) -> Result<Company>
     laura.does(&["sync"])?;
     let project = laura.puts(
         "proyectos",
-        &json!({ "nombre": "Torre Mirador", "codigo": "TM-01", "estado": "en_obra" }),
+        &json!({ "nombre": "Torre Mirador", "codigo": "TM-01", "estado": "en_obra",
+                 "latitud": 19.4325, "longitud": -99.1737, "radio_m": 150 }),
     )?;
     let report =
         laura.puts("avances", &json!({ "proyecto_id": project, "fecha": "2026-03-02" }))?;
@@ -73,19 +76,16 @@ pub fn found(stage: &Stage, server: &Server, phones: &Phones) -> Result<Company>
     check("and none has a problem", &laura.counts("problems")?, &json!(0))?;
 
     tell("Who works where is granted: a project or a store that is not granted is not seen.");
-    let (project, store) = (format!("project:{project}"), format!("warehouse:{store}"));
-    for (login, scope) in [
-        ("juan", &project),
-        ("juan", &store),
-        ("ana", &project),
-        ("ana", &store),
-        ("pedro", &store),
-    ] {
+    let (site, store) = (format!("project:{project}"), format!("warehouse:{store}"));
+    for (login, scope) in
+        [("juan", &site), ("juan", &store), ("ana", &site), ("ana", &store), ("pedro", &store)]
+    {
         let grant = ["user", "grant", "--tenant", TENANT, "--user", login, "--scope", scope];
         server::admin(stage, &grant)?;
     }
     Ok(Company {
         server: server.url.clone(),
+        project,
         report,
         wall,
         cement,

@@ -40,7 +40,7 @@ pub fn play(stage: &Stage, phones: &Phones, company: &Company) -> Result {
     check(
         "Ana's are applied, the measure by decision",
         &states(ana)?,
-        &json!(["applied", "applied", "applied"]),
+        &json!(["applied", "applied", "applied", "applied"]),
     )?;
 
     tell(

@@ -11,13 +11,14 @@ pub fn play(phones: &Phones, company: &Company) -> Result {
     tell("Juan's phone finds signal first.");
     let juan = &phones.juan;
     let sent = juan.does(&["sync"])?;
-    check("his 3 edits are applied", &sent["applied"], &json!(3))?;
+    check("his 3 edits and the check-in are applied", &sent["applied"], &json!(4))?;
+    check("and his photo went along, with its thumbnail", &sent["photos"], &json!(2))?;
     check("nothing of his waits any more", &juan.counts("pending")?, &json!(0))?;
 
     tell("Then Ana's, which was edited without knowing of Juan's.");
     let ana = &phones.ana;
     let sent = ana.does(&["sync"])?;
-    check("2 of her edits are applied", &sent["applied"], &json!(2))?;
+    check("2 of her edits and the check-in are applied", &sent["applied"], &json!(3))?;
     check("1 needs a person: the wall has two measures", &sent["in_review"], &json!(1))?;
 
     tell("The report has what both wrote: they filled in different fields.");

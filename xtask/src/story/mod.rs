@@ -5,10 +5,11 @@
 //!
 //! ```text
 //!  company ──► morning ──► offline ──► evening ──► review ──► end
-//!  accounts,   phones      edits on    both sync;  decided    all phones
-//!  stock       in step     both        one clash              equal
+//!  accounts,   phones      edits and   both sync;  decided    all phones
+//!  stock       in step     check-ins   one clash              equal
 //! ```
 
+mod check_ins;
 pub mod company;
 pub mod database;
 pub mod device;
@@ -81,10 +82,12 @@ pub fn play_until_review(stage: &Stage) -> Result<(Running, Company)> {
     let (server, phones, company) = begin(stage)?;
     morning::play(&phones, &company)?;
     offline::play(&phones, &company)?;
+    check_ins::offline(stage, &phones, &company)?;
     if company.delivery {
         company::office_writes_sql(stage, &company)?;
     }
     evening::play(&phones, &company)?;
+    check_ins::evening(&phones)?;
     Ok((Running { server, phones }, company))
 }
 
@@ -117,6 +120,8 @@ pub fn invite(stage: &Stage, running: &Running) {
         (&running.phones.juan, "list avance_items"),
         (&running.phones.ana, "receipts"),
         (&running.phones.ana, "query 'SELECT fecha, resumen, clima, horas FROM avances'"),
+        (&running.phones.laura, "query 'SELECT trabajador, avisos FROM asistencias'"),
+        (&running.phones.laura, "photo list"),
         (&running.phones.laura, "conflicts --status resolved"),
     ] {
         println!("  {program} --data {} {command}", phone.folder_shown());

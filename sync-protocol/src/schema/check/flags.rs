@@ -43,10 +43,12 @@ impl<'a> Check<'a> {
         for column in flags.position.iter().flatten() {
             self.typed(&at("position"), collection, column, real);
         }
-        let typed: [(_, _, &'static [FieldType]); 3] = [
+        for column in &flags.at {
+            self.typed(&at("at"), collection, column, &[FieldType::Timestamp]);
+        }
+        let typed: [(_, _, &'static [FieldType]); 2] = [
             ("accuracy", &flags.accuracy, &[FieldType::Real]),
             ("mocked", &flags.mocked, &[FieldType::Boolean]),
-            ("at", &flags.at, &[FieldType::Timestamp]),
         ];
         for (key, column, kinds) in typed {
             if let Some(column) = column {

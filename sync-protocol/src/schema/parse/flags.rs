@@ -19,7 +19,7 @@ pub(super) fn flags(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Fl
         position: position.and_then(Result::ok),
         accuracy: reader.text(&inner, "accuracy"),
         mocked: reader.text(&inner, "mocked"),
-        at: reader.text(&inner, "at"),
+        at: reader.texts(&inner, "at").unwrap_or_default(),
         place: reader.text(&inner, "place"),
         field: reader.text(&inner, "field")?,
     })

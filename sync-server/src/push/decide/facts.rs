@@ -192,14 +192,20 @@ impl Work<'_> {
 
     /// When a photo was taken, and when its parent's record happened.
     ///
-    /// It happened when the parent's `at` says. Where that says nothing, it happened while it was written: from the
-    /// insertion of the parent to that of the photo. Uncertain times are no times to measure by.
+    /// It lasted from the earliest to the latest of what the parent's `at` says. Where that says nothing, it happened
+    /// while it was written: from the insertion of the parent to that of the photo. Uncertain times are no times to
+    /// measure by.
     fn dates(&self, collection: &Collection, fields: &Fields) -> Option<Dates> {
         let taken_us = photo_taken_us(collection, fields)?;
         let (parent, row) = self.parent(collection, fields)?;
-        let at = parent.flags.as_ref().and_then(|flags| flags.at.as_deref());
-        if let Some(Value::Timestamp(at_us)) = at.and_then(|name| row.fields.get(name)) {
-            return Some(Dates { taken_us, happened_us: *at_us..=*at_us });
+        let moment = |name: &String| match row.fields.get(name) {
+            Some(Value::Timestamp(at_us)) => Some(*at_us),
+            _ => None,
+        };
+        let said: Vec<i64> =
+            parent.flags.iter().flat_map(|flags| &flags.at).filter_map(moment).collect();
+        if let (Some(first), Some(last)) = (said.iter().min(), said.iter().max()) {
+            return Some(Dates { taken_us, happened_us: *first..=*last });
         }
         let (begun, ended) = (row.meta.born.time(), self.author.time);
         let certain = !begun.uncertain && !ended.uncertain;
@@ -226,7 +232,7 @@ pub(super) fn defaults(collection: &Collection) -> Fields {
 
 /// The hash of a photo's picture.
 fn picture<'f>(collection: &Collection, fields: &'f Fields) -> Option<&'f str> {
-    match fields.get(photos::SHA256) {
+    match fields.get(photos::PICTURE) {
         Some(Value::Text(hash)) if collection.photos => Some(hash),
         _ => None,
     }

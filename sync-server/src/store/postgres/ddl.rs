@@ -12,7 +12,7 @@
 
 use std::fmt::Write as _;
 
-use sync_protocol::schema::photos::SHA256;
+use sync_protocol::schema::photos::PICTURE;
 use sync_protocol::schema::{Collection, Field, FieldType, MergeRule, Schema};
 
 use super::quote::{ident, literal};
@@ -191,8 +191,8 @@ pub(super) fn indexes(collection: &Collection) -> Vec<Index> {
 
 /// The index of a photo collection by which a picture that came before is found.
 pub(super) fn picture_index(collection: &Collection) -> Option<Index> {
-    let name = format!("{}_{SHA256}_idx", shortened(&collection.name, SHA256));
-    let columns = ["tenant_id", SHA256].map(str::to_owned).to_vec();
+    let name = format!("{}_{PICTURE}_idx", shortened(&collection.name, PICTURE));
+    let columns = ["tenant_id", PICTURE].map(str::to_owned).to_vec();
     collection.photos.then_some(Index { name, unique: false, columns, of: None })
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sqlx::{Postgres, Row as _, Transaction};
 use sync_protocol::TenantId;
 use sync_protocol::schema::Collection;
-use sync_protocol::schema::photos::SHA256;
+use sync_protocol::schema::photos::PICTURE;
 
 use super::ddl::table;
 use super::error::store_error;
@@ -34,7 +34,7 @@ pub(super) async fn known(
 }
 
 fn statement(photos: &[&Collection]) -> String {
-    let column = ident(SHA256);
+    let column = ident(PICTURE);
     // LIMIT keeps each look-up one by its index: as a join or an EXISTS it may become a scan of all photos.
     let live: Vec<String> = photos
         .iter()

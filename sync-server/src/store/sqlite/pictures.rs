@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteConnection;
-use sync_protocol::schema::photos::SHA256;
+use sync_protocol::schema::photos::PICTURE;
 
 use super::error::{damaged, failed};
 use super::tables::{Table, generated, quote};
@@ -30,7 +30,7 @@ pub(super) async fn known(
 }
 
 fn statement(tables: &[(&Table, i64)]) -> String {
-    let column = quote(SHA256);
+    let column = quote(PICTURE);
     let live: String = tables
         .iter()
         .map(|(table, _)| {
@@ -42,7 +42,7 @@ fn statement(tables: &[(&Table, i64)]) -> String {
     format!(
         "SELECT w.value FROM json_each(?) w WHERE {live}EXISTS (SELECT 1 FROM sync_rows r \
          WHERE r.deleted = 1 AND r.tombstone <> '{{}}' \
-         AND json_extract(r.tombstone, '$.{SHA256}') = w.value AND r.collection IN ({}))",
+         AND json_extract(r.tombstone, '$.{PICTURE}') = w.value AND r.collection IN ({}))",
         numbers.join(",")
     )
 }
@@ -90,8 +90,8 @@ mod tests {
             .expect("a plan");
         let steps: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
         let searches = |index: &str| steps.iter().filter(|step| step.contains(index)).count();
-        assert_eq!(searches("avance_fotos_sha256!"), 1, "{steps:#?}");
-        assert_eq!(searches("asistencia_fotos_sha256!"), 1, "{steps:#?}");
+        assert_eq!(searches("avance_fotos_miniatura_sha256!"), 1, "{steps:#?}");
+        assert_eq!(searches("asistencia_fotos_miniatura_sha256!"), 1, "{steps:#?}");
         assert_eq!(searches("sync_rows_pictures (<expr>=?"), 1, "{steps:#?}");
         let scans = steps.iter().filter(|step| step.starts_with("SCAN")).count();
         assert_eq!(scans, 1, "only the hashes that are asked for: {steps:#?}");

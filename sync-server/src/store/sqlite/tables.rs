@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sqlx::{AssertSqlSafe, SqlSafeStr};
-use sync_protocol::schema::photos::SHA256;
+use sync_protocol::schema::photos::PICTURE;
 use sync_protocol::schema::{Collection, Field, FieldType, Schema, ScopeRule};
 
 use super::columns::column_type;
@@ -244,7 +244,7 @@ pub(super) fn create_indexes(collection: &Collection) -> Vec<Index> {
             format!("CREATE UNIQUE INDEX {} ON {table} ({})", quote(&name), columns.join(","));
         indexes.push(Index { name, sql });
     }
-    let by_picture = |field: &Field| collection.photos && field.name == SHA256;
+    let by_picture = |field: &Field| collection.photos && field.name == PICTURE;
     let single = |field: &&Field| field.references.is_some() || by_picture(field);
     for field in collection.fields.iter().filter(single) {
         let name = format!("{}_{}!", collection.name, field.name);

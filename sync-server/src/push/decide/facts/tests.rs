@@ -140,7 +140,7 @@ fn everything_may_be_new_at_once() {
     let fence = json!({ "latitud": 50.0, "longitud": 180.0, "radio_m": 2_000 });
     let picture = |latitude: f64, longitude: f64, hash: char| {
         json!({ "tarea_id": id(32), "latitud": latitude, "longitud": longitude,
-            "sha256": hash.to_string(), "bytes": 1, "miniatura_sha256": "0", "miniatura_bytes": 1,
+            "sha256": "0", "bytes": 1, "miniatura_sha256": hash.to_string(), "miniatura_bytes": 1,
             "ancho": 1, "alto": 1 })
     };
     let insert = |collection, n, set| mutation(collection, n, MutationKind::Insert, set);
