@@ -8,9 +8,17 @@ use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use sync_server::photos::objects::{ObjectError, Objects};
+use sync_server::photos::{PhotoLocation, PhotoSettings, Photos};
+
+use crate::World;
+use crate::company::Company;
+use crate::shot::Shot;
 
 async fn conforms(store: Arc<dyn ObjectStore>) {
-    let objects = Objects::new(store);
+    objects_conform(Objects::new(store)).await;
+}
+
+async fn objects_conform(objects: Objects) {
     let root = format!("conformance/{}", uuid::Uuid::new_v4());
     let path = |name: &str| Path::from(format!("{root}/{name}"));
     let names = async |folder: &str| {
@@ -78,4 +86,36 @@ async fn a_folder_conforms() {
 #[tokio::test]
 async fn memory_conforms() {
     conforms(Arc::new(InMemory::new())).await;
+}
+
+/// A store by URL, such as that of moto or MinIO: `CAMPO_TEST_PHOTOS_URL=s3://bucket`, with `AWS_*` for the
+/// rest (`docs/photos.md`).
+fn by_url() -> Option<PhotoSettings> {
+    let url = std::env::var("CAMPO_TEST_PHOTOS_URL").ok()?;
+    let unique = format!("{}/{}", url.trim_end_matches('/'), uuid::Uuid::new_v4());
+    Some(PhotoSettings::at(PhotoLocation::Url(unique)))
+}
+
+#[tokio::test]
+async fn a_store_by_url_conforms() {
+    let Some(settings) = by_url() else { return };
+    objects_conform(Photos::open(&settings).expect("a store").objects).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn photos_are_stored_by_url() {
+    let Some(settings) = by_url() else { return };
+    let world = World::on_sqlite().await.restarted(|config| config.photos = settings).await;
+    let phone = Company::new(&world, &["foreman"]).await.phone(&world).await;
+    let shot = Shot::new(&world, &phone).await;
+    shot.begin(&world, &phone.token, "photo").await.ok();
+    shot.patch_cut(&world, &phone.token, "photo", (0, 300_001), "").await;
+    assert_eq!(shot.offset(&world, &phone.token, "photo").await, 300_001);
+    let rest = &shot.photo[300_001..];
+    shot.patch(&world, &phone.token, "photo", 300_001, rest, &[]).await.ok();
+    shot.send(&world, &phone.token, "thumbnail").await;
+    assert_eq!(shot.state(&world, &phone.token).await, "stored");
+    assert_eq!(shot.get(&world, &phone.token, "photo", &[]).await.ok().body, shot.photo);
+    let part = shot.get(&world, &phone.token, "photo", &[("range", "bytes=100-199")]).await;
+    assert_eq!((part.status, &part.body[..]), (206, &shot.photo[100..200]));
 }

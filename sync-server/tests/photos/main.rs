@@ -3,6 +3,7 @@
 
 mod access;
 mod arriving;
+mod commands;
 #[path = "../http/company.rs"]
 #[allow(dead_code, reason = "the tests of HTTP use all of it")]
 mod company;
@@ -71,6 +72,7 @@ suite! {
         a_part_of_a_photo_can_be_had;
     missing: what_has_not_come_is_listed_with_who_is_to_send_it,
         what_was_lost_is_asked_for_again;
+    commands: support_sees_what_is_missing_and_asks_for_what_was_lost;
     tidy: an_upload_that_nobody_touches_is_given_up,
         photos_of_records_that_are_long_deleted_go_and_no_others;
 }

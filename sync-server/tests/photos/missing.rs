@@ -63,7 +63,7 @@ pub fn folder(world: &World) -> PathBuf {
     }
 }
 
-fn object(world: &World, company: &Company, shot: &Shot, variant: &str) -> PathBuf {
+pub fn object(world: &World, company: &Company, shot: &Shot, variant: &str) -> PathBuf {
     let names = ["photos", &company.tenant.to_string(), COLLECTION, &shot.id, variant];
     names.iter().fold(folder(world), |path, name| path.join(name))
 }
