@@ -102,6 +102,7 @@ pub async fn standing(
     let objects = &context.photos.objects;
     if objects.photo_length(key).await? == Some(expected.bytes) {
         mark(context.photos, context.store, context.clock, key).await?;
+        objects.remove_upload(key).await?;
         return Ok(Standing::Done);
     }
     match Parts::read(objects, key).await? {

@@ -1,7 +1,6 @@
 //! Events on PostgreSQL: whoever writes, through whichever server, behind PgBouncer.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 use serde_json::json;
 use sqlx::AssertSqlSafe;
@@ -10,7 +9,7 @@ use sync_server::auth::password::Passwords;
 use sync_server::store::accounts::Account;
 use sync_server::store::moves::{Place, Watched};
 use sync_server::store::{Accounts as _, Moves as _, Retention, Store as _};
-use sync_server::{Config, Database, RunningServer, serve};
+use sync_server::{Config, RunningServer, serve};
 use uuid::Uuid;
 
 use crate::cluster::SUPERUSER;

@@ -9,7 +9,7 @@ use sync_protocol::{RecordId, Scope, TenantId, UserId};
 use sync_server::auth::password::Passwords;
 use sync_server::database::OpenStore;
 use sync_server::store::accounts::Account;
-use sync_server::{Database, RunningServer, schema_files, serve};
+use sync_server::{RunningServer, schema_files, serve};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 

@@ -10,7 +10,7 @@ use axum::response::Response;
 use axum::routing::patch;
 
 use super::head::unknown;
-use super::receive::{Piece, receive};
+use super::receive::{Piece, drain, receive};
 use super::tus::{self, PathPhoto, Refused, UPLOAD_OFFSET};
 use crate::auth::caller::Caller;
 use crate::auth::permission::Access;
@@ -20,7 +20,7 @@ use crate::http::openapi::operation::{Answer, Operation};
 use crate::http::openapi::tus::Tus;
 use crate::http::route::Route;
 use crate::photos::intake::{elsewhere, too_long};
-use crate::photos::permit::{Purpose, permit};
+use crate::photos::permit::{Permitted, Purpose, permit};
 use crate::photos::upload::{Standing, standing};
 
 /// The endpoint.
@@ -70,12 +70,38 @@ async fn handle(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
-    tus::check_version(&headers)?;
-    tus::check_piece(&headers)?;
-    let offset = tus::bytes(&headers, &UPLOAD_OFFSET)?;
+    let (permitted, offset) = match admit(&app, &caller, &ticket, &photo, &headers).await {
+        Ok(admitted) => admitted,
+        Err(refused) => {
+            drain(&ticket, body).await;
+            return Err(refused);
+        }
+    };
+    let length = permitted.expected.bytes;
+    if offset == length {
+        return Ok(tus::progress(StatusCode::NO_CONTENT, &Standing::Done, length));
+    }
     let checksum = tus::checksum(&headers)?;
+    let piece = Piece { permitted, offset, skip: 0, checksum, body };
+    let standing = receive(app.clone(), caller, ticket, piece).await?;
+    Ok(tus::progress(StatusCode::NO_CONTENT, &standing, length))
+}
+
+/// What has to hold before the first byte is read. Answers the offset, which is the length if there is
+/// nothing to do.
+async fn admit(
+    app: &App,
+    caller: &Caller,
+    ticket: &Ticket,
+    photo: &PathPhoto,
+    headers: &HeaderMap,
+) -> Result<(Permitted, u64), Refused> {
+    tus::check_version(headers)?;
+    tus::check_piece(headers)?;
+    let offset = tus::bytes(headers, &UPLOAD_OFFSET)?;
+    tus::checksum(headers)?;
     ticket.begin().await?;
-    let context = app.photo_context(&caller);
+    let context = app.photo_context(caller);
     let permitted = permit(context, &photo.key(caller.tenant)?, Purpose::Write).await?;
     let length = permitted.expected.bytes;
     let present = standing(context, &permitted).await?;
@@ -92,11 +118,8 @@ async fn handle(
     if announced.is_some_and(|bytes: u64| bytes > length - offset) {
         return Err(Refused::at(too_long(length), Some(end)));
     }
-    if matches!(present, Standing::Done) {
-        return Ok(tus::progress(StatusCode::NO_CONTENT, &present, length));
+    if !matches!(present, Standing::Done) {
+        app.photos.quota.check(&*app.store, caller.tenant, length).await?;
     }
-    app.photos.quota.check(&*app.store, caller.tenant, length).await?;
-    let piece = Piece { permitted, offset, skip: 0, checksum, body };
-    let standing = receive(app.clone(), caller, ticket, piece).await?;
-    Ok(tus::progress(StatusCode::NO_CONTENT, &standing, length))
+    Ok((permitted, offset))
 }

@@ -10,7 +10,7 @@ use axum::response::Response;
 use axum::routing::post;
 use sync_protocol::problem::Problem;
 
-use super::receive::{Piece, receive};
+use super::receive::{Piece, drain, receive};
 use super::tus::{self, Refused, UPLOAD_LENGTH};
 use crate::auth::caller::Caller;
 use crate::auth::permission::Access;
@@ -19,8 +19,8 @@ use crate::http::limits::Ticket;
 use crate::http::openapi::operation::{Answer, Operation};
 use crate::http::openapi::tus::Tus;
 use crate::http::route::Route;
-use crate::photos::intake::elsewhere;
-use crate::photos::permit::{Purpose, permit};
+use crate::photos::intake::{Checksum, elsewhere};
+use crate::photos::permit::{Permitted, Purpose, permit};
 use crate::photos::record::mismatch;
 use crate::photos::upload::{Standing, begin};
 
@@ -71,36 +71,67 @@ async fn handle(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
-    tus::check_version(&headers)?;
-    let length = tus::bytes(&headers, &UPLOAD_LENGTH)?;
-    let (collection, id, variant) = tus::metadata(&headers)?;
-    let key = tus::named(caller.tenant, &collection, &id, &variant)?;
-    let checksum = tus::checksum(&headers)?;
     let has_piece = !body.is_end_stream();
-    if has_piece {
-        tus::check_piece(&headers)?;
-    }
-    ticket.begin().await?;
-    let context = app.photo_context(&caller);
-    let permitted = permit(context, &key, Purpose::Write).await?;
-    if length != permitted.expected.bytes {
-        let expected = permitted.expected.bytes;
-        return Err(mismatch(format!("{length} bytes were announced instead of {expected}")).into());
-    }
-    let mut standing = begin(context, &permitted).await?;
+    let begun = match admit(&app, &caller, &ticket, &headers, has_piece).await {
+        Ok(begun) => begun,
+        Err(refused) => {
+            drain(&ticket, body).await;
+            return Err(refused);
+        }
+    };
+    let Begun { permitted, checksum, mut standing } = begun;
+    let (key, length) = (permitted.key.clone(), permitted.expected.bytes);
     if let Standing::Arriving(parts) = &standing
         && has_piece
     {
-        // A checksum is of the whole body, which has to begin where the upload is.
-        if checksum.is_some() && parts.end > 0 {
-            return Err(Refused::at(elsewhere(), Some(parts.end)));
-        }
         let piece = Piece { permitted, offset: parts.end, skip: parts.end, checksum, body };
         standing = receive(app.clone(), caller, ticket, piece).await?;
+    } else {
+        drain(&ticket, body).await;
     }
     let mut response = tus::progress(StatusCode::CREATED, &standing, length);
     let place =
         tus::location(&key).ok_or_else(|| Problem::new(500, "internal", "The server failed"))?;
     response.headers_mut().insert(header::LOCATION, place);
     Ok(response)
+}
+
+/// An upload that may go on.
+struct Begun {
+    permitted: Permitted,
+    checksum: Option<Checksum>,
+    standing: Standing,
+}
+
+/// What has to hold before the first byte is read.
+async fn admit(
+    app: &App,
+    caller: &Caller,
+    ticket: &Ticket,
+    headers: &HeaderMap,
+    has_piece: bool,
+) -> Result<Begun, Refused> {
+    tus::check_version(headers)?;
+    let length = tus::bytes(headers, &UPLOAD_LENGTH)?;
+    let (collection, id, variant) = tus::metadata(headers)?;
+    let key = tus::named(caller.tenant, &collection, &id, &variant)?;
+    let checksum = tus::checksum(headers)?;
+    if has_piece {
+        tus::check_piece(headers)?;
+    }
+    ticket.begin().await?;
+    let context = app.photo_context(caller);
+    let permitted = permit(context, &key, Purpose::Write).await?;
+    if length != permitted.expected.bytes {
+        let expected = permitted.expected.bytes;
+        return Err(mismatch(format!("{length} bytes were announced instead of {expected}")).into());
+    }
+    let standing = begin(context, &permitted).await?;
+    // A checksum is of the whole body, which then has to begin where the upload is.
+    match &standing {
+        Standing::Arriving(parts) if has_piece && checksum.is_some() && parts.end > 0 => {
+            Err(Refused::at(elsewhere(), Some(parts.end)))
+        }
+        _ => Ok(Begun { permitted, checksum, standing }),
+    }
 }

@@ -23,6 +23,11 @@ const BYTES_PER_S_MIN: u64 = 1024;
 /// How much of the time that a request has is left for what follows the last byte.
 const LEFT_FOR_THE_REST: u32 = 4;
 
+/// Most bytes that are read of a refused piece: three prepared photos.
+const DRAINED_BYTES_MAX: usize = 1024 * 1024;
+/// How long a refused piece may take to come.
+const DRAINING_MAX: Duration = Duration::from_secs(10);
+
 /// A piece that comes.
 pub struct Piece {
     /// Which upload it belongs to.
@@ -81,6 +86,20 @@ pub async fn receive(
         Ok(done) => done,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         Err(_) => Err(Problem::new(503, "busy", "The server is stopping").retryable().into()),
+    }
+}
+
+/// Reads a body that nobody needs, within bounds: a client that is still sending when the connection is
+/// closed learns nothing of the answer.
+pub async fn drain(ticket: &Ticket, body: Body) {
+    ticket.rest();
+    let mut body = std::pin::pin!(arriving(body, DRAINING_MAX, DRAINING_MAX));
+    let mut drained = 0;
+    while let Some(Ok(bytes)) = body.next().await {
+        drained += bytes.len();
+        if drained > DRAINED_BYTES_MAX {
+            break;
+        }
     }
 }
 

@@ -1,0 +1,107 @@
+//! What a photo must be to be stored.
+
+use crate::World;
+use crate::company::{Company, Phone};
+use crate::shot::{PIECE, Shot, picture};
+
+/// Sends content whose hash is right, and answers how it is refused.
+async fn refused(world: &World, phone: &Phone, content: Vec<u8>) -> (u16, String) {
+    let shot = Shot::of(world, phone, content, picture(40, 8)).await;
+    let answer = shot
+        .begin_with(world, &phone.token, "photo", &[("content-type", PIECE)], &shot.photo)
+        .await;
+    assert_eq!(shot.state(world, &phone.token).await, "pending");
+    assert_eq!(shot.offset(world, &phone.token, "photo").await, 0, "it can begin again");
+    (answer.status, answer.code())
+}
+
+pub async fn other_bytes_than_the_records_are_not_kept(world: World) {
+    let phone = Company::new(&world, &["foreman"]).await.phone(&world).await;
+    let shot = Shot::new(&world, &phone).await;
+    let token = &phone.token;
+    let mut other = shot.photo.clone();
+    other[1_000] ^= 1;
+    shot.begin(&world, token, "photo").await.ok();
+    let answer = shot.patch(&world, token, "photo", 0, &other, &[]).await;
+    assert_eq!((answer.status, answer.code().as_str()), (422, "photo_mismatch"));
+    assert_eq!(shot.offset(&world, token, "photo").await, 0);
+    assert_eq!(shot.state(&world, token).await, "pending");
+    shot.patch(&world, token, "photo", 0, &shot.photo, &[]).await.ok();
+    shot.send(&world, token, "thumbnail").await;
+    assert_eq!(shot.get(&world, token, "photo", &[]).await.ok().body, shot.photo);
+}
+
+pub async fn what_is_no_picture_is_refused_also_with_the_right_hash(world: World) {
+    let phone = Company::new(&world, &["foreman"]).await.phone(&world).await;
+    let html = b"<html><script>alert(1)</script></html>".to_vec();
+    let mut svg = b"<?xml version=\"1.0\"?><svg xmlns=\"http://www.w3.org/2000/svg\"/>".to_vec();
+    svg.resize(5_000, b' ');
+    let mut gif = b"GIF89a".to_vec();
+    gif.resize(500, 0);
+    let cut = picture(100, 1)[..40].to_vec();
+    for content in [html, svg, gif, cut, vec![0; 100]] {
+        let refused = refused(&world, &phone, content).await;
+        assert_eq!(refused, (422, "photo_not_an_image".to_owned()));
+    }
+}
+
+/// A PNG of one colour: few bytes, and as many pixels as wanted.
+fn bomb(width: u32, height: u32) -> Vec<u8> {
+    let mut out = Vec::new();
+    let row = vec![0_u8; width as usize / 8];
+    let mut pixels = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    for _ in 0..height {
+        std::io::Write::write_all(&mut pixels, &[0]).expect("written");
+        std::io::Write::write_all(&mut pixels, &row).expect("written");
+    }
+    let pixels = pixels.finish().expect("packed");
+    out.extend_from_slice(b"\x89PNG\r\n\x1a\n");
+    let mut header = Vec::new();
+    header.extend_from_slice(&width.to_be_bytes());
+    header.extend_from_slice(&height.to_be_bytes());
+    // One bit for each pixel, grey.
+    header.extend_from_slice(&[1, 0, 0, 0, 0]);
+    for (name, data) in [(b"IHDR", &header), (b"IDAT", &pixels), (b"IEND", &Vec::new())] {
+        out.extend_from_slice(&u32::try_from(data.len()).expect("short").to_be_bytes());
+        let mut sum = flate2::Crc::new();
+        sum.update(name);
+        sum.update(data);
+        out.extend_from_slice(name);
+        out.extend_from_slice(data);
+        out.extend_from_slice(&sum.sum().to_be_bytes());
+    }
+    out
+}
+
+pub async fn a_decompression_bomb_is_refused(world: World) {
+    let phone = Company::new(&world, &["foreman"]).await.phone(&world).await;
+    let small = Shot::of(&world, &phone, bomb(800, 600), picture(40, 8)).await;
+    small.store(&world, &phone.token).await;
+    assert_eq!(
+        small.get(&world, &phone.token, "photo", &[]).await.header("content-type"),
+        "image/png"
+    );
+    let large = bomb(32_000, 32_000);
+    assert!(large.len() < 1_000_000, "{} bytes", large.len());
+    let refused = refused(&world, &phone, large).await;
+    assert_eq!(refused, (422, "photo_too_large".to_owned()));
+}
+
+pub async fn a_company_has_so_much_room(world: World) {
+    let company = Company::new(&world, &["foreman"]).await;
+    let phone = company.phone(&world).await;
+    let (first, second) = (Shot::new(&world, &phone).await, Shot::new(&world, &phone).await);
+    let room = (first.photo.len() + 2 * first.thumbnail.len()) as u64;
+    let world = world.restarted(|config| config.photos.quota_bytes = room).await;
+    first.store(&world, &phone.token).await;
+    second.send(&world, &phone.token, "thumbnail").await;
+    let full = second.begin(&world, &phone.token, "photo").await;
+    assert_eq!((full.status, full.code().as_str()), (413, "photo_quota"));
+    assert!(full.text().contains(&room.to_string()), "{}", full.text());
+    // What is stored is counted by the database, not by the process.
+    let world = world.restarted(|_| {}).await;
+    let full = second.begin(&world, &phone.token, "photo").await;
+    assert_eq!(full.code(), "photo_quota");
+    let other = Company::new(&world, &["foreman"]).await.phone(&world).await;
+    Shot::new(&world, &other).await.store(&world, &other.token).await;
+}

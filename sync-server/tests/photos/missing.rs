@@ -1,0 +1,129 @@
+//! What has not come, what was lost, and how it is asked for again.
+
+use std::path::PathBuf;
+
+use serde_json::Value as Json;
+use sync_protocol::TenantId;
+use sync_server::clock::SystemClock;
+use sync_server::photos::compare::{Compared, compare};
+use sync_server::photos::{PhotoLocation, Photos};
+
+use crate::World;
+use crate::company::Company;
+use crate::shot::{COLLECTION, Shot};
+
+async fn missing(world: &World, token: &str, query: &str) -> Json {
+    world.get(&format!("photos/missing{query}"), Some(token)).await.ok().json()
+}
+
+pub async fn what_has_not_come_is_listed_with_who_is_to_send_it(world: World) {
+    let company = Company::new(&world, &["admin"]).await;
+    let phone = company.phone(&world).await;
+    let mut shots = Vec::new();
+    for _ in 0..5 {
+        shots.push(Shot::new(&world, &phone).await);
+    }
+    shots[0].store(&world, &phone.token).await;
+    shots[1].send(&world, &phone.token, "thumbnail").await;
+    let listed = missing(&world, &phone.token, "").await;
+    assert!(listed.get("next").is_none(), "{listed}");
+    let photos = listed["photos"].as_array().expect("photos");
+    let ids: Vec<&str> = photos.iter().filter_map(|photo| photo["id"].as_str()).collect();
+    let expected: Vec<&str> = shots[1..].iter().map(|shot| shot.id.as_str()).collect();
+    assert_eq!(ids, expected);
+    let first = &photos[0];
+    assert_eq!((&first["state"], &photos[1]["state"]), (&"thumbnail".into(), &"pending".into()));
+    assert_eq!(first["collection"], COLLECTION);
+    assert_eq!(first["parent"]["collection"], "avances");
+    assert_eq!(first["parent"]["id"], shots[1].report.as_str());
+    assert_eq!(first["user"], company.user.to_string());
+    assert_eq!(first["user_name"], "juan", "{first}");
+    assert!(first["since_us"].as_i64().is_some_and(|us| us > 0), "{first}");
+    let mut paged = Vec::new();
+    let mut query = "?limit=3".to_owned();
+    loop {
+        let page = missing(&world, &phone.token, &query).await;
+        paged.extend(page["photos"].as_array().expect("photos").clone());
+        let Some(next) = page["next"].as_str() else { break };
+        query = format!("?limit=3&after={next}");
+    }
+    assert_eq!(&paged, photos);
+    for query in ["?limit=0", "?limit=501", "?after=x", "?before=x"] {
+        let answer = world.get(&format!("photos/missing{query}"), Some(&phone.token)).await;
+        assert_eq!((answer.status, answer.code().as_str()), (400, "bad_parameter"), "{query}");
+    }
+    let other = Company::new(&world, &["admin"]).await.phone(&world).await;
+    assert_eq!(missing(&world, &other.token, "").await["photos"], serde_json::json!([]));
+}
+
+pub fn folder(world: &World) -> PathBuf {
+    match &world.config.photos.location {
+        PhotoLocation::Folder(folder) => folder.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub fn object(world: &World, company: &Company, shot: &Shot, variant: &str) -> PathBuf {
+    let names = ["photos", &company.tenant.to_string(), COLLECTION, &shot.id, variant];
+    names.iter().fold(folder(world), |path, name| path.join(name))
+}
+
+async fn checked(world: &World, tenant: TenantId, content: bool) -> Compared {
+    let photos = Photos::open(&world.config.photos).expect("the photos");
+    let store = world.store.shared();
+    compare(&photos, &*store, &SystemClock, tenant, content).await.expect("compared")
+}
+
+fn told(compared: &Compared) -> Vec<(String, &str, &str)> {
+    let one = |c: &sync_server::photos::compare::Correction| {
+        (c.id.to_string(), c.said.as_str(), c.says.as_str())
+    };
+    compared.corrected.iter().map(one).collect()
+}
+
+pub async fn what_was_lost_is_asked_for_again(world: World) {
+    let company = Company::new(&world, &["admin"]).await;
+    let phone = company.phone(&world).await;
+    let token = &phone.token;
+    let mut shots = Vec::new();
+    for _ in 0..5 {
+        let shot = Shot::new(&world, &phone).await;
+        shot.store(&world, token).await;
+        shots.push(shot);
+    }
+    let whole = checked(&world, company.tenant, true).await;
+    assert_eq!((whole.records, whole.corrected.len()), (5, 0), "{whole:?}");
+    let [photo_gone, small_gone, short, spoiled, _] = shots.as_slice() else { panic!() };
+    let path = |shot, variant| object(&world, &company, shot, variant);
+    std::fs::remove_file(path(photo_gone, "photo")).expect("removed");
+    std::fs::remove_file(path(small_gone, "thumbnail")).expect("removed");
+    std::fs::write(path(short, "photo"), &short.photo[..1_000]).expect("written");
+    let mut other = spoiled.photo.clone();
+    other[1_000] ^= 1;
+    std::fs::write(path(spoiled, "photo"), other).expect("written");
+
+    let lost = photo_gone.get(&world, token, "photo", &[]).await;
+    assert_eq!(lost.code(), "photo_not_stored");
+    let quick = checked(&world, company.tenant, false).await;
+    assert_eq!(
+        told(&quick),
+        [
+            (photo_gone.id.clone(), "stored", "thumbnail"),
+            (small_gone.id.clone(), "stored", "pending"),
+            (short.id.clone(), "stored", "thumbnail"),
+        ]
+    );
+    let thorough = checked(&world, company.tenant, true).await;
+    assert_eq!(told(&thorough), [(spoiled.id.clone(), "stored", "thumbnail")]);
+    assert_eq!(checked(&world, company.tenant, true).await.corrected, []);
+    // Every device sees it with its next pull; whoever has the file sends it.
+    for shot in &shots[..4] {
+        assert_ne!(shot.state(&world, token).await, "stored");
+        for variant in ["thumbnail", "photo"] {
+            shot.send(&world, token, variant).await;
+        }
+        assert_eq!(shot.state(&world, token).await, "stored");
+        assert_eq!(shot.get(&world, token, "photo", &[]).await.ok().body, shot.photo);
+    }
+    assert_eq!(checked(&world, company.tenant, true).await.corrected, []);
+}
