@@ -11,10 +11,9 @@ use sync_protocol::wire::receipt::Receipt;
 
 use super::{Mending, reads};
 use crate::CoreError;
-use crate::pull;
 use crate::store::meta::{self, name};
 use crate::store::tables::quoted;
-use crate::store::{checksum, rows, scopes};
+use crate::store::{anew, checksum, rows, scopes};
 use crate::verify::damage::Kind;
 use crate::verify::held;
 
@@ -141,7 +140,7 @@ impl Mending<'_> {
             .any(|(_, receipt)| !matches!(receipt, Sql::Text(text) if reads::<Receipt>(text)));
         if unreadable {
             // Without a cursor the server tells all receipts that this device has not seen.
-            pull::begin_anew_in(self.db)?;
+            anew::begin(self.db)?;
             self.note(Kind::Bookkeeping, "campo_staged_receipt", "beginning anew")?;
         }
         Ok(())
