@@ -14,7 +14,7 @@ use mobile_core::outbox::entry::State;
 use mobile_core::random::SystemRandom;
 use mobile_core::store::aside;
 use mobile_core::store::registry::Registry;
-use mobile_core::verify::{checkpoint, damage, mend};
+use mobile_core::verify::{checkpoint, damage, mend, scrub};
 use model::{Phone, Server};
 use serde_json::json;
 
@@ -182,6 +182,54 @@ async fn a_row_of_a_damaged_set_of_scopes_does_not_outlive_a_new_beginning() {
     let ana = Phone::open(&server, dir.path(), 2, clock);
     ana.sync().await.expect("sync");
     assert_eq!(ana.core.list("articulos").expect("list").rows.len(), 0);
+}
+
+#[tokio::test]
+async fn a_row_in_nobody_knows_what_scopes_does_not_outlive_a_new_beginning() {
+    let server = Server::new();
+    let dir = tempfile::tempdir().expect("dir");
+    let closed = {
+        let ana = Phone::signed_in(&server, dir.path(), 1).await;
+        ana.put("articulos", json!({ "nombre": "Tabla" }));
+        ana.sync().await.expect("sync");
+        let path = ana.core.engine().expect("signed in").store().path().to_owned();
+        (path, Arc::clone(&ana.clock))
+    };
+    let db = rusqlite::Connection::open(&closed.0).expect("a database");
+    db.execute("UPDATE articulos SET _scopes = '?' || _scopes", []).expect("damaged");
+    drop(db);
+    server.with(|s| {
+        s.epoch += 1;
+        s.epoch_code = "cursor_visibility_changed";
+        s.rows.clear();
+    });
+    let ana = Phone::open(&server, dir.path(), 2, closed.1);
+    let store = ana.core.engine().expect("signed in").store().clone();
+    assert_eq!(store.write_schema(|db| mend::all(db)).expect("mended"), 1);
+    ana.sync().await.expect("sync");
+    assert_eq!(ana.core.list("articulos").expect("list").rows.len(), 0);
+}
+
+/// Two rows: the second one's deletion waits, and damage gives its id to the first.
+#[tokio::test]
+async fn a_row_under_the_id_of_one_that_is_out_of_sight_is_found_by_the_scrub() {
+    let server = Server::new();
+    let dir = tempfile::tempdir().expect("dir");
+    let ana = Phone::signed_in(&server, dir.path(), 1).await;
+    let first = ana.put("articulos", json!({ "nombre": "Tabla" }));
+    let second = ana.put("articulos", json!({ "nombre": "Clavo" }));
+    ana.sync().await.expect("sync");
+    ana.core.delete("articulos", second).expect("it is here");
+    let store = ana.core.engine().expect("signed in").store().clone();
+    let damaged = store.write(|db| {
+        let ids = [second.to_string(), first.to_string()];
+        db.execute("UPDATE articulos SET id = ?1 WHERE id = ?2", ids)?;
+        scrub::all(db, &*store.schema_in(db)?)
+    });
+    assert_eq!(damaged.expect("scrubbed"), 1);
+    ana.core.get("articulos", second).expect_err("its deletion waits");
+    let log = store.read(damage::log).expect("a log");
+    assert!(log[0].repaired_us.is_some(), "{log:?}");
 }
 
 #[tokio::test]

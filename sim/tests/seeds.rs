@@ -11,7 +11,7 @@ use sim::{plan, run};
 /// How many fixed seeds there are: enough that everything that can happen happens.
 const FIXED: u64 = 60;
 /// Others: one with a merge that the first ones do not show, and such as have failed.
-const MORE: [u64; 2] = [241, 1_795_696_588_022];
+const MORE: [u64; 4] = [241, 1_795_696_588_022, 1_800_002_000_018, 1_800_002_000_020];
 /// How long fresh seeds are searched.
 const FRESH: Duration = Duration::from_secs(20);
 

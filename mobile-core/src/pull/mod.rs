@@ -35,7 +35,7 @@ use crate::outbox::{parking, push, settle};
 use crate::store::checksum::{self, FieldChecksum};
 use crate::store::meta::{self, name};
 use crate::store::rows::{self, ServerRow};
-use crate::store::{Store, scopes, tables};
+use crate::store::{Store, anew, scopes, tables};
 use crate::transport::TransportError;
 use crate::verify::{checkpoint, damage, scrub};
 
@@ -176,10 +176,9 @@ fn apply_in(
     Ok(applied)
 }
 
-/// Begins anew where the server cannot go on from the cursor: the next pull brings everything. Rows of
-/// scopes that the user has no more leave with its first page, what else it does not bring at its end;
-/// edits stay. `since_us`, when the server's history itself has ended:
-/// edits that were settled after that moment are sent again, because the server may have lost them.
+/// Begins anew ([`anew::begin`]) where the server cannot go on from the cursor. `since_us`, when the server's
+/// history itself has ended: edits that were settled after that moment are sent again, because the server
+/// may have lost them.
 ///
 /// # Errors
 /// Those of SQLite.
@@ -188,21 +187,8 @@ pub fn begin_anew(store: &Store, since_us: Option<i64>) -> Result<(), CoreError>
         if let Some(since_us) = since_us {
             push::send_again(db, since_us)?;
         }
-        begin_anew_in(db)
+        anew::begin(db)
     })
-}
-
-/// As [`begin_anew`], within a transaction.
-///
-/// # Errors
-/// Those of SQLite.
-pub fn begin_anew_in(db: &Connection) -> Result<(), CoreError> {
-    scopes::mark_all_stale(db)?;
-    meta::set(db, name::BEGUN_ANEW, "true")?;
-    // Everything comes anew; whether all is right then is for the next digests to say.
-    db.execute("DELETE FROM campo_refetch", [])?;
-    checkpoint::make_due(db)?;
-    meta::remove(db, name::CURSOR)
 }
 
 fn garbage(text: String) -> CoreError {

@@ -8,6 +8,7 @@
 //! A database that cannot be opened is never replaced: the error says why, and only
 //! [`aside::set_aside`] (an explicit act of the user) renames one, if it is damaged.
 
+pub mod anew;
 pub mod aside;
 pub mod checksum;
 pub mod meta;

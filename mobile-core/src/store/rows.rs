@@ -4,6 +4,8 @@
 //! first such edit the server's state moves to `campo_server_row` ([`keep_server_state`]), and the
 //! table shows what [`crate::view`] makes of both ([`recompute`]), until the last edit has left.
 
+use std::collections::HashSet;
+
 use rusqlite::types::{Value as Sql, ValueRef};
 use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
 use sync_protocol::schema::{Collection, FieldType};
@@ -229,6 +231,21 @@ pub fn is_beside(db: &Connection, collection: &str, record: RecordId) -> Result<
             "SELECT EXISTS (SELECT 1 FROM campo_server_row WHERE collection = ?1 AND record = ?2)",
         )?
         .query_row(params![collection, record.to_string()], |row| row.get(0))?)
+}
+
+/// The ids, as they are stored, of all records of a collection whose server's state is kept beside the table.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn beside(db: &Connection, collection: &str) -> Result<HashSet<String>, CoreError> {
+    let mut statement =
+        db.prepare_cached("SELECT record FROM campo_server_row WHERE collection = ?1")?;
+    let mut found = statement.query([collection])?;
+    let mut ids = HashSet::new();
+    while let Some(row) = found.next()? {
+        ids.extend(row.get_ref(0)?.as_str().ok().map(str::to_owned));
+    }
+    Ok(ids)
 }
 
 /// Takes over what the server has of a record (`None`: nothing that this person may see).

@@ -18,6 +18,9 @@ use crate::CoreError;
 
 /// The set of a row that the server does not have (yet).
 pub const NONE: i64 = 0;
+/// No set has this number. It is given to a row of which nobody knows any more what scopes it is in, so that
+/// a new beginning takes it off unless it comes again.
+pub const UNKNOWN: i64 = i64::MAX;
 
 /// The number of a set; the empty set is [`NONE`].
 ///

@@ -24,9 +24,8 @@ use crate::CoreError;
 #[cfg(doc)]
 use crate::outbox::copy;
 use crate::outbox::settle;
-use crate::pull;
 use crate::store::meta::{self, name};
-use crate::store::tables;
+use crate::store::{anew, tables};
 
 /// Mends what it finds. Answers how much that was.
 ///
@@ -43,7 +42,7 @@ pub fn all(db: &Connection) -> Result<u64, CoreError> {
     if meta::get(db, name::SCHEMA)?.is_none() && !tables::collections(db)?.is_empty() {
         // Without it nothing can be said of rows. The next pull brings both.
         if meta::get(db, name::CURSOR)?.is_some() || meta::get(db, name::BEGUN_ANEW)?.is_none() {
-            pull::begin_anew_in(db)?;
+            anew::begin(db)?;
             mending.note(Kind::Bookkeeping, "campo_meta schema", "beginning anew")?;
         }
         return Ok(mending.found);

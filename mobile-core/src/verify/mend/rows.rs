@@ -11,10 +11,9 @@ use sync_protocol::wire::receipt::Receipt;
 
 use super::{Mending, reads};
 use crate::CoreError;
-use crate::pull;
 use crate::store::meta::{self, name};
 use crate::store::tables::quoted;
-use crate::store::{checksum, rows};
+use crate::store::{anew, checksum, rows, scopes};
 use crate::verify::damage::Kind;
 use crate::verify::held;
 
@@ -141,7 +140,7 @@ impl Mending<'_> {
             .any(|(_, receipt)| !matches!(receipt, Sql::Text(text) if reads::<Receipt>(text)));
         if unreadable {
             // Without a cursor the server tells all receipts that this device has not seen.
-            pull::begin_anew_in(self.db)?;
+            anew::begin(self.db)?;
             self.note(Kind::Bookkeeping, "campo_staged_receipt", "beginning anew")?;
         }
         Ok(())
@@ -157,7 +156,7 @@ impl Mending<'_> {
                 self.db.prepare(&format!("SELECT id, _scopes, _pending FROM {table}"))?;
             let mut found = statement.query([])?;
             let mut unnamed: Vec<Sql> = Vec::new();
-            let mut wrong: Vec<RecordId> = Vec::new();
+            let mut wrong: Vec<(RecordId, bool)> = Vec::new();
             while let Some(row) = found.next()? {
                 let id = row.get_ref(0)?.as_str().ok().filter(|id| is_canonical(id));
                 let Some(record) = id.and_then(|id| id.parse::<RecordId>().ok()) else {
@@ -171,8 +170,9 @@ impl Mending<'_> {
                 let pending = row.get_ref(2)?.as_i64().unwrap_or(-1);
                 // Stale rows wait for the end of a new beginning: without one they would wait for ever.
                 let waits = set < 0 && !anew;
-                if pending != 0 || waits || !sets.contains_key(&set.abs()) {
-                    wrong.push(record);
+                let known = sets.contains_key(&set.saturating_abs());
+                if pending != 0 || waits || !known {
+                    wrong.push((record, known));
                 }
             }
             drop(found);
@@ -181,10 +181,12 @@ impl Mending<'_> {
                 self.db.execute(&format!("DELETE FROM {table} WHERE id IS ?1"), [id])?;
                 self.note(Kind::Bookkeeping, &collection.name, "a row whose id is none")?;
             }
-            for record in wrong {
+            for (record, known) in wrong {
                 self.db.execute(
-                    &format!("UPDATE {table} SET _pending = 0 WHERE id = ?1"),
-                    [record.to_string()],
+                    &format!(
+                        "UPDATE {table} SET _pending = 0, _scopes = iif(?2, _scopes, ?3) WHERE id = ?1"
+                    ),
+                    params![record.to_string(), known, scopes::UNKNOWN],
                 )?;
                 self.refetch(&collection.name, record, "its scopes or its count of edits")?;
             }
