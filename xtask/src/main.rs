@@ -16,6 +16,7 @@ mod shell;
 mod sim;
 mod story;
 mod test;
+mod tus_clients;
 
 use std::error::Error;
 use std::process::ExitCode;

@@ -7,7 +7,7 @@
 use clap::ValueEnum;
 
 use crate::shell::{cargo, programs, run};
-use crate::{Result, photos, postgres};
+use crate::{Result, photos, postgres, tus_clients};
 
 /// What to test.
 #[derive(Debug, clap::Args)]
@@ -99,6 +99,11 @@ pub fn run_all(args: &Args) -> Result {
     // All failures in one run, not only those of the first package.
     test.arg("--no-fail-fast").arg("--").args(&args.filter);
     test.env("CAMPO_TEST_PROGRAMS", programs()?);
+    if args.only.is_none_or(|group| matches!(group, Group::System))
+        && let Some(folder) = tus_clients::ensure()
+    {
+        test.env("CAMPO_TEST_TUS_CLIENTS", folder);
+    }
     if let Some(cluster) = &cluster {
         test.env("CAMPO_TEST_POSTGRES_URL", postgres::superuser_url(cluster));
     }

@@ -26,6 +26,10 @@ pub struct View {
     pub rows: u64,
     /// About how many bytes these rows take, without indexes.
     pub bytes: u64,
+    /// Photos in all whose pictures the server has; a phone fetches them when somebody looks.
+    pub photos: u64,
+    /// Bytes of their pictures and thumbnails.
+    pub photo_bytes: u64,
     /// What each scope that they hold has.
     pub scopes: Vec<ScopeView>,
     /// Collections that they may not see, with the permission that they lack.
@@ -52,6 +56,10 @@ pub struct CollectionView {
     pub rows: u64,
     /// About how many bytes they take.
     pub bytes: u64,
+    /// Photos among them whose pictures the server has.
+    pub photos: u64,
+    /// Bytes of their pictures and thumbnails.
+    pub photo_bytes: u64,
     /// Digest, as checkpoints tell it.
     pub digest: Digest,
 }

@@ -63,19 +63,28 @@ impl View {
 
 fn in_words(seen: &Seen) -> String {
     let mut lines = vec![format!(
-        "{}{} ({}): {} rows, about {} bytes",
+        "{}{} ({}): {} rows, about {} bytes; {} photos, {} bytes",
         seen.login,
         if seen.disabled { ", disabled" } else { "" },
         if seen.roles.is_empty() { "no role".to_owned() } else { seen.roles.join(", ") },
         seen.rows,
-        seen.bytes
+        seen.bytes,
+        seen.photos,
+        seen.photo_bytes
     )];
     for scope in &seen.scopes {
         lines.push(format!("  {}", scope.scope));
         for held in &scope.collections {
             lines.push(format!(
-                "    {}: {} rows, about {} bytes, digest {}",
-                held.collection, held.rows, held.bytes, held.digest
+                "    {}: {} rows, about {} bytes, digest {}{}",
+                held.collection,
+                held.rows,
+                held.bytes,
+                held.digest,
+                match held.photos {
+                    0 => String::new(),
+                    n => format!("; {n} photos, {} bytes", held.photo_bytes),
+                }
             ));
         }
     }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use sync_protocol::Scope;
 use sync_protocol::digest::Digest;
-use sync_protocol::schema::Schema;
+use sync_protocol::schema::{Schema, photos};
 use sync_protocol::wire::pull::{Column, PageTable};
 use sync_protocol::wire::view::{CollectionView, ScopeView, View};
 use sync_protocol::{StreamId, TenantId, UserId};
@@ -48,6 +48,8 @@ pub async fn of(
         visibility: visible.hash(),
         rows: 0,
         bytes: 0,
+        photos: 0,
+        photo_bytes: 0,
         scopes: Vec::new(),
         hidden_collections: BTreeMap::new(),
         hidden_fields: BTreeMap::new(),
@@ -69,28 +71,42 @@ pub async fn of(
     let digests = tx.digests(&held, &visible).await?;
     for scope in held {
         let of_scope = digests.iter().filter(|digest| digest.scope == scope);
-        let collections = of_scope.map(|told| CollectionView {
-            collection: told.collection.clone(),
-            rows: told.rows,
-            bytes: counted
-                .get(&(scope.clone(), told.collection.clone()))
-                .copied()
-                .unwrap_or_default(),
-            digest: Digest(told.digest.0),
+        let collections = of_scope.map(|told| {
+            let size = counted.get(&(scope.clone(), told.collection.clone()));
+            let Size { bytes, photos, photo_bytes } = size.copied().unwrap_or_default();
+            let (collection, digest) = (told.collection.clone(), Digest(told.digest.0));
+            CollectionView { collection, rows: told.rows, bytes, photos, photo_bytes, digest }
         });
         view.scopes.push(ScopeView { collections: collections.collect(), scope });
     }
     Ok(view)
 }
 
-/// Counts rows and bytes, in all and by scope and collection.
+/// What rows take.
+#[derive(Debug, Clone, Copy, Default)]
+struct Size {
+    bytes: u64,
+    /// Pictures that the server has.
+    photos: u64,
+    photo_bytes: u64,
+}
+
+impl std::ops::AddAssign for Size {
+    fn add_assign(&mut self, other: Self) {
+        self.bytes += other.bytes;
+        self.photos += other.photos;
+        self.photo_bytes += other.photo_bytes;
+    }
+}
+
+/// Counts rows, bytes and photos, in all and by scope and collection.
 async fn count(
     tx: &mut dyn ReadTx,
     visible: &Schema,
     held: &[Scope],
     view: &mut View,
-) -> Result<BTreeMap<(Scope, String), u64>, StoreError> {
-    let mut bytes: BTreeMap<(Scope, String), u64> = BTreeMap::new();
+) -> Result<BTreeMap<(Scope, String), Size>, StoreError> {
+    let mut found: BTreeMap<(Scope, String), Size> = BTreeMap::new();
     let mut after = None;
     loop {
         let query = BackfillQuery {
@@ -102,37 +118,69 @@ async fn count(
         };
         let page = tx.backfill(query).await?;
         for table in &page.tables {
-            for (row, size) in sizes(table).into_iter().enumerate() {
+            let photos = visible.collection(&table.collection).is_some_and(|known| known.photos);
+            for (row, size) in sizes(table, photos).into_iter().enumerate() {
                 view.rows += 1;
-                view.bytes += size;
+                view.bytes += size.bytes;
+                view.photos += size.photos;
+                view.photo_bytes += size.photo_bytes;
                 let set = table.scope_sets.get(row).map(|set| *set as usize);
                 for scope in set.and_then(|set| page.scope_sets.get(set)).into_iter().flatten() {
-                    *bytes.entry((scope.clone(), table.collection.clone())).or_default() += size;
+                    *found.entry((scope.clone(), table.collection.clone())).or_default() += size;
                 }
             }
         }
         after = page.next;
         if after.is_none() {
-            return Ok(bytes);
+            return Ok(found);
         }
     }
 }
 
-/// About how many bytes each row takes.
-fn sizes(table: &PageTable) -> Vec<u64> {
-    let mut sizes = vec![ROW_BYTES; table.ids.len()];
+/// About how many bytes each row takes; of photos, what the server has of them, too.
+fn sizes(table: &PageTable, photos: bool) -> Vec<Size> {
+    let mut sizes = vec![Size { bytes: ROW_BYTES, ..Size::default() }; table.ids.len()];
     for column in &table.columns {
         match column {
             Column::Text(texts) => {
                 for (size, text) in sizes.iter_mut().zip(texts.iter()) {
-                    *size += text.map_or(0, |text| text.len() as u64);
+                    size.bytes += text.map_or(0, |text| text.len() as u64);
                 }
             }
-            Column::Uuid(_) => sizes.iter_mut().for_each(|size| *size += 16),
-            Column::Int(_) | Column::Real(_) => sizes.iter_mut().for_each(|size| *size += 8),
+            Column::Uuid(_) => sizes.iter_mut().for_each(|size| size.bytes += 16),
+            Column::Int(_) | Column::Real(_) => sizes.iter_mut().for_each(|size| size.bytes += 8),
         }
     }
+    if photos {
+        count_photos(table, &mut sizes);
+    }
     sizes
+}
+
+fn count_photos(table: &PageTable, sizes: &mut [Size]) {
+    let column = |name: &str| {
+        let at = table.fields.iter().position(|field| field == name)?;
+        table.columns.get(at)
+    };
+    let lengths = |name: &str| match column(name) {
+        Some(Column::Int(lengths)) => lengths.as_slice(),
+        _ => &[],
+    };
+    let Some(Column::Text(states)) = column(photos::STATE) else { return };
+    let (pictures, thumbnails) = (lengths(photos::BYTES), lengths(photos::THUMBNAIL_BYTES));
+    for (row, (size, state)) in sizes.iter_mut().zip(states.iter()).enumerate() {
+        let bytes = |of: &[Option<i64>]| {
+            of.get(row).copied().flatten().and_then(|n| u64::try_from(n).ok()).unwrap_or(0)
+        };
+        let stored = state == Some(photos::STORED);
+        if stored {
+            size.photos = 1;
+            size.photo_bytes = bytes(pictures);
+        }
+        if stored || state == Some(photos::THUMBNAIL) {
+            size.photo_bytes += bytes(thumbnails);
+        }
+    }
 }
 
 /// Notes in the audit trail that somebody looked. `by` is none for the command line.

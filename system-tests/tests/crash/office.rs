@@ -75,7 +75,12 @@ impl Office {
     }
 
     fn admin(&self, arguments: &[&str]) {
-        run(Command::new(programs().join("sync-server")).args(arguments).args(&self.database));
+        self.asks(arguments);
+    }
+
+    /// Asks the server's command line; what it prints.
+    pub fn asks(&self, arguments: &[&str]) -> String {
+        run(Command::new(programs().join("sync-server")).args(arguments).args(&self.database))
     }
 
     /// Makes an account.
@@ -171,9 +176,10 @@ impl Drop for Office {
     }
 }
 
-fn run(command: &mut Command) {
+fn run(command: &mut Command) -> String {
     let output = command.stdin(Stdio::null()).output().expect("a program");
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// The directory of `sync-server` and `campo-device`.

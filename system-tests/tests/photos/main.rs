@@ -9,6 +9,7 @@
 //! CAMPO_PHOTOS=500 CAMPO_PHOTOS_EDGE=4000 CAMPO_PHOTOS_CUT=262144 cargo xtask test --only system -- photos_survive
 //! ```
 
+mod clients;
 #[path = "../crash/dice.rs"]
 #[allow(dead_code, reason = "there is nothing to choose from")]
 mod dice;
@@ -67,7 +68,7 @@ fn survive(engine: Engine) {
     let office = Office::open(engine, folder.path());
     let line = Line::open(&office.url(), cut, rate);
     let juan = Phone::new(folder.path(), "juan");
-    let warehouse = found(&office, &juan, folder.path(), &line);
+    let warehouse = warehouse(&office, &juan, folder.path(), &line.url());
 
     let mut taken: BTreeMap<String, (f64, f64)> = BTreeMap::new();
     for number in 0..count {
@@ -129,8 +130,9 @@ fn survive(engine: Engine) {
     assert!(line.cuts() > 0 && kills > 0, "nothing was cut or killed");
 }
 
-/// The supervisor's warehouse, which the keeper holds, and the keeper's phone on the bad line.
-fn found(office: &Office, juan: &Phone, folder: &Path, line: &Line) -> String {
+/// The supervisor's warehouse, which the keeper holds, and the keeper's phone, which has the server at this address.
+/// Answers how the fields of a movement begin.
+fn warehouse(office: &Office, juan: &Phone, folder: &Path, url: &str) -> String {
     let laura = Phone::new(folder, "laura");
     office.hires("laura", "supervisor");
     office.hires("juan", "warehouse_keeper");
@@ -141,7 +143,7 @@ fn found(office: &Office, juan: &Phone, folder: &Path, line: &Line) -> String {
     laura.does(&["sync"]);
     office.grants("laura", &warehouse);
     office.grants("juan", &warehouse);
-    juan.logs_in(&line.url());
+    juan.logs_in(url);
     for _ in 0..5 {
         if juan.tries(&["sync"]).is_ok() {
             return format!(r#"{{"almacen_id":"{warehouse}","articulo_id":"{article}","#);

@@ -21,6 +21,8 @@ pub(super) fn schemas() -> Vec<Named> {
                     ("visibility", text("Hash of the collections and fields that they may see")),
                     ("rows", integer("Rows in all; one in two scopes counts once")),
                     ("bytes", integer("About how many bytes these take")),
+                    ("photos", integer("Photos in all whose pictures the server has")),
+                    ("photo_bytes", integer("Bytes of their pictures and thumbnails")),
                     ("scopes", list(to("ScopeSeen"))),
                     ("hidden_collections", map(text("The permission that they lack"), "By name")),
                     (
@@ -45,6 +47,8 @@ pub(super) fn schemas() -> Vec<Named> {
                     ("collection", text("Collection name")),
                     ("rows", integer("How many rows")),
                     ("bytes", integer("About how many bytes they take")),
+                    ("photos", integer("Photos among them whose pictures the server has")),
+                    ("photo_bytes", integer("Bytes of their pictures and thumbnails")),
                     ("digest", text("As checkpoints tell it, 32 hexadecimal digits")),
                 ],
             ),
