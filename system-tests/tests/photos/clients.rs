@@ -51,7 +51,7 @@ fn uploads(client: &mut Command) {
     juan.does(&["sync", "--metered", "--photos-on-wifi", "true"]);
     let waiting = juan.does(&["photo", "list"]);
     let picture = &waiting.as_array().expect("a list")[0];
-    assert_eq!(picture["waiting_for"]["code"], "wifi_only", "{waiting}");
+    assert_eq!((&picture["variant"], &picture["state"]), (&json!("photo"), &json!("waiting")));
     let path = picture["path"].as_str().expect("a path");
     let work = json!({
         "endpoint": format!("{}/mobile/api/v1/uploads", office.url()),
