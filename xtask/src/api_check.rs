@@ -91,6 +91,7 @@ fn check(args: &Args, choice: Choice, schemathesis: &PathBuf) -> Result {
     let token = issued["access_token"].as_str().ok_or("no token was issued")?;
     let mut command = Command::new(schemathesis);
     command.current_dir(folder.path()).env("CAMPO_API_TOKEN", token);
+    command.env("SCHEMATHESIS_HOOKS", root().join("xtask/api-check/pieces.py"));
     command.arg("--config-file").arg(root().join("xtask/api-check/schemathesis.toml"));
     command.arg("run").arg(format!("{}/mobile/api/v1/openapi.json", running.server.url));
     command.args(["--checks", "all", "--continue-on-failure", "--workers", "1"]);

@@ -38,7 +38,7 @@ impl Tus {
     pub(super) fn body(&self) -> Option<Json> {
         self.piece.then(|| {
             json!({
-                "required": false,
+                "required": self.sends.contains(&"Upload-Offset"),
                 "description": "Bytes of the picture.",
                 "content": { PIECE_MEDIA_TYPE: {
                     "schema": { "type": "string", "format": "binary" } } },
