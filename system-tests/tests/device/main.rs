@@ -9,5 +9,6 @@ mod damage;
 mod engine;
 mod events;
 mod leaving;
+mod photos;
 mod quiet;
 mod review;

@@ -67,6 +67,11 @@ impl Site {
         self.store.shared().grant(self.tenant, user, &scope).await.expect("granted");
     }
 
+    pub async fn revoke(&self, user: UserId, project: RecordId) {
+        let scope = Scope::entity("project", project.0);
+        self.store.shared().revoke(self.tenant, user, &scope).await.expect("revoked");
+    }
+
     /// A new phone's folder.
     pub fn dir(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
