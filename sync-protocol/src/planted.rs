@@ -116,6 +116,18 @@ bugs! {
     PhotoLeftBehind,
     /// device: the photo of a refused record goes
     RefusedPhotoDropped,
+    /// photos: who does not see a record may still send its pictures
+    UploadOutlivesGrant,
+    /// photos: who does not see a record may still look at its pictures
+    DownloadOutlivesGrant,
+    /// photos: a picture's hash is not compared with its record's
+    PhotoHashIgnored,
+    /// photos: a picture is kept as the record's other one
+    PictureUnderOther,
+    /// photos: a piece that comes twice is kept twice
+    DoubledPieceKept,
+    /// photos: a lost picture is not asked for again
+    LostPhotoForgotten,
 }
 
 #[cfg(feature = "planted-bugs")]

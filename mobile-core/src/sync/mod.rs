@@ -29,7 +29,7 @@ mod push;
 pub(crate) mod session;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -169,6 +169,8 @@ pub struct Engine {
     edited: Notify,
     /// Edits were made since the round began: it does not go on with photos.
     wanted: AtomicBool,
+    /// Most bytes of a photo in one request.
+    photo_piece_bytes: AtomicUsize,
     /// When mending last found nothing, by the boot clock; 0 for never.
     mended_in_vain_us: AtomicI64,
     /// The server said that something moved.
@@ -205,6 +207,7 @@ impl Engine {
             opened: Notify::new(),
             edited: Notify::new(),
             wanted: AtomicBool::new(false),
+            photo_piece_bytes: AtomicUsize::new(photos::PIECE_BYTES),
             mended_in_vain_us: AtomicI64::new(0),
             moved: Notify::new(),
             progress: watch::channel(idle).0,
@@ -268,6 +271,12 @@ impl Engine {
         if metered == Some(false) && was == Some(true) {
             self.kick();
         }
+    }
+
+    /// Sends photos in pieces of at most so many bytes, from the next one on, until the app is started again:
+    /// small pieces let small photos take as many requests as large ones.
+    pub fn set_photo_piece_bytes(&self, bytes: usize) {
+        self.photo_piece_bytes.store(bytes.max(1), Ordering::Relaxed);
     }
 
     /// The app says whether it is in the foreground. When it comes there, [`Engine::run`] begins a round,

@@ -11,6 +11,7 @@
 //! edits to send, and ends early if so: they do not wait for pictures.
 
 use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use sync_protocol::fault::{self, Point};
@@ -24,9 +25,9 @@ use crate::photos::queue::{self, Item};
 use crate::photos::{PhotoName, follow, space};
 use crate::transport::TransportError;
 
-/// Most bytes in one request. A whole prepared photo fits; on a slow line the server keeps what came when a
-/// request is cut.
-const PIECE_BYTES_MAX: usize = 512 * 1024;
+/// Most bytes in one request, unless somebody says otherwise ([`Engine::set_photo_piece_bytes`]). A whole
+/// prepared photo fits; on a slow line the server keeps what came when a request is cut.
+pub(super) const PIECE_BYTES: usize = 512 * 1024;
 /// How often in a row the server may say that it has another number of bytes than it said before.
 const MOVES_MAX: usize = 5;
 /// Codes after which no other picture can be sent either.
@@ -104,7 +105,7 @@ async fn send(engine: &Engine, item: &Item) -> Result<bool, CoreError> {
         let answered = match known {
             Some(known) if known >= length => Ok(known),
             Some(known) => {
-                let piece = piece(&bytes, known);
+                let piece = piece(engine, &bytes, known);
                 authorised!(engine, |token| engine.transport.upload_on(
                     token,
                     name,
@@ -116,7 +117,7 @@ async fn send(engine: &Engine, item: &Item) -> Result<bool, CoreError> {
                 engine.store.write(|db| queue::note_tried(db, name))?;
                 begun = true;
                 fault::reached(Point::PhotoTaken);
-                let first = piece(&bytes, 0);
+                let first = piece(engine, &bytes, 0);
                 authorised!(engine, |token| engine.transport.upload(
                     token,
                     name,
@@ -153,9 +154,10 @@ async fn send(engine: &Engine, item: &Item) -> Result<bool, CoreError> {
     }
 }
 
-fn piece(bytes: &Bytes, from: u64) -> Bytes {
+fn piece(engine: &Engine, bytes: &Bytes, from: u64) -> Bytes {
+    let most = engine.photo_piece_bytes.load(Ordering::Relaxed);
     let from = usize::try_from(from).unwrap_or(usize::MAX).min(bytes.len());
-    bytes.slice(from..bytes.len().min(from + PIECE_BYTES_MAX))
+    bytes.slice(from..bytes.len().min(from.saturating_add(most)))
 }
 
 impl Engine {

@@ -5,6 +5,7 @@
 //! change with its next pull and sends it.
 
 use serde::Serialize;
+use sync_protocol::planted::{self, Bug};
 use sync_protocol::schema::Collection;
 use sync_protocol::{Fields, RecordId, TenantId};
 
@@ -126,6 +127,7 @@ impl Record<'_> {
         }
         // Whoever changed it meanwhile knows better.
         let decide = |present: PhotoState, fields: &Fields| match present == said {
+            true if planted::is(Bug::LostPhotoForgotten) => present,
             true => here.state(fields),
             false => present,
         };

@@ -10,6 +10,7 @@
 
 use bytes::{Bytes, BytesMut};
 use sync_protocol::fault::{self, Point};
+use sync_protocol::planted::{self, Bug};
 use sync_protocol::problem::Problem;
 use sync_protocol::schema::photos as fields;
 use sync_protocol::{EditTime, Fields, RecordId, StreamId, TenantId, Value};
@@ -53,7 +54,11 @@ pub async fn finish(
         Err(Unfit::Objects(error)) => return Err(error.into()),
     };
     fault::reached(Point::PhotoChecked);
-    photos.objects.put(&key.object(), bytes).await?;
+    let name = match planted::is(Bug::PictureUnderOther) {
+        true => key.other().object(),
+        false => key.object(),
+    };
+    photos.objects.put(&name, bytes).await?;
     photos.quota.add(key.tenant, expected.bytes);
     fault::reached(Point::PhotoKept);
     mark(photos, store, clock, key).await?;
