@@ -13,10 +13,12 @@ use mobile_core::photos::{
     NewPhoto, Origin, Origins, PhotoName, Position, Prepared, TakenAt, Treatment, Variant,
 };
 use mobile_core::sync::Phase;
+use mobile_core::transport::TransportError;
 use model::{Fault, Phone, Server, object};
 use serde_json::{Map, json};
 use sha2::{Digest as _, Sha256};
 use sync_protocol::RecordId;
+use sync_protocol::problem::Problem;
 use time::UtcOffset;
 use time::macros::datetime;
 
@@ -358,6 +360,28 @@ async fn a_damaged_queue_is_written_anew_and_no_photo_is_lost() {
         assert_eq!(stored, 4, "{sql}");
         assert_eq!(waiting(&ana), 0, "{sql}");
     }
+}
+
+#[tokio::test]
+async fn trouble_with_photos_holds_up_no_edits() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (server, ana) = ana(dir.path()).await;
+    let record = article(&ana, "puerta");
+    ana.core.add_photo("articulos", record, &photo(1, 500)).expect("added");
+    let problem = Problem::new(507, "photo_storage_failed", "The object store failed").retryable();
+    for error in [
+        TransportError::Problem(Box::new(problem)),
+        TransportError::Busy { retry_after_s: Some(600), problem: None },
+        TransportError::Garbage("a proxy's page".to_owned()),
+    ] {
+        let code = error.code().to_owned();
+        server.fail_next(Fault::UploadFails(error));
+        let report = ana.sync().await.expect("edits and rows came through");
+        assert_eq!(report.photos, 0);
+        let why = views(&ana)[0].waiting_for.clone().expect("why");
+        assert_eq!(why.code, code);
+    }
+    assert_eq!(ana.sync().await.expect("a sync").photos, 2);
 }
 
 #[tokio::test]

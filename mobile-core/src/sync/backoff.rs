@@ -13,6 +13,9 @@
 
 use std::time::Duration;
 
+use crate::CoreError;
+use crate::transport::{OfflineReason, TransportError};
+
 /// Pause after the first failure of a server that was reached.
 const FIRST: Duration = Duration::from_secs(2);
 /// Longest pause: a phone that comes back from a dead spot must not wait for an hour.
@@ -95,6 +98,30 @@ fn longest(failures: u32, cause: Cause) -> Duration {
         first = pause.saturating_mul(2);
     }
     first.saturating_mul(2u32.saturating_pow(left.min(16))).min(most)
+}
+
+/// What a failed round has as its cause.
+pub(super) fn cause(error: &CoreError) -> Cause {
+    match error {
+        CoreError::Transport(error) => transport_cause(error),
+        _ => Cause::Refused { retry_after: None },
+    }
+}
+
+/// The same of an exchange.
+pub(super) fn transport_cause(error: &TransportError) -> Cause {
+    match error {
+        TransportError::Offline { reason, .. } => match reason {
+            // It is the system that says when to try again.
+            OfflineReason::NoNetwork => Cause::Refused { retry_after: None },
+            OfflineReason::Intercepted => Cause::Intercepted,
+            _ => Cause::Unreached,
+        },
+        TransportError::Busy { retry_after_s, .. } => {
+            Cause::Refused { retry_after: retry_after_s.map(Duration::from_secs) }
+        }
+        _ => Cause::Refused { retry_after: None },
+    }
 }
 
 #[cfg(test)]

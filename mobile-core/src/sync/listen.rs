@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Engine, backoff, transport_cause};
+use super::backoff::transport_cause;
+use super::{Engine, backoff};
 use crate::CoreError;
 use crate::transport::{Event, EventSink, TransportError};
 

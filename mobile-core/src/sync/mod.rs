@@ -21,11 +21,13 @@
 //!
 //! What made a round fail is kept (`last_failure`), so that everything that waits can say why.
 
+pub(crate) mod authorised;
 pub mod backoff;
 mod listen;
 mod photos;
 mod pull;
 mod push;
+mod report;
 pub(crate) mod session;
 
 use std::sync::Arc;
@@ -33,12 +35,13 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use serde::Serialize;
 use sync_protocol::DeviceId;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use self::backoff::{Cause, Opening};
+pub(crate) use self::authorised::authorised;
+use self::backoff::{Opening, cause};
+pub use self::report::{Phase, Progress, SyncReport};
 use crate::CoreError;
 use crate::clock::{Anchor, Clock};
 use crate::outbox::list::{Failure, WaitingFor};
@@ -81,74 +84,6 @@ impl Standing {
     fn may_listen(&self) -> bool {
         self.in_touch && self.conditions.foreground && self.conditions.network != Some(false)
     }
-}
-
-/// What a round is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// Nothing.
-    Idle,
-    /// Sends edits.
-    Pushing,
-    /// Fetches rows.
-    Pulling,
-    /// Sends photos.
-    Photos,
-}
-
-/// How far a round is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Progress {
-    /// What it is doing.
-    pub phase: Phase,
-    /// Transactions that have an answer.
-    pub sent: u64,
-    /// Rows that are here.
-    pub rows: u64,
-    /// Rows that remain, as far as the server knows.
-    pub remaining: u64,
-    /// Files of photos that can go and have not.
-    pub photos_left: u64,
-    /// Bytes of photos that the server does not have, also of those that wait for something.
-    pub photo_bytes_left: u64,
-}
-
-impl Progress {
-    fn at_begin(phase: Phase) -> Self {
-        Self { phase, sent: 0, rows: 0, remaining: 0, photos_left: 0, photo_bytes_left: 0 }
-    }
-}
-
-/// How a round went.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct SyncReport {
-    /// Transactions that were answered.
-    pub sent: u64,
-    /// Of those: took effect.
-    pub applied: u64,
-    /// Of those: somebody else's edit stands in at least one field.
-    pub superseded: u64,
-    /// Of those: a person decides.
-    pub in_review: u64,
-    /// Of those: refused.
-    pub refused: u64,
-    /// Of those: wait for the correction of a refused one.
-    pub parked: u64,
-    /// Rows that came.
-    pub rows: u64,
-    /// Rows that left.
-    pub exits: u64,
-    /// Edits whose outcome is in the tables now.
-    pub settled: u64,
-    /// Sets of rows (of a collection in a scope) that were not what the server counts, and were repaired.
-    pub differing: u64,
-    /// Bookkeeping that could not be read, and was mended.
-    pub mended: u64,
-    /// Files of photos that the server has confirmed.
-    pub photos: u64,
-    /// Their bytes.
-    pub photo_bytes: u64,
 }
 
 /// Syncs one person's database with their server.
@@ -504,67 +439,4 @@ impl Engine {
 
 fn waiting(code: &str, text: &str) -> WaitingFor {
     WaitingFor { code: code.to_owned(), text: text.to_owned() }
-}
-
-fn cause(error: &CoreError) -> Cause {
-    match error {
-        CoreError::Transport(error) => transport_cause(error),
-        _ => Cause::Refused { retry_after: None },
-    }
-}
-
-fn transport_cause(error: &TransportError) -> Cause {
-    match error {
-        TransportError::Offline { reason, .. } => match reason {
-            // It is the system that says when to try again.
-            OfflineReason::NoNetwork => Cause::Refused { retry_after: None },
-            OfflineReason::Intercepted => Cause::Intercepted,
-            _ => Cause::Unreached,
-        },
-        TransportError::Busy { retry_after_s, .. } => {
-            Cause::Refused { retry_after: retry_after_s.map(Duration::from_secs) }
-        }
-        _ => Cause::Refused { retry_after: None },
-    }
-}
-
-/// Runs an exchange with the access token, and once more with a fresh one if the server says that it
-/// has ended.
-macro_rules! authorised {
-    ($engine:expr, |$token:ident| $exchange:expr) => {{
-        let mut failed: Option<String> = None;
-        loop {
-            let token = $engine.token(failed.as_deref()).await?;
-            let $token = token.as_str();
-            match $exchange.await {
-                Err(error) if failed.is_none() && $crate::sync::ended(&error) => {
-                    failed = Some(token);
-                }
-                other => break other,
-            }
-        }
-    }};
-}
-pub(crate) use authorised;
-
-/// Whether an error says that the access token is not good any more.
-pub(crate) trait SessionError {
-    /// Whether it does.
-    fn is_session_ended(&self) -> bool;
-}
-
-impl SessionError for TransportError {
-    fn is_session_ended(&self) -> bool {
-        matches!(self, Self::SessionEnded(_))
-    }
-}
-
-impl SessionError for CoreError {
-    fn is_session_ended(&self) -> bool {
-        matches!(self, Self::Transport(error) if error.is_session_ended())
-    }
-}
-
-pub(crate) fn ended(error: &impl SessionError) -> bool {
-    error.is_session_ended()
 }

@@ -6,9 +6,9 @@
 //!                           │◄──────────── stored ◄── all is there ◄── PATCH ──┘ piece by piece
 //! ```
 //! The server checks hash and picture with the last piece; its answer to that is the confirmation. What cannot
-//! be sent for a reason of its own (its record is not visible, the quota is used up) is noted and left for the next
-//! round; what is about the way or the server ends this one. Between two pieces the round looks whether there are
-//! edits to send, and ends early if so: they do not wait for pictures.
+//! be sent is noted and left for the next round, whatever the server has against it: edits and rows, which came
+//! through, do not pause for photos. Only a cut way or session ends the round as any other. Between two pieces the
+//! round looks whether there are edits to send, and ends early if so. Pieces grow and shrink with the line.
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
@@ -16,7 +16,6 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use sync_protocol::fault::{self, Point};
 use sync_protocol::planted::{self, Bug};
-use sync_protocol::problem::Problem;
 
 use super::{Engine, SyncReport, authorised};
 use crate::CoreError;
@@ -25,9 +24,18 @@ use crate::photos::queue::{self, Item};
 use crate::photos::{PhotoName, follow, space};
 use crate::transport::TransportError;
 
-/// Most bytes in one request, unless somebody says otherwise ([`Engine::set_photo_piece_bytes`]). A whole
-/// prepared photo fits; on a slow line the server keeps what came when a request is cut.
-pub(super) const PIECE_BYTES: usize = 512 * 1024;
+/// Most bytes in one request, unless somebody says otherwise ([`Engine::set_photo_piece_bytes`]): prepared photos
+/// fit on a fast line.
+pub(super) const PIECE_BYTES: usize = 1024 * 1024;
+/// The first piece of a round, as long as nobody knows how fast the line is.
+const FIRST_PIECE_BYTES: usize = 128 * 1024;
+/// The smallest piece, and the one that goes though edits wait, so that photos get on while somebody writes
+/// without a pause.
+const SMALL_PIECE_BYTES: usize = 32 * 1024;
+/// The next piece is larger after one that took less, in microseconds.
+const QUICK_US: i64 = 2_000_000;
+/// It is smaller after one that took more: a request that takes a minute is given up.
+const SLOW_US: i64 = 15_000_000;
 /// How often in a row the server may say that it has another number of bytes than it said before.
 const MOVES_MAX: usize = 5;
 /// Codes after which no other picture can be sent either.
@@ -45,20 +53,26 @@ pub(super) async fn run(engine: &Engine, report: &mut SyncReport) -> Result<(), 
         follow::sweep(&engine.store)?;
     }
     let mut tried: HashSet<PhotoName> = HashSet::new();
+    let mut pieces = Pieces { bytes: FIRST_PIECE_BYTES, sent: 0 };
     loop {
         engine.note_photos_left()?;
         let pictures = engine.sends_pictures()?;
         let Some(item) = engine.store.read(|db| queue::next(db, &tried, pictures))? else { break };
-        match send(engine, &item).await {
+        match send(engine, &item, &mut pieces).await {
             Ok(true) => {
                 report.photos += 1;
                 report.photo_bytes += item.bytes;
             }
             Ok(false) => break,
-            Err(CoreError::Transport(TransportError::Problem(problem))) if is_its_own(&problem) => {
-                tracing::warn!(code = problem.code, "a photo could not be sent");
-                note(engine, &item, &problem)?;
-                if FOR_ALL.contains(&problem.code.as_str()) {
+            // The way is cut, or the session has ended: nothing else gets through either.
+            Err(CoreError::Transport(
+                error @ (TransportError::Offline { .. } | TransportError::SessionEnded(_)),
+            )) => return Err(error.into()),
+            // Edits and rows came through. They do not wait because the server has trouble with photos.
+            Err(CoreError::Transport(error)) => {
+                tracing::warn!(code = error.code(), "a photo could not be sent");
+                note(engine, &item, error.code(), &error.to_string())?;
+                if is_for_all(&error) {
                     break;
                 }
             }
@@ -70,22 +84,55 @@ pub(super) async fn run(engine: &Engine, report: &mut SyncReport) -> Result<(), 
     Ok(())
 }
 
-/// Whether a refusal is about this photo, and not about the server or the session.
-fn is_its_own(problem: &Problem) -> bool {
-    (400..500).contains(&problem.status) && !problem.retryable
+/// Whether no other photo can be sent either for now.
+fn is_for_all(error: &TransportError) -> bool {
+    match error {
+        TransportError::Problem(problem) => {
+            problem.retryable || problem.status >= 500 || FOR_ALL.contains(&problem.code.as_str())
+        }
+        _ => true,
+    }
 }
 
-fn note(engine: &Engine, item: &Item, problem: &Problem) -> Result<(), CoreError> {
-    let failure = Failure { code: problem.code.clone(), text: problem.to_string() };
+fn note(engine: &Engine, item: &Item, code: &str, text: &str) -> Result<(), CoreError> {
+    let failure = Failure { code: code.to_owned(), text: text.to_owned() };
     engine.store.write(|db| queue::note_failure(db, &item.name, &failure))
 }
 
+/// How much goes at once.
+struct Pieces {
+    /// As the line was last.
+    bytes: usize,
+    /// Pieces in this round.
+    sent: usize,
+}
+
+impl Pieces {
+    /// The next piece from a place on.
+    fn next(&self, engine: &Engine, bytes: &Bytes, from: u64) -> Bytes {
+        let most = engine.photo_piece_bytes.load(Ordering::Relaxed);
+        let now = if engine.is_wanted() { SMALL_PIECE_BYTES } else { self.bytes };
+        let from = usize::try_from(from).unwrap_or(usize::MAX).min(bytes.len());
+        bytes.slice(from..bytes.len().min(from.saturating_add(now.min(most))))
+    }
+
+    /// A piece has arrived.
+    fn took(&mut self, us: i64) {
+        self.sent += 1;
+        if us < QUICK_US {
+            self.bytes = (self.bytes * 2).min(PIECE_BYTES);
+        } else if us > SLOW_US {
+            self.bytes = (self.bytes / 2).max(SMALL_PIECE_BYTES);
+        }
+    }
+}
+
 /// Sends one file. `false`: there are edits to send first.
-async fn send(engine: &Engine, item: &Item) -> Result<bool, CoreError> {
+async fn send(engine: &Engine, item: &Item, pieces: &mut Pieces) -> Result<bool, CoreError> {
     let Some(bytes) = engine.store.photos().read(&item.sha256)?.map(Bytes::from) else {
-        let gone = Problem::new(422, "photo_damaged", "The photo's file is damaged or gone")
-            .detail("take it again; the record says what it was");
-        note(engine, item, &gone)?;
+        let text =
+            "the photo's file is damaged or gone: take it again; its record says what it was";
+        note(engine, item, "photo_damaged", text)?;
         return Ok(true);
     };
     let name = &item.name;
@@ -94,7 +141,7 @@ async fn send(engine: &Engine, item: &Item) -> Result<bool, CoreError> {
     let mut offset = None;
     let mut moves = 0;
     loop {
-        if engine.is_wanted() {
+        if engine.is_wanted() && pieces.sent > 0 {
             return Ok(false);
         }
         let known = match offset {
@@ -102,10 +149,11 @@ async fn send(engine: &Engine, item: &Item) -> Result<bool, CoreError> {
             None if begun => authorised!(engine, |token| engine.transport.uploaded(token, name))?,
             None => None,
         };
+        let began_us = engine.clock.boot_us();
         let answered = match known {
             Some(known) if known >= length => Ok(known),
             Some(known) => {
-                let piece = piece(engine, &bytes, known);
+                let piece = pieces.next(engine, &bytes, known);
                 authorised!(engine, |token| engine.transport.upload_on(
                     token,
                     name,
@@ -117,7 +165,7 @@ async fn send(engine: &Engine, item: &Item) -> Result<bool, CoreError> {
                 engine.store.write(|db| queue::note_tried(db, name))?;
                 begun = true;
                 fault::reached(Point::PhotoTaken);
-                let first = piece(engine, &bytes, 0);
+                let first = pieces.next(engine, &bytes, 0);
                 authorised!(engine, |token| engine.transport.upload(
                     token,
                     name,
@@ -129,6 +177,7 @@ async fn send(engine: &Engine, item: &Item) -> Result<bool, CoreError> {
         fault::reached(Point::PhotoAnswered);
         match answered {
             Ok(has) if has >= length => {
+                pieces.took(engine.clock.boot_us().saturating_sub(began_us));
                 engine.store.write(|db| queue::note_stored(db, name))?;
                 return Ok(true);
             }
@@ -137,6 +186,7 @@ async fn send(engine: &Engine, item: &Item) -> Result<bool, CoreError> {
                     engine.store.write(|db| queue::note_stored(db, name))?;
                     return Ok(true);
                 }
+                pieces.took(engine.clock.boot_us().saturating_sub(began_us));
                 engine.store.write(|db| queue::note_sent(db, name, has))?;
                 offset = Some(has);
             }
@@ -152,12 +202,6 @@ async fn send(engine: &Engine, item: &Item) -> Result<bool, CoreError> {
             Err(error) => return Err(error.into()),
         }
     }
-}
-
-fn piece(engine: &Engine, bytes: &Bytes, from: u64) -> Bytes {
-    let most = engine.photo_piece_bytes.load(Ordering::Relaxed);
-    let from = usize::try_from(from).unwrap_or(usize::MAX).min(bytes.len());
-    bytes.slice(from..bytes.len().min(from.saturating_add(most)))
 }
 
 impl Engine {

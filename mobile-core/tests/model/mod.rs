@@ -56,6 +56,7 @@ pub enum Fault {
     /// So many bytes of an upload arrive.
     UploadCutAfter(usize),
     UploadAnswerLost,
+    UploadFails(TransportError),
 }
 
 #[derive(Debug, Clone)]

@@ -98,6 +98,9 @@ pub fn begin(
     first: &[u8],
 ) -> Result<u64, TransportError> {
     let (_, bytes) = described(state, name)?;
+    if let Some(Fault::UploadFails(error)) = state.fault(|f| matches!(f, Fault::UploadFails(_))) {
+        return Err(error);
+    }
     assert_eq!(length, bytes as u64, "the length of the record");
     if state.uploads.stored.contains_key(name) {
         state.uploads.requests += 1;
