@@ -151,12 +151,21 @@ impl RowMeta {
         }
     }
 
-    /// Whether anything of the row changed after `base` by anything but `stream`.
+    /// Whether anything of the row changed after `base` by anything but `stream`. A change of a field counts if
+    /// `counts` says so.
     #[must_use]
-    pub fn is_row_concurrent(&self, base: Option<RowVersion>, stream: StreamId) -> bool {
+    pub fn is_row_concurrent(
+        &self,
+        base: Option<RowVersion>,
+        stream: StreamId,
+        counts: impl Fn(&str) -> bool,
+    ) -> bool {
         let Some(base) = base.filter(|base| *base <= self.version) else { return true };
         (self.born.version > base && self.born.writer != stream)
-            || self.fields.keys().any(|field| self.is_concurrent(field, Some(base), stream))
+            || self
+                .fields
+                .keys()
+                .any(|field| counts(field) && self.is_concurrent(field, Some(base), stream))
             || self.deleted.is_some_and(|d| d.version > base && d.writer != stream)
             || self.restored.is_some_and(|r| r.version > base && r.writer != stream)
     }

@@ -303,6 +303,13 @@ impl Collection {
         self.fields.iter().find(|field| field.name == name)
     }
 
+    /// Whether the server writes this column by itself, without anybody's edit: how far a photo is, and flags.
+    #[must_use]
+    pub fn is_noted_by_server(&self, field: &str) -> bool {
+        (self.photos && [photos::STATE, photos::FLAGS].contains(&field))
+            || self.flags.as_ref().is_some_and(|flags| flags.field == field)
+    }
+
     /// The columns that name scopes, without `id`.
     pub fn scope_fields(&self) -> impl Iterator<Item = &str> {
         self.scopes.iter().filter_map(|rule| match rule {

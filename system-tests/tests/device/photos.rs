@@ -135,3 +135,17 @@ async fn a_moved_parent_takes_its_photos_along_and_a_merged_one_keeps_them(site:
     laura.sync().await;
     assert_eq!(laura.core.query(sql, &[]).expect("counted").rows[0][0], json!(2));
 }
+
+on_both_databases!(a_photo_is_deleted_without_a_review_while_the_server_notes_that_it_is_stored);
+async fn a_photo_is_deleted_without_a_review_while_the_server_notes_that_it_is_stored(site: Site) {
+    let (_, juan, project, _) = building(&site).await;
+    let (_, photo_id) = check_in(&juan, project, "Beto", photo(1));
+    // The pictures go after the pull: the phone does not know yet what they did to the record.
+    juan.sync().await;
+    let receipt = juan.core.delete("asistencia_fotos", photo_id).expect("deleted");
+    juan.sync().await;
+    let state = juan.core.receipt(receipt).expect("a receipt").state;
+    assert_eq!(state, mobile_core::outbox::entry::State::Applied);
+    juan.sync().await;
+    assert_eq!(files(&site.dir("juan")), 0);
+}

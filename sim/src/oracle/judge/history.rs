@@ -53,9 +53,16 @@ impl History {
         self.changes(field).any(|w| w.version > base && w.writer != stream)
     }
 
-    pub(super) fn is_row_concurrent(&self, base: Option<i64>, stream: StreamId) -> bool {
+    /// `noted` are fields that the server writes by itself.
+    pub(super) fn is_row_concurrent(
+        &self,
+        base: Option<i64>,
+        stream: StreamId,
+        noted: &[&str],
+    ) -> bool {
         let Some(base) = self.base(base) else { return true };
-        let all = std::iter::once(&self.born).chain(self.fields.values().flatten());
+        let edited = self.fields.iter().filter(|(name, _)| !noted.contains(&name.as_str()));
+        let all = std::iter::once(&self.born).chain(edited.flat_map(|(_, changes)| changes));
         all.chain(&self.deleted)
             .chain(&self.restored)
             .any(|w| w.version > base && w.writer != stream)

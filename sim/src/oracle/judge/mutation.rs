@@ -46,8 +46,9 @@ impl Judge {
         };
         match mutation.kind {
             MutationKind::Delete => {
-                let concurrent =
-                    !row.deleted && history.is_row_concurrent(mutation.row_base, write.writer);
+                let noted: &[&str] = if collection.photos { &["estado", "avisos"] } else { &[] };
+                let concurrent = !row.deleted
+                    && history.is_row_concurrent(mutation.row_base, write.writer, noted);
                 let stands = concurrent && collection.on_delete_conflict != DeleteConflict::Delete;
                 if concurrent {
                     trial.found.push("merge: deletion meets an edit".to_owned());

@@ -89,7 +89,9 @@ impl Work<'_> {
         if row.meta.deleted.is_some() {
             return Ok(outcome);
         }
-        if row.meta.is_row_concurrent(mutation.wire.row_base, self.author.stream) {
+        // What the server notes by itself is nobody's edit: a photo may be deleted while it is being stored.
+        let counts = |field: &str| !collection.is_noted_by_server(field);
+        if row.meta.is_row_concurrent(mutation.wire.row_base, self.author.stream, counts) {
             match collection.on_delete_conflict {
                 DeleteConflict::Delete => {}
                 DeleteConflict::Keep => {
