@@ -12,6 +12,9 @@ use mobile_core::photos::queue::State;
 use mobile_core::photos::{
     NewPhoto, Origin, Origins, PhotoName, Position, Prepared, TakenAt, Treatment, Variant,
 };
+use mobile_core::random::SystemRandom;
+use mobile_core::store::aside;
+use mobile_core::store::registry::Registry;
 use mobile_core::sync::Phase;
 use mobile_core::transport::TransportError;
 use model::{Fault, Phone, Server, object};
@@ -413,4 +416,40 @@ async fn edits_do_not_wait_for_pictures() {
     assert!(core.photos_waiting().expect("counts").files > 0);
     ana.sync().await.expect("the next round");
     assert_eq!(waiting(&ana), 0);
+}
+
+#[tokio::test]
+async fn photos_of_a_database_that_is_set_aside_stay_with_it_until_they_are_exported() {
+    let server = Server::new();
+    let dir = tempfile::tempdir().expect("dir");
+    let (path, clock) = {
+        let ana = Phone::signed_in(&server, dir.path(), 1).await;
+        let record = article(&ana, "puerta");
+        ana.core.add_photo("articulos", record, &photo(1, 500)).expect("added");
+        let path = ana.core.engine().expect("signed in").store().path().to_owned();
+        (path, Arc::clone(&ana.clock))
+    };
+    std::fs::write(&path, b"no database").expect("damaged");
+    let registry = Registry::load(dir.path(), &SystemRandom).expect("a registry");
+    let person = registry.active.clone().expect("somebody is active");
+    aside::set_aside(&registry, dir.path(), &person).expect("renamed").expect("it is damaged");
+    // The one that begins anew has photos of its own, and removes none that it does not know.
+    let ana = Phone::open(&server, dir.path(), 2, clock);
+    ana.login().await;
+    ana.sync().await.expect("a sync");
+    let record = article(&ana, "ventana");
+    ana.core.add_photo("articulos", record, &photo(2, 700)).expect("added");
+    ana.sync().await.expect("a sync");
+    ana.core.set_photo_space(0).expect("swept");
+    assert_eq!(files(dir.path()).len(), 4);
+    assert_eq!(ana.core.logout().await.expect_err("not exported").code(), "set_aside_not_exported");
+    let to = dir.path().join("rescue.json");
+    ana.core.export(&to).expect("exported");
+    let copies = dir.path().join("rescue.json.1.db.photos");
+    assert_eq!(std::fs::read_dir(copies).expect("a folder").count(), 2);
+    ana.core.logout().await.expect("what was exported may go");
+    let left: Vec<String> =
+        files(dir.path()).into_iter().filter(|name| !name.ends_with(".jpg")).collect();
+    assert!(left.is_empty(), "{left:?}");
+    assert!(!path.with_extension("photos").exists());
 }
