@@ -33,6 +33,9 @@ pub(crate) fn with_metadata(jpeg: &Jpeg<'_>, exif: &[u8]) -> Vec<u8> {
                 out.extend([0xFF, *marker]);
                 out.extend(length.to_be_bytes());
                 out.extend(&jpeg.bytes[content.clone()]);
+                if *marker == SOS && !jpeg.frame.is_progressive {
+                    mend_range(&mut out);
+                }
             }
             Part::Segment { .. } => {}
             Part::Scan(range) => out.extend(&jpeg.bytes[range.clone()]),
@@ -41,6 +44,17 @@ pub(crate) fn with_metadata(jpeg: &Jpeg<'_>, exif: &[u8]) -> Vec<u8> {
     out.extend([0xFF, EOI]);
     out
 }
+
+/// The range of coefficients at the end of a sequential scan's header. Some encoders write nonsense there: it can
+/// mean only one thing, and is read as that, but not by every decoder that the photo will meet.
+fn mend_range(header: &mut [u8]) {
+    if let Some(range) = header.last_chunk_mut() {
+        *range = ALL_COEFFICIENTS;
+    }
+}
+
+/// From the first coefficient to the last, at once.
+const ALL_COEFFICIENTS: [u8; 3] = [0, 63, 0];
 
 /// Whether a decoder needs it.
 fn is_picture(marker: u8) -> bool {
@@ -56,6 +70,10 @@ mod tests {
     /// What a decoder needs, with the content of each part.
     fn picture<'b>(jpeg: &Jpeg<'b>) -> Vec<(u8, &'b [u8])> {
         let part = |part: &Part| match part {
+            // Without the range, which is mended.
+            Part::Segment { marker: SOS, content } if !jpeg.frame.is_progressive => {
+                (SOS, &jpeg.bytes[content.start..content.end.saturating_sub(3).max(content.start)])
+            }
             Part::Segment { marker, content } => (*marker, &jpeg.bytes[content.clone()]),
             Part::Scan(range) => (0, &jpeg.bytes[range.clone()]),
         };

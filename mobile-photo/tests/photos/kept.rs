@@ -41,6 +41,19 @@ fn a_jpeg_that_fits_keeps_its_picture_byte_by_byte() {
 }
 
 #[test]
+fn nonsense_in_a_scans_header_is_not_handed_on() {
+    let image = scene_image(320, 200);
+    let mut input = jpeg(&image);
+    let scan = input.windows(2).position(|pair| pair == [0xFF, 0xDA]).expect("a scan");
+    let length = usize::from(u16::from_be_bytes([input[scan + 2], input[scan + 3]]));
+    // The first and last coefficient of a baseline scan are always the same two.
+    input[scan + 2 + length - 3] = 214;
+    let prepared = prepare(&input);
+    assert_eq!(prepared.treatment, Treatment::Kept);
+    pictures(&prepared, &Budget::default());
+}
+
+#[test]
 fn what_was_prepared_is_prepared() {
     for input in [jpeg(&scene_image(900, 700)), jpeg(&scene_image(2000, 1400))] {
         let once = prepare(&input);
