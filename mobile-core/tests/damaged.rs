@@ -12,8 +12,8 @@ use mobile_core::CoreError;
 use mobile_core::clock::ManualClock;
 use mobile_core::outbox::entry::State;
 use mobile_core::random::SystemRandom;
-use mobile_core::store::aside;
 use mobile_core::store::registry::Registry;
+use mobile_core::store::{aside, rows};
 use mobile_core::verify::{checkpoint, damage, mend, scrub};
 use model::{Phone, Server};
 use serde_json::json;
@@ -230,6 +230,31 @@ async fn a_row_under_the_id_of_one_that_is_out_of_sight_is_found_by_the_scrub() 
     ana.core.get("articulos", second).expect_err("its deletion waits");
     let log = store.read(damage::log).expect("a log");
     assert!(log[0].repaired_us.is_some(), "{log:?}");
+}
+
+/// Whoever writes a damaged row again must not make its checksum fit.
+#[tokio::test]
+async fn damage_does_not_hide_behind_an_edit_or_a_new_computation() {
+    for edited in [true, false] {
+        let server = Server::new();
+        let dir = tempfile::tempdir().expect("dir");
+        let ana = Phone::signed_in(&server, dir.path(), 1).await;
+        let id = ana.put("articulos", json!({ "nombre": "Tabla" }));
+        ana.sync().await.expect("sync");
+        let store = ana.core.engine().expect("signed in").store().clone();
+        let damaged = store.write(|db| Ok(db.execute("UPDATE articulos SET nombre = '?'", [])?));
+        assert_eq!(damaged.expect("damaged"), 1);
+        if edited {
+            ana.put("articulos", json!({ "id": id, "existencia": { "add": 2 } }));
+        }
+        let asked = store.write(|db| {
+            let schema = store.schema_in(db)?;
+            rows::recompute(db, schema.collection("articulos").expect("known"), id)?;
+            scrub::all(db, &schema)?;
+            damage::to_refetch(db, &schema)
+        });
+        assert_eq!(asked.expect("a list")[0].ids, [id], "edited: {edited}");
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@
 mod model;
 
 use mobile_core::outbox::entry::State;
-use model::{Fault, Phone, Server};
+use mobile_core::verify::mend;
+use model::{Fault, Phone, Server, object};
 use serde_json::json;
 use sync_protocol::RecordId;
 
@@ -56,6 +57,24 @@ async fn what_did_not_arrive_is_withdrawn_and_what_did_is_told() {
         let again = ana.core.discard(edit.id).expect_err("it is over");
         assert_eq!(again.code(), "wrong_state");
     }
+}
+
+#[tokio::test]
+async fn what_was_taken_back_too_late_and_refused_can_be_corrected_and_has_its_copy() {
+    let server = Server::new();
+    let dir = tempfile::tempdir().expect("dir");
+    let ana = Phone::signed_in(&server, dir.path(), 1).await;
+    ana.put("articulos", json!({ "nombre": "veneno" }));
+    server.fail_next(Fault::PushAnswerLost);
+    ana.sync().await.expect_err("no answer");
+    let edit = ana.core.pending().expect("list").remove(0);
+    ana.core.discard(edit.id).expect("it can be taken back");
+    ana.sync().await.expect("sync");
+    assert_eq!(ana.core.receipt(edit.id).expect("known").state, State::Refused);
+    let store = ana.core.engine().expect("signed in").store().clone();
+    assert_eq!(store.write_schema(|db| mend::all(db)).expect("whole"), 0, "nothing is missing");
+    ana.core.retry(edit.id, Some(&object(json!({ "nombre": "Tabla" })))).expect("corrected");
+    assert_eq!(ana.sync().await.expect("sync").applied, 1);
 }
 
 #[tokio::test]

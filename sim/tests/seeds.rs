@@ -11,7 +11,15 @@ use sim::{plan, run};
 /// How many fixed seeds there are: enough that everything that can happen happens.
 const FIXED: u64 = 60;
 /// Others: one with a merge that the first ones do not show, and such as have failed.
-const MORE: [u64; 4] = [241, 1_795_696_588_022, 1_800_002_000_018, 1_800_002_000_020];
+const MORE: [u64; 7] = [
+    241,
+    1_795_696_588_022,
+    1_800_002_000_018,
+    1_800_002_000_020,
+    1_800_004_000_049,
+    1_800_004_000_060,
+    1_800_005_000_059,
+];
 /// How long fresh seeds are searched.
 const FRESH: Duration = Duration::from_secs(20);
 

@@ -240,6 +240,9 @@ fn write_receipt(
     // The server has it now; only what was refused may still be corrected.
     if settled && receipt.state != ReceiptState::Refused {
         copy::remove(db, entry.seq)?;
+    } else if settled && entry.withdraw {
+        // It lost its copy when its author took it back, which was too late.
+        copy::write(db, entry.seq)?;
     }
     Ok(())
 }

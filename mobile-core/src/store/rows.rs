@@ -16,6 +16,7 @@ use sync_protocol::{Fields, RecordId, RowVersion, Value};
 use super::checksum::{self, FieldChecksum};
 use super::{scopes, tables};
 use crate::CoreError;
+use crate::verify::damage::{self, Kind};
 use crate::view::{stored_value, view};
 
 /// A row as the server has it.
@@ -161,7 +162,8 @@ pub fn fields_from_json(
     Ok(fields)
 }
 
-/// Moves the server's state of a record beside the table, before its first edit gets into the view.
+/// Moves the server's state of a record beside the table, before its first edit gets into the view. One that
+/// is damaged is noted and to be asked for: there it gets another checksum, which fits.
 ///
 /// # Errors
 /// As [`read`].
@@ -173,8 +175,23 @@ pub fn keep_server_state(
     if is_beside(db, &collection.name, record)? {
         return Ok(());
     }
+    if !is_whole(db, collection, record)? {
+        let place = damage::row_place(&collection.name, &record.to_string());
+        damage::found(db, Kind::Content, &place, "the content is not what was written")?;
+        damage::refetch(db, &collection.name, record)?;
+    }
     let state = server_state(db, collection, record)?;
     put_beside(db, collection, record, state.as_ref())
+}
+
+/// Whether the content of a record in the table, if it is there, is what was written.
+fn is_whole(db: &Connection, collection: &Collection, record: RecordId) -> Result<bool, CoreError> {
+    let mut statement = db.prepare_cached(&tables::select_one_for_checksum(collection))?;
+    let mut found = statement.query([record.to_string()])?;
+    let Some(row) = found.next()? else { return Ok(true) };
+    let written = row.get_ref(1)?.as_i64().unwrap_or(-1);
+    let fields = field_checksums(collection);
+    Ok(written == checksum::UNKNOWN || written == checksum_of(row, 3, &fields)?)
 }
 
 /// Writes the server's state of a record beside the table. The caller recomputes the record.
@@ -268,7 +285,8 @@ pub fn set_server_state(
     }
 }
 
-/// Computes anew what the app sees of a record whose edits or server state changed.
+/// Computes anew what the app sees of a record whose edits or server state changed. A row that has no edits
+/// and nothing beside it is left as it is: written again, it would get a checksum that fits, damaged or not.
 ///
 /// # Errors
 /// Those of SQLite, and [`CoreError::Stored`].
@@ -277,8 +295,11 @@ pub fn recompute(
     collection: &Collection,
     record: RecordId,
 ) -> Result<(), CoreError> {
-    let server = server_state(db, collection, record)?;
     let edits = edits_in_view(db, &collection.name, record)?;
+    if edits.is_empty() && !is_beside(db, &collection.name, record)? {
+        return Ok(());
+    }
+    let server = server_state(db, collection, record)?;
     let pending = i64::try_from(edits.len()).unwrap_or(i64::MAX);
     let seen = view(collection, server.as_ref().map(|row| &row.fields), &edits);
     if edits.is_empty() {

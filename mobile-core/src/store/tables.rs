@@ -107,12 +107,19 @@ pub fn select_one(collection: &Collection) -> String {
 /// Parameters: the id to continue after, how many.
 #[must_use]
 pub fn select_for_checksum(collection: &Collection) -> String {
+    format!("{} WHERE id > ?1 ORDER BY id LIMIT ?2", all_for_checksum(collection))
+}
+
+/// As [`select_for_checksum`], the row with an id.
+#[must_use]
+pub fn select_one_for_checksum(collection: &Collection) -> String {
+    format!("{} WHERE id = ?1", all_for_checksum(collection))
+}
+
+fn all_for_checksum(collection: &Collection) -> String {
     let columns: String =
         collection.fields.iter().map(|f| format!(", {}", quoted(&f.name))).collect();
-    format!(
-        "SELECT id, _checksum, _pending{columns} FROM {} WHERE id > ?1 ORDER BY id LIMIT ?2",
-        quoted(&collection.name)
-    )
+    format!("SELECT id, _checksum, _pending{columns} FROM {}", quoted(&collection.name))
 }
 
 /// Brings the tables to another schema and records it.
