@@ -191,7 +191,7 @@ impl Engine {
             self.store.photos().put(sha256, &bytes)?;
             queue::add(db, name, sha256, bytes.len(), queue::State::Stored)
         })?;
-        space::make_room(&self.store)?;
+        space::make_room_beside(&self.store, Some(sha256))?;
         Ok(())
     }
 }
