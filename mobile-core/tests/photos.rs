@@ -340,6 +340,7 @@ async fn a_damaged_queue_is_written_anew_and_no_photo_is_lost() {
         "UPDATE OR REPLACE campo_photo SET variant = 'photo'",
         "UPDATE campo_photo SET sha256 = '0000000000000000000000000000000000000000000000000000000000000000'",
         "UPDATE campo_photo SET collection = 'articulos'",
+        "DELETE FROM campo_meta WHERE name = 'schema'",
     ] {
         let dir = tempfile::tempdir().expect("dir");
         let (server, ana) = ana(dir.path()).await;
