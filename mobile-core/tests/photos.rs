@@ -362,6 +362,21 @@ async fn a_damaged_queue_is_written_anew_and_no_photo_is_lost() {
 }
 
 #[tokio::test]
+async fn what_a_crash_left_of_a_record_that_is_gone_goes_with_the_next_round() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (server, ana) = ana(dir.path()).await;
+    let engine = ana.core.engine().expect("signed in");
+    let folder = engine.store().photos().folder().to_owned();
+    let clock = Arc::clone(&ana.clock);
+    drop((engine, ana));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join(format!("{}.jpg", hash(b"left"))), b"left").expect("a file");
+    let ana = Phone::open(&server, dir.path(), 2, clock);
+    ana.sync().await.expect("a sync");
+    assert!(files(dir.path()).is_empty());
+}
+
+#[tokio::test]
 async fn edits_do_not_wait_for_pictures() {
     let dir = tempfile::tempdir().expect("dir");
     let (server, ana) = ana(dir.path()).await;
