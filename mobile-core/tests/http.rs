@@ -2,15 +2,16 @@
 #![allow(missing_docs, reason = "tests are named by what they show")]
 
 use mobile_core::CoreError;
+use mobile_core::photos::{PhotoName, Variant};
 use mobile_core::transport::http::HttpTransport;
 #[cfg(target_os = "linux")]
 use mobile_core::transport::reqwest::PROBE_AFTER;
 use mobile_core::transport::{OfflineReason, PageSink, Transport, TransportError};
-use sync_protocol::StreamId;
 use sync_protocol::columnar::encode_frame;
 use sync_protocol::wire::auth::LogoutRequest;
 use sync_protocol::wire::pull::{PullPage, PullRequest};
 use sync_protocol::wire::push::PushRequest;
+use sync_protocol::{RecordId, StreamId};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -252,4 +253,23 @@ async fn a_connection_whose_answer_does_not_come_is_probed() {
     assert!(u128::from(rings) * 10 <= PROBE_AFTER.as_millis(), "{rings}");
     drop(socket);
     asking.await.expect("it ends").expect_err("nobody answered");
+}
+
+#[tokio::test]
+async fn an_upload_that_is_refused_without_a_word_is_a_refusal() {
+    let name = PhotoName {
+        collection: "fotos".to_owned(),
+        record: RecordId(uuid::Uuid::nil()),
+        variant: Variant::Photo,
+    };
+    for (status, tus, code) in [
+        (403, "Tus-Resumable: 1.0.0\r\n", "forbidden"),
+        (422, "Tus-Resumable: 1.0.0\r\n", "upload_refused"),
+        (403, "", "unusable_answer"),
+    ] {
+        let answer = format!("HTTP/1.1 {status} x\r\n{tus}Content-Length: 0\r\n\r\n");
+        let transport = server(answer.into_bytes()).await;
+        let error = transport.uploaded("token", &name).await.expect_err("refused");
+        assert_eq!(CoreError::from(error).code(), code, "{status} {tus}");
+    }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
 use mobile_core::core::Verification;
+use mobile_core::photos::Variant;
 use mobile_core::random::SeededRandom;
 use mobile_core::sync::SyncReport;
 use mobile_core::transport::exchange::Request;
@@ -14,6 +15,7 @@ use mobile_core::transport::http::HttpTransport;
 use mobile_core::verify::checkpoint;
 use mobile_core::{Config, Core, CoreError, SignIn};
 use rusqlite::Connection;
+use sync_protocol::RecordId;
 use sync_protocol::fault::{self, Crash};
 use tokio_util::sync::CancellationToken;
 
@@ -55,9 +57,12 @@ pub struct Device {
     pub on: bool,
     /// Whether it asks for digests with each round, whenever the last ones came.
     pub digests: bool,
+    /// Most bytes of a picture in one request.
+    pub piece_bytes: usize,
     /// Logins of everybody who used it.
     pub people: Vec<usize>,
     verified: Arc<Mutex<Option<Verification>>>,
+    shown: Arc<Mutex<Option<PathBuf>>>,
 }
 
 impl Device {
@@ -82,8 +87,10 @@ impl Device {
             online: true,
             on: true,
             digests: false,
+            piece_bytes: usize::MAX,
             people: Vec::new(),
             verified: Arc::default(),
+            shown: Arc::default(),
         };
         device.open();
         device
@@ -148,7 +155,9 @@ impl Device {
     /// Begins a round.
     pub fn begin_sync(&mut self) {
         let (core, digests) = (self.core().clone(), self.digests);
+        let piece_bytes = self.piece_bytes;
         self.fly("sync", async move {
+            core.engine()?.set_photo_piece_bytes(piece_bytes);
             if digests {
                 core.engine()?.store().write(|db| checkpoint::make_due(db))?;
             }
@@ -167,6 +176,22 @@ impl Device {
             device_name: Some(format!("phone {}", self.number)),
         };
         self.fly("login", async move { core.login(sign_in).await.map(|_| None) });
+    }
+
+    /// Somebody wants to look at a picture.
+    pub fn begin_look(&mut self, collection: &str, record: RecordId, variant: Variant) {
+        let (core, shown) = (self.core().clone(), self.shown.clone());
+        let collection = collection.to_owned();
+        self.fly("look", async move {
+            let path = core.photo(&collection, record, variant).await?;
+            *shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(path);
+            Ok(None)
+        });
+    }
+
+    /// The file of the picture that somebody wanted to look at last, if there was one. It is told once.
+    pub fn shown(&self) -> Option<PathBuf> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Begins to verify everything.

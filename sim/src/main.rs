@@ -39,6 +39,9 @@ struct Cli {
     /// repeat to the last line.
     #[arg(long, value_enum, default_value = "sqlite", conflicts_with_all = ["mutations", "bar", "every_nth"])]
     database: Database,
+    /// Leave phones' files undamaged.
+    #[arg(long)]
+    sound: bool,
     /// Do not shorten what fails.
     #[arg(long)]
     no_shrink: bool,
@@ -99,7 +102,7 @@ fn main() -> ExitCode {
         jobs: cli.jobs,
         stop_at_first: false,
         database: cli.database,
-        damage: true,
+        damage: !cli.sound,
     });
     report(first, &found, begin.elapsed());
     for (seed, step, violation) in &found.failed {
@@ -199,7 +202,7 @@ fn report(first: u64, found: &Found, took: Duration) {
     let seconds = took.as_secs_f64();
     println!(
         "{} runs from seed {first}: {} syncs, {} requests, {} edits, {} looks at phones, {} sets \
-         of rows compared by digests, {} damages mended, {} failed; \
+         of rows compared by digests, {} damages mended, {} pictures sent, {} failed; \
          {seconds:.0} s, {:.0} syncs/s",
         found.runs,
         found.syncs,
@@ -208,6 +211,7 @@ fn report(first: u64, found: &Found, took: Duration) {
         found.looks,
         found.digests,
         found.damages,
+        found.pictures,
         found.failed.len(),
         found.syncs as f64 / seconds
     );

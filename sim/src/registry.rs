@@ -35,7 +35,8 @@ macro_rules! operation {
 #[must_use]
 pub fn operations() -> Vec<&'static Operation> {
     use crate::ops::{
-        backfill, damage, edit, moves, office, phone, problems, review, roles, session, sync,
+        backfill, damage, edit, moves, office, phone, photos, problems, review, roles, session,
+        sync,
     };
     [
         edit::OPERATIONS,
@@ -49,6 +50,7 @@ pub fn operations() -> Vec<&'static Operation> {
         roles::OPERATIONS,
         backfill::OPERATIONS,
         damage::OPERATIONS,
+        photos::OPERATIONS,
     ]
     .into_iter()
     .flatten()

@@ -7,8 +7,9 @@ use futures::FutureExt as _;
 use sync_protocol::fault::{self, Crash, Point};
 
 use crate::nth::disk::Looking;
-use crate::ops::{damage, session, sync};
-use crate::oracle::{Checked, Violation, checkpoint, conservation, panicked, violated};
+use crate::ops::{damage, photos, session, sync};
+use crate::oracle::photos::phone::{Seen, seen};
+use crate::oracle::{self, Checked, Violation, checkpoint, conservation, panicked, violated};
 use crate::plan::Setup;
 use crate::registry::operations;
 use crate::rng::Rng;
@@ -156,6 +157,7 @@ pub(crate) async fn heal(world: &mut World, rng: &mut Rng) -> Checked {
         session::login(world, rng, device, person, false).await?;
         damage::verify(world, rng, device, person).await?;
     }
+    photos::nothing_is_in_the_way(world).await?;
     // What one phone sends, others fetch: everybody twice.
     for _ in 0..2 {
         for device in 0..world.devices.len() {
@@ -168,19 +170,31 @@ pub(crate) async fn heal(world: &mut World, rng: &mut Rng) -> Checked {
             }
         }
     }
+    let mut phones = BTreeMap::new();
     for device in 0..world.devices.len() {
         for person in world.devices[device].people.clone() {
             session::login(world, rng, device, person, false).await?;
             drain(world, rng, device).await?;
             compare(world, device, person)?;
+            phones.insert((device, person), pictures_of(world, device)?);
         }
     }
-    Ok(())
+    let (schema, snapshot) = (world.schema(), world.snapshot());
+    let people: Vec<_> = world.people.iter().map(|person| (person.id, person.role)).collect();
+    oracle::photos::after_healing(&schema, &snapshot, &world.ledger, &people, &phones)
+}
+
+/// The pictures that the user of a phone has.
+fn pictures_of(world: &World, device: usize) -> Result<Seen, Violation> {
+    let engine = world.devices[device].core().engine().map_err(|error| broken(&error))?;
+    let seen = engine.store().read(|db| Ok(seen(db)?));
+    seen.map_err(|error| broken(&error))
 }
 
 /// Syncs until nothing waits and everything is settled.
 async fn drain(world: &mut World, rng: &mut Rng, device: usize) -> Checked {
-    for _ in 0..HEALING_ROUNDS_MAX {
+    for round in 1..=HEALING_ROUNDS_MAX {
+        let before = photos::states(world);
         sync::healthy(world, rng, device).await?;
         let pending = world.devices[device].core().pending().map_err(|error| broken(&error))?;
         let open = pending.iter().any(|receipt| {
@@ -194,7 +208,10 @@ async fn drain(world: &mut World, rng: &mut Rng, device: usize) -> Checked {
                 format!("{}: {}", failure.code, failure.text),
             );
         }
-        if !open {
+        // What a round's own pictures change in their records comes with the next one. Whether all went
+        // that should is looked at in the end.
+        let sent = before != photos::states(world) || photos::waits(world, device)?;
+        if !open && (!sent || round == HEALING_ROUNDS_MAX) {
             return Ok(());
         }
     }

@@ -2,14 +2,14 @@
 //!
 //! The collections' places are always the same, because operations need something to hold on to: an
 //! entity with a scope of its own, its children and grandchildren, a catalogue of the whole company
-//! with a natural key, and notes in several scopes. Their fields, rules and what happens to deletions
-//! and duplicates are drawn.
+//! with a natural key, notes in several scopes, and photos. Whose photos, their fields, rules and what
+//! happens to deletions and duplicates are drawn.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use sync_protocol::schema::Schema;
 use sync_protocol::schema::parse::{SourceFile, parse};
+use sync_protocol::schema::{Collection, Field, Schema, photos};
 
 use crate::rng::Rng;
 
@@ -62,6 +62,18 @@ pub fn may(role: &str, permission: &str) -> bool {
     role.is_some_and(|role| PERMISSIONS[role].contains(&permission))
 }
 
+/// The photo collection.
+pub const PHOTOS: &str = "fotos";
+
+/// Whether anybody may give a field a value of their own choice. What describes a photo says which bytes
+/// there are, and how far they are is the server's to say.
+#[must_use]
+pub fn is_free(collection: &Collection, field: &Field) -> bool {
+    let is_parent = collection.parent.as_ref().is_some_and(|parent| parent.field == field.name);
+    let is_fixed = is_parent || photos::fields().iter().any(|known| known.name == field.name);
+    !(collection.photos && is_fixed)
+}
+
 fn roles() -> String {
     let mut text = String::from("[roles]\n");
     for (role, permissions) in ROLES.iter().zip(PERMISSIONS) {
@@ -75,6 +87,8 @@ struct Drawn {
     name: &'static str,
     head: String,
     fixed: &'static str,
+    /// Whose permissions it needs.
+    whose: &'static str,
 }
 
 /// A schema in two versions: the second has one more field in some collections, and one more
@@ -93,7 +107,7 @@ pub fn draw(rng: &mut Rng) -> Schemas {
     let mut grown = String::new();
     for drawn in collections(rng) {
         let _ = writeln!(text, "\n[collections.{}]\n{}", drawn.name, drawn.head);
-        let whose = if drawn.name == "notas" { "notes" } else { "work" };
+        let whose = drawn.whose;
         let _ = writeln!(text, "read = \"{whose}:read\"\nwrite = \"{whose}:write\"");
         let _ = writeln!(text, "priority = {}", rng.between(1, 9) * 10);
         let delete = ["review", "delete", "keep"][rng.below(3)];
@@ -134,7 +148,7 @@ fn collections(rng: &mut Rng) -> Vec<Drawn> {
         ""
     };
     vec![
-        Drawn { name: "obras", head: "scopes = [\"project:id\"]".into(), fixed: "" },
+        Drawn { name: "obras", head: "scopes = [\"project:id\"]".into(), fixed: "", whose: "work" },
         Drawn {
             name: "partes",
             head: format!(
@@ -142,6 +156,7 @@ fn collections(rng: &mut Rng) -> Vec<Drawn> {
             ),
             fixed: "obra_id = { type = \"uuid\", required = true, references = \"obras\" }\n\
                     dia = { type = \"date\", required = true, default = \"2026-01-01\" }",
+            whose: "work",
         },
         Drawn {
             name: "renglones",
@@ -151,6 +166,7 @@ fn collections(rng: &mut Rng) -> Vec<Drawn> {
             fixed: "parte_id = { type = \"uuid\", required = true, references = \"partes\" }\n\
                     obra_id = { type = \"uuid\", from_parent = true, references = \"obras\" }\n\
                     articulo_id = { type = \"uuid\", references = \"articulos\" }",
+            whose: "work",
         },
         Drawn {
             name: "articulos",
@@ -159,14 +175,51 @@ fn collections(rng: &mut Rng) -> Vec<Drawn> {
             ),
             fixed: "codigo = { type = \"text\", required = true, max_length = 20 }\n\
                     costo = { type = \"integer\", read = \"cost:read\", write = \"cost:write\" }",
+            whose: "work",
         },
         Drawn {
             name: "notas",
             head: "scopes = [\"user:dueno_id\", \"project:obra_id\"]".into(),
             fixed: "dueno_id = { type = \"uuid\", required = true }\n\
                     obra_id = { type = \"uuid\", required = false, references = \"obras\" }",
+            whose: "notes",
         },
+        photos_of(rng),
     ]
+}
+
+/// Photos of reports, which move and may be merged; of notes, which are in several scopes; or of the
+/// company's articles, which may be merged and refused.
+fn photos_of(rng: &mut Rng) -> Drawn {
+    let drawn = |head: &str, fixed: &'static str, whose: &'static str| Drawn {
+        name: PHOTOS,
+        head: format!("photos = true\n{head}"),
+        fixed,
+        whose,
+    };
+    match rng.below(4) {
+        0 => drawn(
+            "scopes = [\"user:dueno_id\", \"project:obra_id\"]\n\
+             parent = { collection = \"notas\", field = \"nota_id\" }",
+            "nota_id = { type = \"uuid\", required = true, references = \"notas\" }\n\
+             dueno_id = { type = \"uuid\", from_parent = true }\n\
+             obra_id = { type = \"uuid\", from_parent = true, references = \"obras\" }",
+            "notes",
+        ),
+        1 => drawn(
+            "scopes = [\"tenant\"]\n\
+             parent = { collection = \"articulos\", field = \"articulo_id\" }",
+            "articulo_id = { type = \"uuid\", required = true, references = \"articulos\" }",
+            "work",
+        ),
+        _ => drawn(
+            "scopes = [\"project:obra_id\"]\n\
+             parent = { collection = \"partes\", field = \"parte_id\" }",
+            "parte_id = { type = \"uuid\", required = true, references = \"partes\" }\n\
+             obra_id = { type = \"uuid\", from_parent = true, references = \"obras\" }",
+            "work",
+        ),
+    }
 }
 
 fn read(text: &str, roles: &str) -> Arc<Schema> {
@@ -188,7 +241,7 @@ mod tests {
     fn every_drawn_schema_is_a_good_one() {
         for seed in 0..200 {
             let schemas = draw(&mut Rng::new(seed));
-            assert_eq!(schemas.second.collections.len(), 6);
+            assert_eq!(schemas.second.collections.len(), 7);
         }
     }
 }

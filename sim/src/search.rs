@@ -51,6 +51,8 @@ pub struct Found {
     pub digests: u64,
     /// Damages that were mended.
     pub damages: u64,
+    /// Pictures that arrived at the server, as their phones heard.
+    pub pictures: u64,
 }
 
 /// Runs seeds one after another, several at once.
@@ -84,6 +86,7 @@ pub fn search(wanted: Wanted) -> Found {
                     found.looks += outcome.counts.looks;
                     found.digests += outcome.counts.digests;
                     found.damages += outcome.counts.damages;
+                    found.pictures += outcome.counts.pictures;
                     found.coverage.add(&outcome.seen);
                     if let Some((step, violation)) = outcome.violation {
                         found.failed.push((seed, step, violation));

@@ -23,7 +23,7 @@ use sync_server::auth::session::Sessions;
 use sync_server::auth::throttle::Throttle;
 use sync_server::database::OpenStore;
 use sync_server::http::{App, HttpSettings, PREFIX, router};
-use sync_server::photos::Photos;
+use sync_server::photos::{PhotoSettings, Photos};
 use sync_server::random::SharedRandom;
 use sync_server::store::Store;
 use sync_server::store::accounts::Account;
@@ -33,6 +33,7 @@ use tower::ServiceExt as _;
 
 use crate::postgres::Urls;
 use crate::rng::ServerRandom;
+use crate::shelf::Shelf;
 use crate::time::TrueTime;
 
 /// The company's short name.
@@ -88,6 +89,11 @@ pub struct Server {
     pub tenant: TenantId,
     store: OpenStore,
     shared: Arc<dyn Store>,
+    /// Where pictures are.
+    pub shelf: Shelf,
+    /// How much room the company has for pictures, in bytes.
+    quota_bytes: u64,
+    photos: Arc<Photos>,
     router: Router,
 }
 
@@ -127,9 +133,26 @@ impl Server {
         let shared = store.shared();
         let tenant = shared.create_tenant(COMPANY, "Robles").await.expect("a tenant");
         let directory = directory.to_owned();
-        let router = serve(&shared, &time, &random).await;
+        let shelf = Shelf::new(time.clone());
+        let quota_bytes = PhotoSettings::QUOTA_BYTES_DEFAULT;
+        let photos = Arc::new(Photos::new(Arc::new(shelf.clone()), quota_bytes));
+        let router = serve(&shared, &photos, &time, &random).await;
         let pulls = AtomicU64::new(0);
-        Self { directory, urls, pulls, time, random, schema, tenant, store, shared, router }
+        Self {
+            directory,
+            urls,
+            pulls,
+            time,
+            random,
+            schema,
+            tenant,
+            store,
+            shared,
+            shelf,
+            quota_bytes,
+            photos,
+            router,
+        }
     }
 
     /// The server stops and starts again, perhaps with another schema.
@@ -145,7 +168,20 @@ impl Server {
             files.migrate().await.expect("the schema only grew");
         }
         self.shared = self.store.shared();
-        self.router = serve(&self.shared, &self.time, &self.random).await;
+        self.photos = Arc::new(Photos::new(Arc::new(self.shelf.clone()), self.quota_bytes));
+        self.router = serve(&self.shared, &self.photos, &self.time, &self.random).await;
+    }
+
+    /// The company gets room for so many bytes of pictures, or as much as usual; the server starts again.
+    pub async fn set_quota(&mut self, bytes: Option<u64>) {
+        self.quota_bytes = bytes.unwrap_or(PhotoSettings::QUOTA_BYTES_DEFAULT);
+        self.restart(self.schema.clone()).await;
+    }
+
+    /// The pictures, for who looks after them beside the API.
+    #[must_use]
+    pub fn photos(&self) -> &Photos {
+        &self.photos
     }
 
     /// A new account.
@@ -280,7 +316,12 @@ async fn open(
     }
 }
 
-async fn serve(shared: &Arc<dyn Store>, time: &TrueTime, random: &SharedRandom) -> Router {
+async fn serve(
+    shared: &Arc<dyn Store>,
+    photos: &Arc<Photos>,
+    time: &TrueTime,
+    random: &SharedRandom,
+) -> Router {
     let clock = Arc::new(time.clone());
     let key = shared.signing_key().await.expect("a key");
     let own = AccessTokens::new(&key);
@@ -293,8 +334,7 @@ async fn serve(shared: &Arc<dyn Store>, time: &TrueTime, random: &SharedRandom) 
         passwords: passwords(),
         throttle: Arc::new(Throttle::default()),
     };
-    let photos = Arc::new(Photos::in_memory());
     let settings = HttpSettings::default();
-    let app = App::new(shared.clone(), photos, clock, authenticator, sessions, settings);
+    let app = App::new(shared.clone(), photos.clone(), clock, authenticator, sessions, settings);
     router(&Arc::new(app))
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use mobile_core::CoreError;
+use mobile_core::photos::Prepared;
 use mobile_core::transport::exchange::Request;
 use sha2::{Digest, Sha256};
 use sync_protocol::fault::{self, Side};
@@ -16,6 +17,7 @@ use crate::nth::disk::Looking;
 use crate::oracle::damage::{self, Standing};
 use crate::oracle::judge::Judge;
 use crate::oracle::ledger::{Edit, Ledger, Page, Place};
+use crate::oracle::photos::{phone, server as pictures};
 use crate::oracle::snapshot::{Reader, Snapshot};
 use crate::oracle::{
     Checked, Violation, checkpoint, conservation, parents, view, violated, visibility,
@@ -26,6 +28,9 @@ use crate::schema::{self, Schemas};
 use crate::server::{Response, Server};
 use crate::time::{DAY_US, SECOND_US, TrueTime};
 use crate::wire;
+
+/// How large the pieces are in which phones send pictures: of a run, one of these.
+const PIECES_BYTES: [usize; 4] = [400, 1_000, 3_000, 512 * 1024];
 
 /// Somebody.
 #[derive(Debug, Clone)]
@@ -53,6 +58,8 @@ pub struct Counts {
     pub digests: u64,
     /// Damages that were mended.
     pub damages: u64,
+    /// Pictures of which a phone heard that the server has them.
+    pub pictures: u64,
 }
 
 /// Everything there is.
@@ -76,6 +83,10 @@ pub struct World {
     pub ledger: Ledger,
     judge: Judge,
     page_rows: Option<usize>,
+    /// Most bytes of a picture in one request of a phone.
+    pub piece_bytes: usize,
+    /// Pictures that were taken.
+    pub album: Vec<Prepared>,
     /// Bytes of bodies that went over all lines.
     pub bytes: u64,
     /// After which of them the line breaks, once.
@@ -128,6 +139,8 @@ impl World {
             ledger: Ledger::default(),
             judge: Judge::default(),
             page_rows: setup.page_rows,
+            piece_bytes: PIECES_BYTES[Rng::new(setup.seed ^ 0xf070).below(PIECES_BYTES.len())],
+            album: Vec::new(),
             bytes: 0,
             break_after: None,
             fired: 0,
@@ -151,6 +164,7 @@ impl World {
             let seed = rng.draw();
             let mut device = Device::begin(number, &path, &world.time, seed, off_us, drift_ppm);
             device.digests = digests.percent(80);
+            device.piece_bytes = world.piece_bytes;
             world.devices.push(device);
         }
         world.tell(format!(
@@ -203,6 +217,12 @@ impl World {
         self.reader = Reader::open(&self.server.place(), schema);
     }
 
+    /// The company's room for pictures changes, or is as usual; the server starts again.
+    pub async fn set_photo_quota(&mut self, bytes: Option<u64>) {
+        self.server.set_quota(bytes).await;
+        self.reader = Reader::open(&self.server.place(), self.schema());
+    }
+
     /// The scope of a project.
     #[must_use]
     pub fn scope(project: RecordId) -> Scope {
@@ -240,6 +260,7 @@ impl World {
         let paged = self.page_rows.filter(|_| request.path == "sync/pull");
         let paged = paged.map(|rows| wire::with_page_rows(request, rows));
         let request = paged.as_ref().unwrap_or(request);
+        let shelf_before = pictures::Before::look(&self.server.shelf, request);
         let response = self.server.answer(request).await;
         let died = self.bury_server().await;
         let after = self.snapshot();
@@ -271,8 +292,11 @@ impl World {
                 self.pulled((device, person), request, &response, &after)?;
             }
         }
-        if request.path != "sync/push" && before.rows != after.rows {
-            return violated("only pushes change rows", request.path.clone());
+        if request.path != "sync/push" {
+            let answer = Some(&response).filter(|_| !died);
+            self.sent_a_picture((request, answer), (&before, &after, &shelf_before))?;
+        } else if response.status == 200 || died {
+            pictures::flagged(&self.schema(), &wire::push(request), &before, &after)?;
         }
         if before.rows != after.rows {
             parents::check(&self.server.schema, &after)?;
@@ -345,18 +369,50 @@ impl World {
     /// Half of a request reaches the server.
     ///
     /// # Errors
-    /// When it has any effect.
+    /// When it has any effect, besides that what came of a picture is kept.
     pub async fn deliver_half(&mut self, request: &Request, bytes: usize) -> Checked {
         let before = self.snapshot();
+        let shelf_before = pictures::Before::look(&self.server.shelf, request);
         let response = self.server.answer_to_half(request, bytes).await;
+        let died = self.bury_server().await;
+        let after = self.snapshot();
+        if pictures::about(request) != pictures::About::Else {
+            let answer = Some(&response).filter(|_| !died);
+            return self.sent_a_picture((request, answer), (&before, &after, &shelf_before));
+        }
+        if died {
+            return Ok(());
+        }
         if response.status < 400 || response.status >= 500 {
             let found = format!("{}: {}", request.path, response.status);
             return violated("half a request is refused", found);
         }
-        if self.snapshot().commit != before.commit {
+        if after.commit != before.commit {
             return violated("half a request changes nothing", request.path.clone());
         }
         Ok(())
+    }
+
+    /// A request that is no push was answered (or the server died): rows change only with what they say of
+    /// pictures.
+    fn sent_a_picture(
+        &mut self,
+        (request, answer): (&Request, Option<&Response>),
+        (before, after, shelf_before): (&Snapshot, &Snapshot, &pictures::Before),
+    ) -> Checked {
+        let (schema, shelf, now_us) = (self.schema(), &self.server.shelf, self.time.now_us());
+        let asks = wire::bearer(request);
+        let person = asks.and_then(|user| self.people.iter().find(|p| p.id == user));
+        pictures::answered(
+            (&schema, shelf),
+            &mut self.ledger,
+            person.map(|person| (person.id, person.role)),
+            (request, answer),
+            (before, after, shelf_before),
+            now_us,
+        )?;
+        self.judge.wrote(before, after);
+        pictures::shelf(&schema, shelf, after, &mut self.ledger)
     }
 
     /// Remembers the pages that left, by their cursors.
@@ -398,7 +454,9 @@ impl World {
     pub fn wrote_beside(&mut self, before: &Snapshot) -> Checked {
         let now = self.snapshot();
         self.judge.wrote(before, &now);
-        parents::check(&self.server.schema, &now)
+        parents::check(&self.server.schema, &now)?;
+        let (schema, shelf) = (self.schema(), self.server.shelf.clone());
+        pictures::shelf(&schema, &shelf, &now, &mut self.ledger)
     }
 
     /// Looks at a phone, where somebody uses it.
@@ -439,7 +497,36 @@ impl World {
                 ..violation
             });
         self.counts.digests += std::mem::take(&mut known.compared);
-        looked
+        looked?;
+        self.look_at_photos(place, false)
+    }
+
+    /// Looks at the pictures of a phone's user, after a round also at those that should have left.
+    ///
+    /// # Errors
+    /// What the oracle finds.
+    pub fn look_at_photos(&mut self, place: Place, after_round: bool) -> Checked {
+        let known = self.ledger.known.entry(place).or_default();
+        if known.damage == Standing::Damaged {
+            return Ok(());
+        }
+        let schema = self.schema();
+        let core = self.devices[place.0].core().clone();
+        let engine = core.engine().map_err(|error| broken(&error))?;
+        let visible = core.schema().map_err(|error| broken(&error))?;
+        let database = engine.store().path();
+        let ledger = &mut self.ledger;
+        let looked = engine.store().read(|db| {
+            let checked = phone::check((db, database), &schema, ledger, place);
+            Ok(checked.and_then(|()| match after_round {
+                true => phone::after_round((db, database), &visible, ledger, place),
+                false => Ok(()),
+            }))
+        });
+        looked.map_err(|error| broken(&error))?.map_err(|violation| Violation {
+            found: format!("phone {} of user{}: {}", place.0, place.1, violation.found),
+            ..violation
+        })
     }
 
     /// Whether the database of a phone's user is damaged, or the phone does not know any more whose it is.

@@ -108,6 +108,18 @@ impl PhotoFiles {
         Ok(hashes)
     }
 
+    /// Whether no file is there, whole or begun.
+    ///
+    /// # Errors
+    /// [`CoreError::File`].
+    pub fn is_empty(&self) -> Result<bool, CoreError> {
+        match fs::read_dir(&self.folder) {
+            Ok(mut entries) => Ok(entries.next().is_none()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+            Err(error) => Err(file_error(&self.folder, &error)),
+        }
+    }
+
     /// Removes what none of these hashes names. Answers how many files that were.
     ///
     /// # Errors

@@ -39,14 +39,23 @@ pub fn queue(db: &Connection, schema: &Schema, files: &PhotoFiles) -> Result<u64
             wrong += db.execute(&unlike(collection, variant), [&collection.name])?;
         }
     }
-    // Of a line whose id was hit nobody knows whose it was.
     let known: Vec<&str> =
         schema.collections.values().filter(|c| c.photos).map(|c| c.name.as_str()).collect();
     let known = serde_json::to_string(&known)?;
+    let needed: BTreeSet<String> = needed(db, schema)?.into_iter().map(|(_, hash)| hash).collect();
+    let needed = serde_json::to_string(&needed)?;
+    // Of a line whose collection was hit nobody knows whose it was, unless a record needs its picture.
     wrong += db.execute(
         "DELETE FROM campo_photo WHERE adrift = 0 AND
+           collection NOT IN (SELECT value FROM json_each(?1)) AND
+           sha256 IN (SELECT value FROM json_each(?2))",
+        [&known, &needed],
+    )?;
+    // Where none does, it may be the schema that was lost, or what its person may see has changed.
+    wrong += db.execute(
+        "UPDATE campo_photo SET adrift = 1 WHERE adrift = 0 AND
            collection NOT IN (SELECT value FROM json_each(?1))",
-        [known],
+        [&known],
     )?;
     let adopted = adopt(db, schema, files)?;
     if wrong > 0 || adopted > 0 {

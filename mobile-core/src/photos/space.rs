@@ -31,14 +31,27 @@ pub fn limit(db: &Connection) -> Result<u64, CoreError> {
 /// # Errors
 /// Those of SQLite, and [`CoreError::File`].
 pub fn make_room(store: &Store) -> Result<usize, CoreError> {
-    let gone = store.write(|db| evict(db, &*store.schema_in(db)?, limit(db)?))?;
+    make_room_beside(store, None)
+}
+
+/// The same; the file with this hash stays, because somebody is about to look at it.
+///
+/// # Errors
+/// Those of SQLite, and [`CoreError::File`].
+pub fn make_room_beside(store: &Store, shown: Option<&str>) -> Result<usize, CoreError> {
+    let gone = store.write(|db| evict(db, &*store.schema_in(db)?, limit(db)?, shown))?;
     if gone > 0 {
         follow::sweep(store)?;
     }
     Ok(gone)
 }
 
-fn evict(db: &Connection, schema: &Schema, limit: u64) -> Result<usize, CoreError> {
+fn evict(
+    db: &Connection,
+    schema: &Schema,
+    limit: u64,
+    shown: Option<&str>,
+) -> Result<usize, CoreError> {
     let mut held = queue::waiting(db, true)?.on_device;
     if held <= limit {
         return Ok(0);
@@ -57,7 +70,7 @@ fn evict(db: &Connection, schema: &Schema, limit: u64) -> Result<usize, CoreErro
             break;
         }
         let items = files.remove(&hash).unwrap_or_default();
-        let mut may_go = true;
+        let mut may_go = shown != Some(hash.as_str());
         for item in &items {
             may_go &= may_go_of(db, schema, item)?;
         }

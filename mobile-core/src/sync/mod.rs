@@ -106,6 +106,8 @@ pub struct Engine {
     wanted: AtomicBool,
     /// Most bytes of a photo in one request.
     photo_piece_bytes: AtomicUsize,
+    /// Files of photos that nothing names were looked for since the app was started.
+    swept: AtomicBool,
     /// When mending last found nothing, by the boot clock; 0 for never.
     mended_in_vain_us: AtomicI64,
     /// The server said that something moved.
@@ -143,6 +145,7 @@ impl Engine {
             edited: Notify::new(),
             wanted: AtomicBool::new(false),
             photo_piece_bytes: AtomicUsize::new(photos::PIECE_BYTES),
+            swept: AtomicBool::new(false),
             mended_in_vain_us: AtomicI64::new(0),
             moved: Notify::new(),
             progress: watch::channel(idle).0,

@@ -43,6 +43,7 @@ const FOR_ALL: [&str; 1] = ["photo_quota"];
 
 /// Notes what the pull says of photos, and sends what waits.
 pub(super) async fn run(engine: &Engine, report: &mut SyncReport) -> Result<(), CoreError> {
+    sweep_once(engine)?;
     if engine.store.read(queue::is_empty)? {
         return Ok(());
     }
@@ -81,6 +82,18 @@ pub(super) async fn run(engine: &Engine, report: &mut SyncReport) -> Result<(), 
         tried.insert(item.name);
     }
     space::make_room(&engine.store)?;
+    Ok(())
+}
+
+/// Removes what a crash has left between a line of the queue and its file. Its record may be one that this person
+/// may not see any more, so it does not wait until something else is to be removed.
+fn sweep_once(engine: &Engine) -> Result<(), CoreError> {
+    if !engine.swept.load(Ordering::Relaxed) {
+        if !engine.store.photos().is_empty()? {
+            follow::sweep(&engine.store)?;
+        }
+        engine.swept.store(true, Ordering::Relaxed);
+    }
     Ok(())
 }
 
@@ -235,7 +248,7 @@ impl Engine {
             self.store.photos().put(sha256, &bytes)?;
             queue::add(db, name, sha256, bytes.len(), queue::State::Stored)
         })?;
-        space::make_room(&self.store)?;
+        space::make_room_beside(&self.store, Some(sha256))?;
         Ok(())
     }
 }

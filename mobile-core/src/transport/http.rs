@@ -337,6 +337,12 @@ impl Transport for HttpTransport {
                 let problem = Problem::new(401, "token_expired", "The session has ended");
                 Err(TransportError::SessionEnded(Box::new(problem)))
             }
+            status if (400..500).contains(&status) && status != 429 && tus::is_spoken(&answer) => {
+                let code = if status == 403 { "forbidden" } else { "upload_refused" };
+                let problem = Problem::new(status, code, "The server does not take this photo")
+                    .detail(format!("it answered with status {status}, and may not say why"));
+                Err(TransportError::Problem(Box::new(problem)))
+            }
             _ => Err(refusal(answer).await),
         }
     }

@@ -60,6 +60,11 @@ fn with_bytes(request: Request, bytes: Bytes) -> Request {
     Request { body: bytes, ..request.header(CONTENT_TYPE, kind) }
 }
 
+/// Whether an answer is of somebody who speaks this protocol, and not of a hotel's machine.
+pub(super) fn is_spoken(answer: &Answer) -> bool {
+    answer.header(TUS_RESUMABLE).is_some()
+}
+
 /// How many bytes the server says that it has.
 pub(super) fn offset(answer: &Answer) -> Result<u64, TransportError> {
     answer

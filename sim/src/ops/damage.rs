@@ -262,6 +262,8 @@ fn any_damage(db: &Connection, rng: &mut Rng) -> rusqlite::Result<Option<String>
             "campo_mutation" => {
                 " WHERE seq IN (SELECT seq FROM campo_outbox WHERE receipt IS NULL)"
             }
+            // So is which picture it is that waits for an export, when its record has left.
+            "campo_photo" => " WHERE adrift = 0",
             _ => "",
         };
         let rows = count(db, &format!("\"{table}\"{which}"))?;

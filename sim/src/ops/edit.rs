@@ -15,6 +15,7 @@ use crate::oracle::view::{is_withdrawn, units};
 use crate::oracle::{Checked, violated};
 use crate::registry::Operation;
 use crate::rng::Rng;
+use crate::schema::is_free;
 use crate::time::SECOND_US;
 use crate::world::{World, broken, short};
 
@@ -74,7 +75,12 @@ pub fn ids(world: &World, device: usize, collection: &str) -> Vec<RecordId> {
     result.rows.iter().filter_map(id).collect()
 }
 
-fn some_id(world: &World, rng: &mut Rng, device: usize, collection: &str) -> Option<RecordId> {
+pub(super) fn some_id(
+    world: &World,
+    rng: &mut Rng,
+    device: usize,
+    collection: &str,
+) -> Option<RecordId> {
     let ids = ids(world, device, collection);
     // A few records are everybody's favourites, so that edits meet.
     let hot = if rng.percent(60) { ids.len().min(2) } else { ids.len() };
@@ -93,7 +99,7 @@ fn reference(world: &World, rng: &mut Rng, place: Place, field: &Field) -> Optio
 }
 
 /// Some fields of a record, as an app would set them.
-fn fields(
+pub(super) fn fields(
     world: &World,
     rng: &mut Rng,
     place: Place,
@@ -106,6 +112,7 @@ fn fields(
     let only = (!inserting && rng.percent(50)).then(|| rng.below(collection.fields.len().min(7)));
     for (index, field) in collection.fields.iter().enumerate() {
         let locked = field.from_parent
+            || !is_free(collection, field)
             || field.merge == MergeRule::Server
             || (field.write.is_some() && !jefe);
         let needed = inserting && field.required && field.default.is_none();
@@ -257,7 +264,7 @@ pub fn expected_error(error: &CoreError) -> Checked {
     }
 }
 
-fn visible(world: &World, device: usize) -> Option<std::sync::Arc<Schema>> {
+pub(super) fn visible(world: &World, device: usize) -> Option<std::sync::Arc<Schema>> {
     world.devices[device].core().schema().ok().filter(|schema| !schema.collections.is_empty())
 }
 
@@ -271,6 +278,8 @@ fn draw(world: &World, rng: &mut Rng, place: Place, kind: u32) -> Option<Wanted>
     let collection = some_collection(&schema, rng)?;
     let name = collection.name.clone();
     match kind {
+        // A photo's record comes with a picture.
+        0 if collection.photos => None,
         0 => Some(Wanted::Insert(name, fields(world, rng, place, &collection, true)?)),
         1 => {
             let id = some_id(world, rng, place.0, &name)?;
@@ -330,7 +339,10 @@ async fn collide(world: &mut World, rng: &mut Rng) -> Checked {
     let both: Vec<RecordId> = both.into_iter().filter(|id| theirs.contains(id)).collect();
     let Some(id) = rng.pick(&both).copied() else { return Ok(()) };
     let free = |field: &&Field| {
-        field.kind != FieldType::Uuid && field.merge != MergeRule::Server && field.write.is_none()
+        field.kind != FieldType::Uuid
+            && is_free(&collection, field)
+            && field.merge != MergeRule::Server
+            && field.write.is_none()
     };
     let fields: Vec<&Field> = collection.fields.iter().filter(free).collect();
     let Some(field) = rng.pick(&fields) else { return Ok(()) };

@@ -6,6 +6,7 @@ pub mod edit;
 pub mod moves;
 pub mod office;
 pub mod phone;
+pub mod photos;
 pub mod problems;
 pub mod review;
 pub mod roles;

@@ -12,6 +12,7 @@ use crate::operation;
 use crate::oracle::{Checked, Violation};
 use crate::registry::Operation;
 use crate::rng::Rng;
+use crate::schema::is_free;
 use crate::world::{World, short};
 
 /// The table.
@@ -128,6 +129,10 @@ async fn inserts(world: &mut World, rng: &mut Rng) -> Checked {
     let projects = world.projects.len() < 2 || rng.percent(15);
     let collection =
         if projects { schema.collections["obras"].clone() } else { some_collection(world, rng) };
+    // A photo's record comes with a picture.
+    if collection.photos {
+        return Ok(());
+    }
     let Some(mut set) = some_fields(world, rng, &collection, true) else { return Ok(()) };
     if let Some(parent) = &collection.parent {
         // What follows the parent, as a trigger would fill it in.
@@ -169,7 +174,9 @@ pub async fn updates(world: &mut World, rng: &mut Rng) -> Checked {
     let moves = rng.percent(15);
     set.retain(|name, _| {
         collection.field(name).is_some_and(|field| {
-            field.merge != MergeRule::Immutable && (field.kind != FieldType::Uuid || moves)
+            is_free(&collection, field)
+                && field.merge != MergeRule::Immutable
+                && (field.kind != FieldType::Uuid || moves)
         })
     });
     if set.is_empty() {

@@ -9,6 +9,7 @@ use crate::operation;
 use crate::oracle::Checked;
 use crate::registry::Operation;
 use crate::rng::Rng;
+use crate::schema::is_free;
 use crate::world::{World, broken, short};
 
 /// The table.
@@ -29,11 +30,10 @@ async fn retry(world: &mut World, rng: &mut Rng) -> Checked {
         && matches!(mutation.kind, MutationKind::Insert | MutationKind::Update)
         && let Some(collection) = schema.collection(&mutation.collection)
     {
-        let names: Vec<&String> = mutation.set.keys().collect();
-        if let Some(name) = rng.pick(&names)
-            && let Some(field) = collection.field(name)
-        {
-            correction = Some(Map::from_iter([((*name).clone(), value(rng, field))]));
+        let fields = mutation.set.keys().filter_map(|name| collection.field(name));
+        let free: Vec<_> = fields.filter(|field| is_free(collection, field)).collect();
+        if let Some(field) = rng.pick(&free) {
+            correction = Some(Map::from_iter([(field.name.clone(), value(rng, field))]));
         }
     }
     let made = core.retry(problem.id, correction.as_ref());

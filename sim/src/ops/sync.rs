@@ -8,13 +8,14 @@ use sync_protocol::fault::{self, Side};
 use crate::device::Landed;
 use crate::network::{End, Fate};
 use crate::operation;
+use crate::oracle::photos::server::{About, about};
 use crate::oracle::{Checked, Violation, violated};
 use crate::registry::Operation;
 use crate::rng::Rng;
 use crate::server::Response;
 use crate::time::SECOND_US;
 use crate::wire;
-use crate::world::{World, broken};
+use crate::world::{World, broken, short};
 
 /// The table.
 pub const OPERATIONS: &[Operation] = &[
@@ -35,6 +36,8 @@ pub enum RequestFault {
     CannotConnect,
     /// It is lost on the way.
     Lost,
+    /// Its line breaks amid its body: the server gets the beginning.
+    Cut,
     /// It arrives twice, and the second answer is the one that comes back.
     Doubled,
     /// It arrives, and once more much later.
@@ -78,6 +81,7 @@ pub const REQUEST_FAULTS: &[Fault<RequestFault>] = &[
     fault("no DNS", 2, RequestFault::NoDns),
     fault("cannot connect", 2, RequestFault::CannotConnect),
     fault("request lost", 4, RequestFault::Lost),
+    fault("request cut", 4, RequestFault::Cut),
     fault("request doubled", 4, RequestFault::Doubled),
     fault("request doubled late", 4, RequestFault::DoubledLate),
 ];
@@ -97,7 +101,7 @@ fn offline(reason: OfflineReason, maybe_sent: bool) -> TransportError {
 }
 
 /// Says how a flight ended, and what that means.
-async fn landed(world: &mut World, device: usize, landed: Landed) -> Checked {
+async fn landed(world: &mut World, device: usize, what: &str, landed: Landed) -> Checked {
     if let Some(point) = fault::died(Side::Device) {
         world.tell(format!("phone {device}: dies: {point:?}"));
         world.devices[device].crash(false).await;
@@ -107,14 +111,21 @@ async fn landed(world: &mut World, device: usize, landed: Landed) -> Checked {
         Ok(Some(report)) => {
             let states = world.states(device);
             world.tell(format!(
-                "phone {device}: synced, {} sent, {} rows, {} exits, {} settled; {states:?}",
-                report.sent, report.rows, report.exits, report.settled
+                "phone {device}: synced, {} sent, {} rows, {} exits, {} settled, {} pictures; {states:?}",
+                report.sent, report.rows, report.exits, report.settled, report.photos
             ));
+            world.counts.pictures += report.photos;
+            if let Some(person) = world.user_of(device) {
+                world.look_at_photos((device, person), true)?;
+            }
         }
-        Ok(None) => world.tell(format!("phone {device}: done")),
+        Ok(None) => {
+            world.tell(format!("phone {device}: done"));
+            super::photos::was_shown(world, device)?;
+        }
         Err(error) => {
             world.tell(format!("phone {device}: {}", error.code()));
-            if !is_explained(&error) && !world.is_damaged(device) {
+            if !is_explained(&error, what) && !world.is_damaged(device) {
                 return Err(broken(&error));
             }
         }
@@ -123,8 +134,16 @@ async fn landed(world: &mut World, device: usize, landed: Landed) -> Checked {
 }
 
 /// Whether a fault of the run can be the reason.
-fn is_explained(error: &CoreError) -> bool {
+fn is_explained(error: &CoreError, what: &str) -> bool {
     match error {
+        // Whoever wants to look at a picture may see its record no more.
+        CoreError::Transport(TransportError::Problem(problem))
+            if what == "look"
+                && ["unknown_photo", "photo_not_stored"].contains(&problem.code.as_str()) =>
+        {
+            true
+        }
+        CoreError::PhotoUnlike => what == "look",
         CoreError::Transport(TransportError::Problem(problem)) => {
             matches!(
                 problem.code.as_str(),
@@ -156,7 +175,7 @@ pub async fn step(world: &mut World, rng: &mut Rng, device: usize, faults: bool)
     let Some(request) = flight.request.clone() else {
         // It has not been let go yet.
         if let Some(end) = world.devices[device].go_on().await {
-            return landed(world, device, end).await;
+            return landed(world, device, what, end).await;
         }
         return Ok(());
     };
@@ -170,7 +189,14 @@ pub async fn step(world: &mut World, rng: &mut Rng, device: usize, faults: bool)
     if faults {
         world.note(fault.name);
     }
-    world.tell(format!("phone {device}: {what}: {} ({})", request.path, fault.name));
+    let whose = match about(&request) {
+        About::Upload((_, record, variant)) => format!(" of {} {variant}", short(record)),
+        _ => String::new(),
+    };
+    world.tell(format!(
+        "phone {device}: {what}: {} {}{whose} ({})",
+        request.method, request.path, fault.name
+    ));
     let failed = match fault.fault {
         RequestFault::NoDns => Some(offline(OfflineReason::NoDns, false)),
         RequestFault::CannotConnect => Some(offline(OfflineReason::CannotConnect, false)),
@@ -180,7 +206,11 @@ pub async fn step(world: &mut World, rng: &mut Rng, device: usize, faults: bool)
     if let Some(error) = failed {
         return resume(world, device, Fate::Fails(error)).await;
     }
-    if let Some(bytes) = world.passes(request.body.len()) {
+    let mut breaks_after = world.passes(request.body.len());
+    if fault.fault == RequestFault::Cut && !request.body.is_empty() {
+        breaks_after = breaks_after.or(Some(rng.below(request.body.len())));
+    }
+    if let Some(bytes) = breaks_after {
         world.tell(format!(
             "phone {device}: the line breaks after {bytes} bytes of {}",
             request.path
@@ -250,6 +280,7 @@ async fn answered(
         }
         AnswerFault::None => {
             let end = if answer.broken { End::Broken(interrupted) } else { End::Whole };
+            super::photos::heard(world, device, &answer);
             Fate::Answered(answer, end)
         }
     };
@@ -300,9 +331,10 @@ pub async fn unchecked(world: &mut World, rng: &mut Rng, device: usize) -> Check
 }
 
 async fn resume(world: &mut World, device: usize, fate: Fate) -> Checked {
+    let what = world.devices[device].flight.as_ref().map_or("", |flight| flight.what);
     let end = world.devices[device].resume(fate).await;
     if let Some(end) = end {
-        return landed(world, device, end).await;
+        return landed(world, device, what, end).await;
     }
     if world.devices[device].line.is_stuck() {
         world.devices[device].crash(false).await;

@@ -7,6 +7,7 @@ use sync_protocol::ReceiptId;
 use sync_protocol::wire::push::Mutation;
 
 use super::damage::Standing;
+use super::photos::Remembered;
 use super::snapshot::Snapshot;
 use super::visibility::Sees;
 
@@ -79,4 +80,6 @@ pub struct Ledger {
     pub edits: BTreeMap<ReceiptId, Edit>,
     /// What phones have.
     pub known: BTreeMap<Place, Known>,
+    /// What became of pictures.
+    pub photos: Remembered,
 }

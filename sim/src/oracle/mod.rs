@@ -8,6 +8,8 @@
 //! * [`view`]: what its user sees is that and their own open edits on top, each once;
 //! * [`visibility`]: what a role may not read never leaves the server, and does not stay on a phone;
 //! * [`parents`]: children are where their parent is;
+//! * [`photos`]: a picture stays on its phone until the server has it, leaves with its record, and is shown to
+//!   who sees that;
 //! * [`damage`]: a phone that nobody damaged finds no damage, whatever digests it compares;
 //! * [`judge`]: what the server made of each edit is what the merge rules say, from the whole history
 //!   of each field instead of the few versions that the server keeps.
@@ -18,6 +20,7 @@ pub mod damage;
 pub mod judge;
 pub mod ledger;
 pub mod parents;
+pub mod photos;
 pub mod snapshot;
 pub mod view;
 pub mod visibility;

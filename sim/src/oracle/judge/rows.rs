@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use sync_protocol::schema::{Field, photos};
+
 use super::history::{History, Write};
 use super::{INVARIANT, Judge, Trial};
 use crate::oracle::snapshot::Snapshot;
@@ -29,7 +31,12 @@ impl Judge {
                         format!("{name:?} should be deleted: {}, but is not so", should.deleted),
                     );
                 }
-                for field in collection.fields.iter().filter(|field| !field.from_parent) {
+                // What a new photo is flagged with is for `oracle/photos` to judge.
+                let is_flags = |field: &&Field| {
+                    collection.photos && old.is_none() && field.name == photos::FLAGS
+                };
+                let fields = collection.fields.iter().filter(|field| !field.from_parent);
+                for field in fields.filter(|field| !is_flags(field)) {
                     let (wanted, is) = (&should.fields[&field.name], &row.fields[&field.name]);
                     if wanted != is {
                         return violated(

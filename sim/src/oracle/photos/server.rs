@@ -1,0 +1,344 @@
+//! The server's side: what a request about pictures may change, and what it may tell.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use mobile_core::transport::exchange::Request;
+use sync_protocol::schema::{Schema, flags, photos as columns};
+use sync_protocol::wire::push::{MutationKind, PushRequest};
+use sync_protocol::{RecordId, UserId};
+
+use super::{VARIANTS, hash_of, rights, says_it_is_here};
+use crate::oracle::ledger::Ledger;
+use crate::oracle::snapshot::{Row, Snapshot};
+use crate::oracle::{Checked, violated};
+use crate::server::Response;
+use crate::shelf::{Picture, Shelf, sha256};
+
+/// How long an upload that nobody touches is kept, in microseconds.
+const UPLOAD_KEPT_US: i64 = 7 * 86_400 * 1_000_000;
+
+/// What a request is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum About {
+    /// Sending a picture, or asking how far that is.
+    Upload(Picture),
+    /// Looking at one.
+    Download(Picture),
+    /// Something else.
+    Else,
+}
+
+/// What a request is about, by its address and headers.
+#[must_use]
+pub fn about(request: &Request) -> About {
+    let path = request.path.split('?').next().unwrap_or_default();
+    let parts: Vec<&str> = path.split('/').collect();
+    match parts.as_slice() {
+        ["uploads"] => announced(request).map_or(About::Else, About::Upload),
+        ["uploads", collection, record, variant] => match record.parse() {
+            Ok(record) => About::Upload(((*collection).to_owned(), record, (*variant).to_owned())),
+            Err(_) => About::Else,
+        },
+        ["photos", collection, record] => {
+            let variant = request.path.rsplit_once("variant=").map_or("photo", |(_, name)| name);
+            match record.parse() {
+                Ok(record) => {
+                    About::Download(((*collection).to_owned(), record, variant.to_owned()))
+                }
+                Err(_) => About::Else,
+            }
+        }
+        _ => About::Else,
+    }
+}
+
+/// The picture that a new upload announces: `collection …,id …,variant …`, in base64.
+fn announced(request: &Request) -> Option<Picture> {
+    let text = request.headers.get("upload-metadata")?.to_str().ok()?;
+    let pairs: BTreeMap<&str, String> = text
+        .split(',')
+        .filter_map(|pair| {
+            let (name, value) = pair.split_once(' ')?;
+            let value = base64::engine::general_purpose::STANDARD.decode(value).ok()?;
+            Some((name, String::from_utf8(value).ok()?))
+        })
+        .collect();
+    let record = pairs.get("id")?.parse().ok()?;
+    Some((pairs.get("collection")?.clone(), record, pairs.get("variant")?.clone()))
+}
+
+/// The shelf as it was before a request.
+pub struct Before {
+    changes: u64,
+    parts: BTreeMap<String, usize>,
+    touched_us: Option<i64>,
+}
+
+impl Before {
+    /// Looks, where a request is about an upload.
+    #[must_use]
+    pub fn look(shelf: &Shelf, request: &Request) -> Self {
+        let About::Upload(picture) = about(request) else {
+            return Self { changes: shelf.changes(), parts: BTreeMap::new(), touched_us: None };
+        };
+        Self {
+            changes: shelf.changes(),
+            parts: shelf.parts(),
+            touched_us: shelf.touched_us(&picture),
+        }
+    }
+}
+
+/// Whether a part is of this picture's upload.
+fn is_of(name: &str, picture: &Picture) -> bool {
+    let (collection, record, variant) = picture;
+    name.contains(&format!("/{collection}/{record}/{variant}/"))
+}
+
+/// A request that is no push was answered: what it may have changed, and told to whom.
+///
+/// # Errors
+/// The violation.
+pub fn answered(
+    (schema, shelf): (&Schema, &Shelf),
+    ledger: &mut Ledger,
+    asks: Option<(UserId, &str)>,
+    (request, response): (&Request, Option<&Response>),
+    (before, after, shelf_before): (&Snapshot, &Snapshot, &Before),
+    now_us: i64,
+) -> Checked {
+    let about = about(request);
+    let nobody = (UserId(uuid::Uuid::nil()), "");
+    let asks = asks.unwrap_or(nobody);
+    let own = match &about {
+        About::Upload(picture) => {
+            let name = (picture.0.clone(), picture.1);
+            let (sees, sends) = rights(schema, before, asks, &name);
+            sent(
+                picture,
+                (sees, sends),
+                (request, response),
+                (shelf, shelf_before),
+                ledger,
+                now_us,
+            )?;
+            Some(name)
+        }
+        About::Download(picture) => {
+            let name = (picture.0.clone(), picture.1);
+            let (sees, _) = rights(schema, before, asks, &name);
+            let spoiled = ledger.photos.spoiled.contains(picture);
+            shown(picture, before.rows.get(&name).filter(|_| sees), response, spoiled)?;
+            None
+        }
+        About::Else => None,
+    };
+    if !matches!(about, About::Upload(_)) && shelf_before.changes != shelf.changes() {
+        return violated("only uploads change pictures", request.path.clone());
+    }
+    only_states_change(before, after, own.as_ref(), &request.path)?;
+    Ok(())
+}
+
+/// Nothing of rows changes but how far the named record's upload is, and that only grows.
+fn only_states_change(
+    before: &Snapshot,
+    after: &Snapshot,
+    named: Option<&(String, RecordId)>,
+    path: &str,
+) -> Checked {
+    if before.rows == after.rows {
+        return Ok(());
+    }
+    for (name, row) in &after.rows {
+        let old = before.rows.get(name);
+        if old == Some(row) {
+            continue;
+        }
+        let (Some(old), true) = (old, named == Some(name)) else {
+            return violated("only pushes change rows", format!("{path}: {name:?}"));
+        };
+        let mut should =
+            Row { version: old.version + 1, meta: row.meta.clone(), ..Row::clone(old) };
+        let state = row.fields.get(columns::STATE).cloned().unwrap_or_default();
+        should.fields.insert(columns::STATE.to_owned(), state);
+        let lowered = VARIANTS
+            .iter()
+            .any(|(variant, ..)| says_it_is_here(old, variant) && !says_it_is_here(row, variant));
+        if should != **row || lowered || row.deleted {
+            return violated(
+                "uploads change how far a photo is, and nothing else",
+                format!("{path}: {old:?} became {row:?}"),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// What a request about an upload may have done.
+fn sent(
+    picture: &Picture,
+    (sees, sends): (bool, bool),
+    (request, response): (&Request, Option<&Response>),
+    (shelf, before): (&Shelf, &Before),
+    ledger: &mut Ledger,
+    now_us: i64,
+) -> Checked {
+    let status = response.map(|response| response.status);
+    if !sends {
+        let invariant = "an upload does not outlive its grant";
+        if shelf.changes() != before.changes {
+            return violated(invariant, format!("{} {}: taken", request.method, request.path));
+        }
+        // Whoever has no session hears that first.
+        let hidden = if sees { 403 } else { 404 };
+        if status.is_some_and(|status| status != hidden && !matches!(status, 401 | 400 | 426)) {
+            return violated(invariant, format!("{picture:?}: answered {status:?}"));
+        }
+        return Ok(());
+    }
+    let parts = shelf.parts();
+    let others = |parts: &BTreeMap<String, usize>| {
+        let others = parts.iter().filter(|(name, _)| !is_of(name, picture));
+        others.map(|(name, bytes)| (name.clone(), *bytes)).collect::<Vec<_>>()
+    };
+    if others(&parts) != others(&before.parts) {
+        return violated("an upload leaves other uploads alone", format!("{picture:?}"));
+    }
+    let of = |parts: &BTreeMap<String, usize>| {
+        let own = parts.iter().filter(|(name, _)| is_of(name, picture));
+        own.fold((0, 0), |(count, bytes), (_, length)| (count + 1, bytes + length))
+    };
+    let (was, is) = (of(&before.parts), of(&parts));
+    let is_whole = shelf.pictures().contains_key(picture);
+    let refused = status == Some(422);
+    if refused && !ledger.photos.meddled.contains(picture) {
+        return violated(
+            "what a phone sends is the picture that it took",
+            format!("{picture:?}: {}", response.map(crate::wire::text).unwrap_or_default()),
+        );
+    }
+    let given_up = before.touched_us.is_none_or(|us| us + UPLOAD_KEPT_US < now_us);
+    if is.1 < was.1 && !is_whole && !refused && !given_up && status.is_some() {
+        return violated(
+            "what arrived of a picture stays",
+            format!("{picture:?}: {was:?} became {is:?}, answered {status:?}"),
+        );
+    }
+    let begins = (was.0 == 0 || given_up) && is.0 > 0 || refused;
+    // A picture that is whole with its first piece has no parts any more.
+    let at_once = was.0 == 0 && is.0 == 0 && is_whole && shelf.changes() != before.changes;
+    if begins || at_once {
+        ledger.photos.sent.entry(picture.clone()).or_default().begun += 1;
+    }
+    Ok(())
+}
+
+/// What a request for a picture may tell. `row`: the record, if who asks may see it.
+fn shown(
+    picture: &Picture,
+    row: Option<&std::sync::Arc<Row>>,
+    response: Option<&Response>,
+    is_spoiled: bool,
+) -> Checked {
+    let Some(response) = response.filter(|response| response.status < 300) else { return Ok(()) };
+    let Some(row) = row else {
+        return violated(
+            "nobody gets a picture whose record they do not see",
+            format!("{picture:?}"),
+        );
+    };
+    if !says_it_is_here(row, &picture.2) {
+        return violated("only stored pictures are shown", format!("{picture:?}"));
+    }
+    let hash = sha256(&response.body);
+    if response.status == 200 && !is_spoiled && hash_of(row, &picture.2) != Some(&hash) {
+        return violated("a picture is its record's", format!("{picture:?}: {hash}"));
+    }
+    Ok(())
+}
+
+/// Looks at everything on the shelf beside the records: what a record says is here is here, and everything
+/// that is here is its record's. What the run itself spoiled is left out until somebody notices.
+///
+/// # Errors
+/// The violation.
+pub fn shelf(schema: &Schema, shelf: &Shelf, snapshot: &Snapshot, ledger: &mut Ledger) -> Checked {
+    let photos = &mut ledger.photos;
+    let here = shelf.pictures();
+    if photos.looked != shelf.changes() {
+        photos.looked = shelf.changes();
+        for (picture, hash) in &here {
+            let row = snapshot.rows.get(&(picture.0.clone(), picture.1));
+            if row.and_then(|row| hash_of(row, &picture.2)) == Some(hash) {
+                photos.kept.insert(picture.clone());
+                photos.spoiled.remove(picture);
+            } else if !photos.spoiled.contains(picture) {
+                return violated(
+                    "whatever is kept is the picture of its record",
+                    format!("{picture:?}: {hash}, {row:?}"),
+                );
+            }
+        }
+    }
+    for (name, row) in &snapshot.rows {
+        if row.deleted || schema.collection(&name.0).is_none_or(|c| !c.photos) {
+            continue;
+        }
+        for (variant, ..) in VARIANTS {
+            let picture = (name.0.clone(), name.1, variant.to_owned());
+            let is_here = here.get(&picture).map(String::as_str) == hash_of(row, variant);
+            if says_it_is_here(row, variant) && !is_here && !photos.spoiled.contains(&picture) {
+                return violated(
+                    "what a record says is here is here",
+                    format!("{picture:?}: {:?}", here.get(&picture)),
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a push says of photos: the server's flags of those that are new. A picture that another record has, or
+/// had, is told; so is a location that was made up.
+///
+/// # Errors
+/// The violation.
+pub fn flagged(
+    schema: &Schema,
+    asked: &PushRequest,
+    before: &Snapshot,
+    after: &Snapshot,
+) -> Checked {
+    let is_photo = |name: &str| schema.collection(name).is_some_and(|c| c.photos);
+    let rows = before.rows.iter().filter(|(name, _)| is_photo(&name.0));
+    let mut known: Vec<&str> = rows.filter_map(|(_, row)| hash_of(row, "photo")).collect();
+    let insertions = asked.transactions.iter().flat_map(|transaction| &transaction.mutations);
+    let insertions =
+        insertions.filter(|m| m.kind == MutationKind::Insert && is_photo(&m.collection));
+    for insertion in insertions {
+        let name = (insertion.collection.clone(), insertion.record);
+        let Some(row) = after.rows.get(&name).filter(|_| !before.rows.contains_key(&name)) else {
+            continue;
+        };
+        let said = |word: &str| {
+            let words = row.fields.get(columns::FLAGS).and_then(serde_json::Value::as_array);
+            words.is_some_and(|words| words.iter().any(|said| said == word))
+        };
+        let hash = hash_of(row, "photo").unwrap_or_default();
+        let mocked = row.fields.get(columns::MOCKED) == Some(&serde_json::Value::Bool(true));
+        for (word, should) in
+            [(flags::PHOTO_SEEN_BEFORE, known.contains(&hash)), (flags::MOCKED_LOCATION, mocked)]
+        {
+            if said(word) != should {
+                return violated(
+                    "a supervisor is told what there is to look at in a photo",
+                    format!("{name:?}: {word} should be {should}: {row:?}"),
+                );
+            }
+        }
+        known.push(hash);
+    }
+    Ok(())
+}

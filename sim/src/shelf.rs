@@ -1,0 +1,239 @@
+//! The object store of a simulated server: in memory, with simulated times, and open to the run, which looks
+//! at it, and at times spoils something.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use futures::stream::{BoxStream, StreamExt as _};
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload,
+    ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    Result,
+};
+use sha2::{Digest as _, Sha256};
+use sync_protocol::RecordId;
+
+use crate::time::TrueTime;
+
+/// One picture of one record: collection, record, and `photo` or `thumbnail`.
+pub type Picture = (String, RecordId, String);
+
+/// Something on the shelf.
+#[derive(Debug, Clone)]
+struct Thing {
+    bytes: Bytes,
+    sha256: String,
+    written_us: i64,
+}
+
+#[derive(Debug, Default)]
+struct Things {
+    by_name: BTreeMap<Path, Thing>,
+    /// Grows with each change.
+    changes: u64,
+}
+
+/// The shelf. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Shelf {
+    things: Arc<Mutex<Things>>,
+    time: TrueTime,
+}
+
+/// SHA-256 in hexadecimal digits.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Shelf {
+    /// An empty one.
+    #[must_use]
+    pub fn new(time: TrueTime) -> Self {
+        Self { things: Arc::default(), time }
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut Things) -> T) -> T {
+        f(&mut self.things.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A number that is another one after each change.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.with(|things| things.changes)
+    }
+
+    /// The hashes of all whole pictures.
+    #[must_use]
+    pub fn pictures(&self) -> BTreeMap<Picture, String> {
+        self.with(|things| {
+            let named =
+                |(path, thing): (&Path, &Thing)| Some((picture(path)?, thing.sha256.clone()));
+            things.by_name.iter().filter_map(named).collect()
+        })
+    }
+
+    /// What has come of uploads that are under way: names of parts and how long they are.
+    #[must_use]
+    pub fn parts(&self) -> BTreeMap<String, usize> {
+        self.with(|things| {
+            let all =
+                things.by_name.iter().filter(|(path, _)| path.as_ref().starts_with("uploads/"));
+            all.map(|(path, thing)| (path.to_string(), thing.bytes.len())).collect()
+        })
+    }
+
+    /// When somebody last sent something of a picture whose upload is under way.
+    #[must_use]
+    pub fn touched_us(&self, name: &Picture) -> Option<i64> {
+        let (collection, record, variant) = name;
+        let folder = format!("/{collection}/{record}/{variant}/");
+        self.with(|things| {
+            let all = things.by_name.iter().filter(|(path, _)| {
+                path.as_ref().starts_with("uploads/") && path.as_ref().contains(&folder)
+            });
+            all.map(|(_, thing)| thing.written_us).max()
+        })
+    }
+
+    /// Loses a picture, or spoils a byte of it.
+    pub fn spoil(&self, name: &Picture, only_a_byte: bool) {
+        self.with(|things| {
+            let found =
+                things.by_name.iter().find(|(path, _)| picture(path).as_ref() == Some(name));
+            let Some((path, thing)) = found.map(|(path, thing)| (path.clone(), thing.clone()))
+            else {
+                return;
+            };
+            things.changes += 1;
+            things.by_name.remove(&path);
+            if only_a_byte {
+                let mut bytes = thing.bytes.to_vec();
+                if let Some(last) = bytes.last_mut() {
+                    *last ^= 0x55;
+                }
+                let sha256 = sha256(&bytes);
+                things.by_name.insert(path, Thing { bytes: bytes.into(), sha256, ..thing });
+            }
+        });
+    }
+
+    fn meta(path: &Path, thing: &Thing) -> ObjectMeta {
+        let since = Duration::from_micros(u64::try_from(thing.written_us).unwrap_or(0));
+        ObjectMeta {
+            location: path.clone(),
+            last_modified: (SystemTime::UNIX_EPOCH + since).into(),
+            size: thing.bytes.len() as u64,
+            e_tag: None,
+            version: None,
+        }
+    }
+}
+
+/// The picture that an object's name names: `photos/{tenant}/{collection}/{record}/{variant}`.
+fn picture(path: &Path) -> Option<Picture> {
+    let parts: Vec<&str> = path.as_ref().split('/').collect();
+    let ["photos", _, collection, record, variant] = parts.as_slice() else { return None };
+    Some(((*collection).to_owned(), record.parse().ok()?, (*variant).to_owned()))
+}
+
+impl fmt::Display for Shelf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the shelf")
+    }
+}
+
+fn not_here(what: &str) -> Error {
+    Error::NotImplemented { operation: what.to_owned(), implementer: "the shelf".to_owned() }
+}
+
+#[async_trait::async_trait]
+impl ObjectStore for Shelf {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> Result<PutResult> {
+        let bytes: Bytes = payload.into();
+        let thing = Thing { sha256: sha256(&bytes), bytes, written_us: self.time.now_us() };
+        self.with(|things| {
+            if options.mode == PutMode::Create && things.by_name.contains_key(location) {
+                let path = location.to_string();
+                return Err(Error::AlreadyExists { source: path.clone().into(), path });
+            }
+            things.changes += 1;
+            things.by_name.insert(location.clone(), thing);
+            Ok(PutResult { e_tag: None, version: None, extensions: Default::default() })
+        })
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        _: &Path,
+        _: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        Err(not_here("put_multipart"))
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        let found = self.with(|things| things.by_name.get(location).cloned());
+        let Some(thing) = found else {
+            let path = location.to_string();
+            return Err(Error::NotFound { source: path.clone().into(), path });
+        };
+        let meta = Self::meta(location, &thing);
+        let range = match options.range {
+            Some(object_store::GetRange::Bounded(range)) => range.start..range.end.min(meta.size),
+            Some(_) => return Err(not_here("an open range")),
+            None => 0..meta.size,
+        };
+        let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
+        let bytes = thing.bytes.slice(at(range.start).min(at(range.end))..at(range.end));
+        let stream = futures::stream::iter([Ok(bytes)]).boxed();
+        Ok(GetResult {
+            payload: GetResultPayload::Stream(stream),
+            meta,
+            range,
+            attributes: Default::default(),
+            extensions: Default::default(),
+        })
+    }
+
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        let shelf = self.clone();
+        let remove = move |location: Result<Path>| {
+            let location = location?;
+            shelf.with(|things| {
+                things.changes += u64::from(things.by_name.remove(&location).is_some());
+            });
+            Ok(location)
+        };
+        locations.map(remove).boxed()
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        let folder = prefix.map(|prefix| format!("{prefix}/")).unwrap_or_default();
+        let found: Vec<_> = self.with(|things| {
+            let below =
+                things.by_name.iter().filter(|(path, _)| path.as_ref().starts_with(&folder));
+            below.map(|(path, thing)| Ok(Self::meta(path, thing))).collect()
+        });
+        futures::stream::iter(found).boxed()
+    }
+
+    async fn list_with_delimiter(&self, _: Option<&Path>) -> Result<ListResult> {
+        Err(not_here("list_with_delimiter"))
+    }
+
+    async fn copy_opts(&self, _: &Path, _: &Path, _: CopyOptions) -> Result<()> {
+        Err(not_here("copy"))
+    }
+}
