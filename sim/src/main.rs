@@ -11,6 +11,7 @@ use sim::coverage::Coverage;
 use sim::mutations::{SEEDS_MAX, hunt};
 use sim::nth::disk::Failure;
 use sim::nth::{self, What};
+use sim::ops::damage;
 use sim::plan::Setup;
 use sim::search::{Found, Wanted, search};
 use sim::server::Database;
@@ -77,6 +78,31 @@ enum Nth {
 }
 
 fn main() -> ExitCode {
+    if let Ok(text) = std::env::var("SIM_SCENARIO") {
+        let first: u64 = text.parse().unwrap();
+        for seed in first..first + 40_000 {
+            let mut rng = sim::rng::Rng::new(seed);
+            let drawn = sim::schema::draw(&mut sim::rng::Rng::new(rng.draw()));
+            let reviews = drawn.first.collections.values().map(|c| {
+                let review = sync_protocol::schema::MergeRule::Review;
+                c.fields.iter().filter(|f| f.merge == review).count() * 10 / c.fields.len()
+            });
+            if reviews.sum::<usize>() < 10 {
+                continue;
+            }
+            sim::nth::scenario::SEED.store(seed, std::sync::atomic::Ordering::SeqCst);
+            let plain = nth::run(What::Line, None, false);
+            let missing: Vec<_> = sim::nth::scenario::SEEN
+                .iter()
+                .filter(|&&name| !plain.seen.contains(name))
+                .collect();
+            println!("{seed} {missing:?} {:?}", plain.violation);
+            if missing.is_empty() && plain.violation.is_none() {
+                break;
+            }
+        }
+        return ExitCode::SUCCESS;
+    }
     let cli = Cli::parse();
     if let Some(faults) = cli.bar {
         return match cli.seed {
@@ -88,7 +114,7 @@ fn main() -> ExitCode {
         return every_nth(&cli, nth);
     }
     if let Some(seed) = cli.seed {
-        return replay(seed, cli.database);
+        return replay(&cli, seed);
     }
     if cli.mutations {
         return mutations(cli.first.unwrap_or(1), cli.only.as_deref());
@@ -110,7 +136,11 @@ fn main() -> ExitCode {
     }
     let Some((seed, ..)) = found.failed.first() else { return ExitCode::SUCCESS };
     if !cli.no_shrink {
-        let (short, runs) = shrink::shrink(&Setup { database: cli.database, ..plan::draw(*seed) });
+        let mut plan = Setup { database: cli.database, ..plan::draw(*seed) };
+        if cli.sound {
+            plan.leave_out(damage::OPERATIONS);
+        }
+        let (short, runs) = shrink::shrink(&plan);
         println!("\nThe shortest of seed {seed} (found with {runs} runs):\n");
         let _ = run::run(&short, true);
     }
@@ -123,8 +153,12 @@ fn from_the_clock() -> u64 {
     since.map_or(1, |since| since.as_secs()) * 1_000
 }
 
-fn replay(seed: u64, database: Database) -> ExitCode {
-    let outcome = run::run(&Setup { database, ..plan::draw(seed) }, true);
+fn replay(cli: &Cli, seed: u64) -> ExitCode {
+    let mut plan = Setup { database: cli.database, ..plan::draw(seed) };
+    if cli.sound {
+        plan.leave_out(damage::OPERATIONS);
+    }
+    let outcome = run::run(&plan, true);
     println!("trace {}", outcome.trace_hash);
     match outcome.violation {
         None => ExitCode::SUCCESS,

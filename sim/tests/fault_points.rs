@@ -11,10 +11,6 @@ const VISITS: [(u32, u32); 3] = [(1, 2), (3, 1), (8, 2)];
 /// Most seeds whose plans are tried for one that visits a point so often.
 const SEEDS_MAX: u64 = 25;
 
-/// The simulator's phones send no photos; `sync-server/tests/photos/faults.rs` dies at these.
-const OF_UPLOADS: [Point; 4] =
-    [Point::PhotoPartKept, Point::PhotoChecked, Point::PhotoKept, Point::PhotoMarked];
-
 /// Runs plans until one reaches the point; whether one did.
 fn visited(point: Point, (visit, times): (u32, u32), failed: &mut Vec<String>) -> bool {
     for seed in 1..=SEEDS_MAX {
@@ -34,7 +30,7 @@ fn visited(point: Point, (visit, times): (u32, u32), failed: &mut Vec<String>) -
 #[test]
 fn whoever_dies_at_a_fault_point_loses_and_doubles_nothing() {
     let mut failed = Vec::new();
-    for point in Point::ALL.iter().filter(|point| !OF_UPLOADS.contains(point)) {
+    for point in Point::ALL {
         if !visited(*point, VISITS[0], &mut failed) {
             failed.push(format!("{point:?} is never reached"));
             continue;

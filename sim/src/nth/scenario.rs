@@ -1,5 +1,5 @@
 //! The standard scenario: two phones, edits, pushes, pulls, merges, conflicts, decisions, a scope that is
-//! lost and regained, a second person, a schema that grows, restarts. Nothing in it fails by itself.
+//! lost and regained, a second person, a schema that grows, restarts, photos. Nothing in it fails by itself.
 
 use futures::future::LocalBoxFuture;
 
@@ -12,13 +12,14 @@ use crate::server::Database;
 use crate::world::World;
 
 /// The seed whose draws make everything in [`SEEN`] happen.
-const SEED: u64 = 33;
+pub static SEED: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(33);
 
 /// What must occur in the scenario, so that failures meet it.
 pub const SEEN: &[&str] = &[
     "merge: counter",
     "merge: in review",
     "merge: lww superseded",
+    "photos: at the server",
     "review: resolve",
     "review: undo",
 ];
@@ -74,13 +75,17 @@ pub const ACTS: &[Act] = &[
     Does("discard"),
     Does("kill the app"),
     Syncs,
+    Does("check in with photos"),
+    Does("take a photo"),
+    Syncs,
+    Syncs,
 ];
 
 /// What it begins with.
 #[must_use]
 pub fn setup() -> Setup {
     let database = Database::Sqlite;
-    Setup { seed: SEED, devices: 2, people: 2, page_rows: Some(3), database, steps: Vec::new() }
+    Setup { seed: SEED.load(std::sync::atomic::Ordering::SeqCst), devices: 2, people: 2, page_rows: Some(3), database, steps: Vec::new() }
 }
 
 /// Does a step.

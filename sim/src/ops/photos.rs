@@ -36,7 +36,7 @@ pub const OPERATIONS: &[Operation] = &[
     operation!("look at a picture", 6, looks),
     operation!("the server loses pictures", 3, loses),
     operation!("pictures are compared", 2, are_compared),
-    operation!("somebody sends another picture", 4, sends_another),
+    operation!("another program sends a picture", 4, sends_another),
     operation!("the company's room is full", 1, is_full),
     operation!("the company has room again", 2, has_room),
     operation!("uploads are tidied", 1, tidied),
@@ -201,7 +201,7 @@ pub fn heard(world: &mut World, device: usize, answer: &Response) {
         && let About::Upload(picture) = about(request)
     {
         let sent = world.ledger.photos.sent.entry(picture).or_default();
-        sent.bytes += request.body.len() as u64;
+        *sent.bytes.entry(device).or_default() += request.body.len() as u64;
     }
 }
 
@@ -273,8 +273,8 @@ pub async fn compares(world: &mut World, content: bool) -> Checked {
     world.wrote_beside(&before)
 }
 
-/// Somebody with another program sends what is not the picture, a part of it, or the picture; perhaps without
-/// seeing its record.
+/// Somebody with another program asks for a picture, or sends what is not the picture, a part of it, or the
+/// picture; perhaps without seeing its record.
 async fn sends_another(world: &mut World, rng: &mut Rng) -> Checked {
     let snapshot = world.snapshot();
     let rows: Vec<_> = snapshot.rows.iter().filter(|((name, _), _)| name == PHOTOS).collect();
@@ -284,6 +284,14 @@ async fn sends_another(world: &mut World, rng: &mut Rng) -> Checked {
     let (Some(length), Some(hash)) = (length, row.fields[hash].as_str()) else { return Ok(()) };
     let person = rng.below(world.people.len());
     let Some(token) = token(world, person).await else { return Ok(()) };
+    if rng.percent(40) {
+        let path = format!("photos/{name}/{record}?variant={variant}");
+        let request =
+            Request::new(Method::GET, &path).header(axum::http::header::AUTHORIZATION, token);
+        let answer = world.deliver(0, &request).await?.map(|answer| answer.status);
+        world.tell(format!("user{person}: asks for {} {variant}: {answer:?}", short(record)));
+        return Ok(());
+    }
     let mut body = pictures::of_length(rng, usize::try_from(length).unwrap_or(0));
     if rng.percent(30) {
         let right = world.album.iter().flat_map(|taken| [&taken.photo, &taken.thumbnail]);

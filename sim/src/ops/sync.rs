@@ -115,6 +115,9 @@ async fn landed(world: &mut World, device: usize, what: &str, landed: Landed) ->
                 report.sent, report.rows, report.exits, report.settled, report.photos
             ));
             world.counts.pictures += report.photos;
+            if report.photos > 0 {
+                world.note("photos: at the server");
+            }
             if let Some(person) = world.user_of(device) {
                 world.look_at_photos((device, person), true)?;
             }

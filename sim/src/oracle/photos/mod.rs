@@ -48,10 +48,11 @@ pub struct Remembered {
 }
 
 /// What phones sent of a picture.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Sent {
-    /// Bytes in requests of which the phone had the answer that they were taken.
-    pub bytes: u64,
+    /// By phone, bytes in requests of which it had the answer that they were taken. Who has an equal picture may
+    /// send it as well, and cannot know what others have sent before it asks.
+    pub bytes: BTreeMap<usize, u64>,
     /// How often nothing of it was there any more, rightly, when somebody began.
     pub begun: u64,
 }
@@ -211,7 +212,7 @@ fn traffic(schema: &Schema, ledger: &Ledger) -> Checked {
             .zip(&taken.pictures)
             .find_map(|((variant, ..), (_, bytes))| (*variant == picture.2).then_some(*bytes));
         let most = length.unwrap_or(0) * sent.begun.max(1);
-        if sent.bytes > most {
+        if sent.bytes.values().any(|bytes| *bytes > most) {
             return violated(
                 "no byte of a picture is sent again that arrived",
                 format!("{picture:?} has {length:?} bytes: {sent:?}"),
