@@ -14,7 +14,20 @@ CREATE TABLE campo_photo (
     exported   INTEGER NOT NULL DEFAULT 0, -- a file that support can read holds it
     used       INTEGER NOT NULL,         -- counts uses: the smallest was used longest ago
     failure    TEXT,                     -- JSON, why the last attempt failed
+    not_before_us INTEGER NOT NULL DEFAULT 0, -- the next attempt, by the server's clock
     PRIMARY KEY (collection, record, variant)
 ) WITHOUT ROWID;
 CREATE INDEX campo_photo_file ON campo_photo (sha256);
 CREATE INDEX campo_photo_waiting ON campo_photo (urgent, variant, bytes) WHERE state = 'waiting';
+
+-- Files that may go, because what named them was let go of: only these are ever removed at once.
+CREATE TABLE campo_photo_released (
+    sha256 TEXT PRIMARY KEY
+) WITHOUT ROWID;
+
+-- Files that nothing names, and the verified checkpoint at which that was seen first. A damaged line or row may be
+-- the reason: they stay until much was verified since.
+CREATE TABLE campo_photo_orphan (
+    sha256   TEXT PRIMARY KEY,
+    since_us INTEGER NOT NULL
+) WITHOUT ROWID;

@@ -58,7 +58,8 @@ struct Work {
 struct PhotoCopy {
     #[serde(flatten)]
     item: Item,
-    copy: PathBuf,
+    /// None, if the file is damaged or gone: there is nothing left of it to be saved.
+    copy: Option<PathBuf>,
 }
 
 /// A database that cannot be opened.
@@ -191,17 +192,18 @@ struct Copies {
     pictures: BTreeMap<PathBuf, PathBuf>,
 }
 
-/// Files of photos that are whole, with the copies that they will have. Of others the document's log says
-/// that they are damaged, and they stay unsaved.
+/// Files of photos, with the copies that they will have. Of such as are damaged or gone the document says so, which
+/// is all that can be saved of them.
 fn pictures(store: &Store, items: Vec<Item>, to: &Path, copies: &mut Copies) -> Vec<PhotoCopy> {
     let folder = PathBuf::from(format!("{}.photos", to.display()));
     let mut saved = Vec::new();
     for item in items {
-        if matches!(store.photos().read(&item.sha256), Ok(Some(_))) {
-            let copy = folder.join(format!("{}.jpg", item.sha256));
+        let whole = matches!(store.photos().read(&item.sha256), Ok(Some(_)));
+        let copy = whole.then(|| folder.join(format!("{}.jpg", item.sha256)));
+        if let Some(copy) = &copy {
             copies.pictures.insert(copy.clone(), store.photos().path(&item.sha256));
-            saved.push(PhotoCopy { item, copy });
         }
+        saved.push(PhotoCopy { item, copy });
     }
     saved
 }

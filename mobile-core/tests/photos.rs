@@ -9,12 +9,13 @@ use std::sync::Arc;
 use mobile_core::core::PhotoView;
 use mobile_core::photos::files::hash;
 use mobile_core::photos::queue::State;
+use mobile_core::photos::sweep;
 use mobile_core::photos::{
     NewPhoto, Origin, Origins, PhotoName, Position, Prepared, TakenAt, Treatment, Variant,
 };
 use mobile_core::random::SystemRandom;
-use mobile_core::store::aside;
 use mobile_core::store::registry::Registry;
+use mobile_core::store::{aside, meta};
 use mobile_core::sync::Phase;
 use mobile_core::transport::TransportError;
 use model::{Fault, Phone, Server, object};
@@ -220,6 +221,7 @@ async fn a_discarded_record_takes_its_photo_along() {
     let fields = object(json!({ "nombre": "puerta" }));
     let made = ana.core.check_in("articulos", &fields, None, None, &[photo(1, 500)]).expect("made");
     ana.core.discard(made.receipt.expect("a receipt")).expect("discarded");
+    assert!(views(&ana).is_empty(), "at once: a sign-out need not wait for a network");
     ana.sync().await.expect("a sync");
     assert!(views(&ana).is_empty());
     assert!(files(dir.path()).is_empty());
@@ -382,24 +384,166 @@ async fn trouble_with_photos_holds_up_no_edits() {
         server.fail_next(Fault::UploadFails(error));
         let report = ana.sync().await.expect("edits and rows came through");
         assert_eq!(report.photos, 0);
-        let why = views(&ana)[0].waiting_for.clone().expect("why");
-        assert_eq!(why.code, code);
+        let told: Vec<String> =
+            views(&ana).into_iter().filter_map(|v| Some(v.waiting_for?.code)).collect();
+        assert!(told.contains(&code), "{told:?}");
     }
     assert_eq!(ana.sync().await.expect("a sync").photos, 2);
 }
 
 #[tokio::test]
-async fn what_a_crash_left_of_a_record_that_is_gone_goes_with_the_next_round() {
+async fn what_was_let_go_of_before_a_crash_goes_with_the_next_round() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (_, ana) = ana(dir.path()).await;
+    let engine = ana.core.engine().expect("signed in");
+    let left = hash(b"left");
+    engine.store().photos().put(&left, b"left").expect("a file");
+    let sql = "INSERT INTO campo_photo_released (sha256) VALUES (?1)";
+    engine.store().write(|db| Ok(db.execute(sql, [&left])?)).expect("let go of");
+    ana.sync().await.expect("a sync");
+    assert!(files(dir.path()).is_empty());
+}
+
+#[tokio::test]
+async fn a_file_that_nothing_explains_stays_for_a_day_of_verified_rows() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (_, ana) = ana(dir.path()).await;
+    let engine = ana.core.engine().expect("signed in");
+    let store = engine.store();
+    store.photos().put(&hash(b"left"), b"left").expect("a file");
+    let verified = |us: i64| {
+        store.write(|db| meta::set(db, meta::name::VERIFIED_US, &us.to_string())).expect("set");
+    };
+    let hour = 3_600_000_000;
+    for (verified_us, is_there) in [(hour, true), (20 * hour, true), (26 * hour, false)] {
+        verified(verified_us);
+        sweep::orphans(store).expect("looked");
+        assert_eq!(files(dir.path()).len(), usize::from(is_there), "at {verified_us}");
+    }
+}
+
+/// A backup has an older database beside newer photos: the limit of space is no reason to lose them.
+#[tokio::test]
+async fn photos_that_an_older_database_does_not_know_come_back_with_their_records() {
     let dir = tempfile::tempdir().expect("dir");
     let (server, ana) = ana(dir.path()).await;
+    let record = article(&ana, "puerta");
+    ana.core.set_photos_unmetered(true).expect("set");
+    ana.core.engine().expect("signed in").set_metered(Some(true));
+    ana.core.add_photo("articulos", record, &photo(1, 500)).expect("added");
+    ana.sync().await.expect("the record and the thumbnail");
     let engine = ana.core.engine().expect("signed in");
-    let folder = engine.store().photos().folder().to_owned();
+    let sql = "DELETE FROM campo_photo; DELETE FROM articulo_fotos; DELETE FROM campo_mutation;
+               DELETE FROM campo_meta WHERE name = 'cursor'";
+    engine.store().write(|db| Ok(db.execute_batch(sql)?)).expect("as it was before");
+    ana.core.set_photo_space(10).expect("set");
+    assert_eq!(files(dir.path()).len(), 2, "nothing is removed that is not understood");
+    engine.set_metered(Some(false));
+    drop(engine);
     let clock = Arc::clone(&ana.clock);
-    drop((engine, ana));
-    std::fs::create_dir_all(&folder).expect("a folder");
-    std::fs::write(folder.join(format!("{}.jpg", hash(b"left"))), b"left").expect("a file");
+    drop(ana);
     let ana = Phone::open(&server, dir.path(), 2, clock);
+    ana.sync().await.expect("the record comes, and its line");
+    ana.sync().await.expect("sent");
+    server.with(|state| assert_eq!(state.uploads.stored.len(), 2));
+}
+
+#[tokio::test]
+async fn a_damaged_line_beside_one_that_shares_its_file_is_mended() {
+    for sql in [
+        "UPDATE campo_photo SET record = 'x' WHERE record = (SELECT max(record) FROM campo_photo)",
+        "DELETE FROM campo_photo WHERE record = (SELECT max(record) FROM campo_photo)",
+        "UPDATE campo_photo SET failure = 'x', state = 'x'",
+        "UPDATE articulo_fotos SET sha256 = 'f' || substr(sha256, 2)",
+    ] {
+        let dir = tempfile::tempdir().expect("dir");
+        let (server, ana) = ana(dir.path()).await;
+        let record = article(&ana, "puerta");
+        ana.core.add_photo("articulos", record, &photo(1, 500)).expect("added");
+        ana.core.add_photo("articulos", record, &photo(1, 500)).expect("added");
+        let engine = ana.core.engine().expect("signed in");
+        let _ = engine.store().write(|db| Ok(db.execute(sql, [])?));
+        let cancel = tokio_util::sync::CancellationToken::new();
+        ana.core.verify(&cancel).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        ana.sync().await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        assert_eq!(server.with(|state| state.uploads.stored.len()), 4, "{sql}");
+        assert_eq!(waiting(&ana), 0, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn a_photo_that_the_server_will_not_have_is_not_sent_again_with_every_round() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (server, ana) = ana(dir.path()).await;
+    let record = article(&ana, "puerta");
+    let made = ana.core.add_photo("articulos", record, &photo(1, 500)).expect("added");
+    let refused = Problem::new(422, "photo_not_an_image", "This is no picture");
+    let attempts = |n| {
+        for _ in 0..n {
+            server
+                .fail_next(Fault::UploadFails(TransportError::Problem(Box::new(refused.clone()))));
+        }
+    };
+    attempts(2);
     ana.sync().await.expect("a sync");
+    for _ in 0..5 {
+        ana.sync().await.expect("a sync");
+    }
+    assert_eq!(server.with(|state| state.uploads.requests), 0, "refused once, and left alone");
+    assert_eq!(waiting(&ana), 2);
+    ana.core.send_photo_now("articulo_fotos", made).expect("a person wants it");
+    ana.sync().await.expect("a sync");
+    assert_eq!(waiting(&ana), 0);
+}
+
+#[tokio::test]
+async fn a_photo_whose_file_is_gone_keeps_nobody_from_signing_out_for_ever() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (_, ana) = ana(dir.path()).await;
+    let record = article(&ana, "puerta");
+    ana.core.add_photo("articulos", record, &photo(1, 500)).expect("added");
+    ana.sync().await.expect("a sync");
+    ana.core.add_photo("articulos", record, &photo(2, 500)).expect("added");
+    let gone = views(&ana).into_iter().find(|v| v.item.state == State::Waiting).expect("one");
+    std::fs::remove_file(gone.path).expect("somebody cleaned up");
+    assert_eq!(ana.core.logout().await.expect_err("unsent").code(), "unsent_edits");
+    ana.core.export(&dir.path().join("rescue.json")).expect("exported");
+    ana.core.logout().await.expect("nothing is left to be saved");
+}
+
+#[tokio::test]
+async fn a_deleted_record_takes_its_photos_along() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (server, ana) = ana(dir.path()).await;
+    let fields = object(json!({ "nombre": "puerta" }));
+    let made = ana.core.check_in("articulos", &fields, None, None, &[photo(1, 500)]).expect("made");
+    ana.sync().await.expect("a sync");
+    ana.sync().await.expect("a sync");
+    let receipt = ana.core.delete("articulos", made.record).expect("deleted");
+    let mutations = ana.core.receipt(receipt).expect("a receipt").mutations;
+    let of: Vec<&str> = mutations.iter().map(|m| m.collection.as_str()).collect();
+    assert_eq!(of, ["articulo_fotos", "articulos"], "children first, in one transaction");
+    ana.sync().await.expect("a sync");
+    assert!(files(dir.path()).is_empty());
+    server.with(|state| {
+        let key = ("articulo_fotos".to_owned(), made.photos[0]);
+        assert!(state.rows[&key].meta.deleted.is_some());
+    });
+}
+
+#[tokio::test]
+async fn what_is_fetched_after_somebody_signed_out_does_not_stay() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (_, ana) = ana(dir.path()).await;
+    let record = article(&ana, "puerta");
+    let made = ana.core.add_photo("articulos", record, &photo(1, 1_000)).expect("added");
+    ana.sync().await.expect("a sync");
+    ana.sync().await.expect("a sync");
+    ana.core.set_photo_space(0).expect("evicted");
+    let (fetched, left) =
+        tokio::join!(ana.core.photo("articulo_fotos", made, Variant::Photo), ana.core.logout());
+    left.expect("signed out");
+    assert!(fetched.is_err(), "{fetched:?}");
     assert!(files(dir.path()).is_empty());
 }
 

@@ -62,7 +62,8 @@ pub struct Taken {
     /// The phone says that its location is made up by another app.
     #[arg(long)]
     pub mocked: bool,
-    /// When it was taken, `2026-11-24T08:00:00-06:00`; now, if nothing is said.
+    /// When it was taken, `2026-11-24T08:00:00-06:00`; now, in UTC, if nothing is said. A camera that wrote no zone is
+    /// taken to mean this one.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub taken: Option<OffsetDateTime>,
 }

@@ -89,6 +89,7 @@ impl Core {
         for file in aside::list(&self.config.dir)? {
             registry::remove(&self.config.dir, file.tenant, file.user)?;
         }
+        registry::remove_photos_left(&self.config.dir)?;
         self.leave(|registry| registry.people.clear())?;
         Ok(wiped)
     }

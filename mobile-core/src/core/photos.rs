@@ -15,7 +15,7 @@ use crate::edit::known_collection;
 use crate::outbox::list::WaitingFor;
 use crate::photos::queue::{self, Item, Waiting};
 use crate::photos::{
-    Budget, Capture, Input, NewPhoto, PhotoName, Position, Variant, follow, prepare, space,
+    Budget, Capture, Input, NewPhoto, PhotoName, Position, Variant, prepare, space,
 };
 use crate::store::meta::{self, name};
 use crate::store::tables::quoted;
@@ -205,7 +205,6 @@ impl Core {
         let store = self.store()?;
         store.write(|db| meta::set(db, name::PHOTO_SPACE, &bytes.to_string()))?;
         space::make_room(&store)?;
-        follow::sweep(&store)?;
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ use super::edits::permissions;
 use crate::CoreError;
 use crate::outbox::correct;
 use crate::outbox::list::{self, ReceiptView, Which};
+use crate::photos::{follow, sweep};
 
 impl Core {
     fn receipt_list(&self, which: Which) -> Result<Vec<ReceiptView>, CoreError> {
@@ -81,7 +82,12 @@ impl Core {
     pub fn discard(&self, id: ReceiptId) -> Result<(), CoreError> {
         let engine = self.engine()?;
         let store = engine.store();
-        store.write(|db| correct::discard(db, store.schema_in(db)?.as_ref(), id))?;
+        store.write(|db| {
+            let schema = store.schema_in(db)?;
+            correct::discard(db, &schema, id)?;
+            follow::discarded(db, &schema)
+        })?;
+        sweep::released(store)?;
         engine.edited();
         Ok(())
     }

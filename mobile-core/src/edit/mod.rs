@@ -154,11 +154,18 @@ impl<'a> Edit<'a> {
         Ok(true)
     }
 
-    /// Deletes a record.
+    /// Deletes a record, and its photos that are here with it: none of them would have a place any more.
     ///
     /// # Errors
     /// That it is not there or not permitted.
     pub fn delete(&mut self, collection: &str, record: RecordId) -> Result<(), CoreError> {
+        for (photos, photo) in self.photos_of(collection, record)? {
+            self.delete_one(&photos, photo)?;
+        }
+        self.delete_one(collection, record)
+    }
+
+    fn delete_one(&mut self, collection: &str, record: RecordId) -> Result<(), CoreError> {
         let collection = self.writable(collection)?;
         let record = alias::present(self.db, collection, record)?;
         let row = self.seen(collection, record)?;

@@ -9,6 +9,7 @@ use super::files::hex;
 use super::{PhotoName, Prepared, Variant, queue, record};
 use crate::CoreError;
 use crate::edit::Edit;
+use crate::store::tables::quoted;
 
 /// A prepared photo, and what else its record is to hold.
 #[derive(Debug, Clone)]
@@ -22,6 +23,30 @@ pub struct NewPhoto {
 }
 
 impl Edit<'_> {
+    /// The photos of a record that are here, as (collection, record).
+    pub(crate) fn photos_of(
+        &self,
+        collection: &str,
+        record: RecordId,
+    ) -> Result<Vec<(String, RecordId)>, CoreError> {
+        let mut found = Vec::new();
+        for home in self.schema().photos_of(collection) {
+            let Some(parent) = &home.parent else { continue };
+            let sql = format!(
+                "SELECT id FROM {} WHERE {} = ?1 ORDER BY id",
+                quoted(&home.name),
+                quoted(&parent.field)
+            );
+            let mut statement = self.db().prepare_cached(&sql)?;
+            let ids: Vec<String> = statement
+                .query_map([record.to_string()], |row| row.get(0))?
+                .collect::<Result<_, _>>()?;
+            let ids = ids.iter().filter_map(|id| id.parse().ok());
+            found.extend(ids.map(|id| (home.name.clone(), id)));
+        }
+        Ok(found)
+    }
+
     /// Adds a photo to a record, also to one that this transaction makes. Returns the photo's own record.
     ///
     /// Its files are on the disk when this returns, and in the queue when the transaction is committed.

@@ -4,7 +4,6 @@
 //! writes or removes one does so inside a writing SQLite transaction: its lock keeps two processes from
 //! writing and removing the same file at once.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
@@ -45,14 +44,14 @@ impl PhotoFiles {
         self.folder.join(format!("{sha256}.jpg"))
     }
 
-    /// Makes sure that the file is there, whole and on the disk. One that is there already counts if it is
-    /// as long.
+    /// Makes sure that the file is there, whole and on the disk. One that is there already counts if it is what
+    /// its hash says; a damaged one is replaced.
     ///
     /// # Errors
     /// [`CoreError::DiskFull`], [`CoreError::File`]: nothing is there that was not there before.
     pub fn put(&self, sha256: &str, bytes: &[u8]) -> Result<(), CoreError> {
         let path = self.path(sha256);
-        if fs::metadata(&path).is_ok_and(|known| known.len() == bytes.len() as u64) {
+        if matches!(self.read(sha256), Ok(Some(_))) {
             return Ok(());
         }
         let new = self.folder.join(format!("{sha256}.new"));
@@ -120,28 +119,36 @@ impl PhotoFiles {
         }
     }
 
-    /// Removes what none of these hashes names. Answers how many files that were.
+    /// Removes the file with this hash, if it is there.
     ///
     /// # Errors
     /// [`CoreError::File`].
-    pub fn sweep(&self, wanted: &BTreeSet<String>) -> Result<usize, CoreError> {
+    pub fn remove(&self, sha256: &str) -> Result<(), CoreError> {
+        let path = self.path(sha256);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(file_error(&path, &error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes what is no photo's: files that were begun when the app was killed. Nobody may be writing one.
+    ///
+    /// # Errors
+    /// [`CoreError::File`].
+    pub fn remove_begun(&self) -> Result<(), CoreError> {
         let failed = |error: std::io::Error| file_error(&self.folder, &error);
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(failed(error)),
         };
-        let mut removed = 0;
         for entry in entries {
-            let entry = entry.map_err(failed)?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let is_wanted = name.strip_suffix(".jpg").is_some_and(|hash| wanted.contains(hash));
-            if !is_wanted {
-                fs::remove_file(entry.path()).map_err(failed)?;
-                removed += 1;
+            let path = entry.map_err(failed)?.path();
+            if path.extension().is_some_and(|extension| extension == "new") {
+                fs::remove_file(path).map_err(failed)?;
             }
         }
-        Ok(removed)
+        Ok(())
     }
 
     /// Removes the folder with all that is in it.
@@ -175,19 +182,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_whole_or_not_there_and_only_named_ones_stay() {
+    fn a_file_is_whole_or_not_there_and_a_damaged_one_is_replaced() {
         let dir = tempfile::tempdir().expect("a folder");
         let files = PhotoFiles::beside(&dir.path().join("u.db"));
         assert_eq!(files.list().expect("no folder yet"), Vec::<String>::new());
         let (one, two) = (hash(b"one"), hash(b"two"));
         files.put(&one, b"one").expect("written");
         files.put(&two, b"two").expect("written");
-        files.put(&one, b"one").expect("there already");
         assert_eq!(files.read(&one).expect("read").as_deref(), Some(&b"one"[..]));
         fs::write(files.folder().join(format!("{one}.new")), b"on").expect("a crash's rest");
         fs::write(files.path(&two), b"owt").expect("damage");
         assert_eq!(files.read(&two).expect("read"), None);
-        assert_eq!(files.sweep(&BTreeSet::from([one.clone()])).expect("swept"), 2);
-        assert_eq!(files.list().expect("a list"), [one]);
+        files.put(&two, b"two").expect("as long as it was");
+        assert_eq!(files.read(&two).expect("read").as_deref(), Some(&b"two"[..]));
+        files.remove(&two).expect("removed");
+        files.remove(&two).expect("it is gone");
+        files.remove_begun().expect("removed");
+        assert_eq!(fs::read_dir(files.folder()).expect("a folder").count(), 1);
     }
 }

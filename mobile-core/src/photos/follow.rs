@@ -13,19 +13,16 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use sync_protocol::planted::{self, Bug};
 use sync_protocol::schema::{Schema, photos as columns};
 
-use super::mend;
+use super::PhotoName;
 use super::queue::{self, Item, State};
 use crate::CoreError;
-use crate::store::Store;
 use crate::store::tables::quoted;
 
-/// Applies the table above to all files. To be called when the tables stand at a checkpoint. Answers whether a
-/// file may go.
+/// Applies the table above to all files. To be called when the tables stand at a checkpoint.
 ///
 /// # Errors
 /// Those of SQLite, and [`CoreError::Stored`].
-pub fn records(db: &Connection, schema: &Schema) -> Result<bool, CoreError> {
-    let mut goes = false;
+pub fn records(db: &Connection, schema: &Schema) -> Result<(), CoreError> {
     for item in queue::list(db)? {
         match state(db, schema, &item)? {
             Some(state) => {
@@ -42,37 +39,31 @@ pub fn records(db: &Connection, schema: &Schema) -> Result<bool, CoreError> {
             }
             None if is_expected(db, &item)? && planted::is(Bug::RefusedPhotoDropped) => {
                 queue::remove(db, &item.name)?;
-                goes = true;
             }
             None if is_expected(db, &item)? => {}
             None if planted::is(Bug::PhotoLeftBehind) => {}
             None if item.state == State::Stored || was_taken_back(db, &item)? => {
                 queue::remove(db, &item.name)?;
-                goes = true;
             }
             None if !item.adrift => queue::note_adrift(db, &item.name, true)?,
             None => {}
         }
     }
-    Ok(goes)
+    Ok(())
 }
 
-/// Removes files that nothing names: of records that have gone, and of a crash. One that a record still needs
-/// is taken back into the queue instead ([`mend::adopt`]): a damaged line must not cost a photo.
+/// Lets go of files whose records somebody on this device has discarded, at any time.
 ///
 /// # Errors
-/// Those of SQLite, and [`CoreError::File`].
-pub fn sweep(store: &Store) -> Result<usize, CoreError> {
-    // Inside a writing transaction: nobody adds one meanwhile.
-    store.write(|db| {
-        let schema = store.schema_in(db)?;
-        // It would take what these bugs let go back into the queue.
-        let lets_go = planted::is(Bug::UnsentPhotoEvicted) || planted::is(Bug::RefusedPhotoDropped);
-        if !lets_go {
-            mend::adopt(db, &schema, store.photos())?;
+/// Those of SQLite, and [`CoreError::Stored`].
+pub fn discarded(db: &Connection, schema: &Schema) -> Result<(), CoreError> {
+    for item in queue::waiting_files(db)? {
+        let gone = state(db, schema, &item)?.is_none() && !is_expected(db, &item)?;
+        if gone && was_taken_back(db, &item)? {
+            queue::remove(db, &item.name)?;
         }
-        store.photos().sweep(&queue::wanted(db)?)
-    })
+    }
+    Ok(())
 }
 
 /// What the record says of its upload; `None` where it is not here.
@@ -89,6 +80,26 @@ pub(super) fn state(
     );
     let mut statement = db.prepare_cached(&sql)?;
     Ok(statement.query_row([item.name.record.to_string()], |row| row.get(0)).optional()?)
+}
+
+/// Whether the record is here and names this picture.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn names(
+    db: &Connection,
+    schema: &Schema,
+    name: &PhotoName,
+    sha256: &str,
+) -> Result<bool, CoreError> {
+    let Some(collection) = schema.collection(&name.collection) else { return Ok(false) };
+    let sql = format!(
+        "SELECT EXISTS (SELECT 1 FROM {} WHERE id = ?1 AND {} = ?2)",
+        quoted(&collection.name),
+        quoted(name.variant.columns().0)
+    );
+    let mut statement = db.prepare_cached(&sql)?;
+    Ok(statement.query_row(params![name.record.to_string(), sha256], |row| row.get(0))?)
 }
 
 /// Whether its insertion is still on its way, or waits to be corrected.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 use serde_json::Value as Json;
 use sync_protocol::RecordId;
@@ -12,86 +13,166 @@ use super::files::PhotoFiles;
 use super::queue::{self, State};
 use super::{PhotoName, Variant};
 use crate::CoreError;
+use crate::store::meta::name;
 use crate::store::tables::quoted;
 use crate::verify::damage::{self, Kind};
 
-/// Removes lines that cannot be read or do not fit their records, and makes them anew. Answers how many were
+/// Mends lines that cannot be read or do not fit their records, and makes lost ones anew. A line whose file can be
+/// told is never removed: it may be all that says that the only copy of a photo is here. Answers how many were
 /// wrong.
 ///
 /// # Errors
 /// Those of SQLite, and [`CoreError::File`].
 pub fn queue(db: &Connection, schema: &Schema, files: &PhotoFiles) -> Result<u64, CoreError> {
-    let mut wrong = db.execute(
-        "DELETE FROM campo_photo WHERE typeof(collection) <> 'text' OR typeof(record) <> 'text'
-           OR record NOT GLOB '????????-????-????-????-????????????'
-           OR variant NOT IN ('photo', 'thumbnail')
-           OR typeof(sha256) <> 'text' OR length(sha256) <> 64
-           OR typeof(bytes) <> 'integer' OR bytes < 0
-           OR state NOT IN ('waiting', 'stored')
-           OR typeof(sent) <> 'integer' OR sent < 0
-           OR tried NOT IN (0, 1) OR urgent NOT IN (0, 1) OR adrift NOT IN (0, 1)
-           OR exported NOT IN (0, 1) OR typeof(used) <> 'integer'
-           OR (failure IS NOT NULL AND (typeof(failure) <> 'text' OR NOT json_valid(failure)))",
-        [],
+    let mut wrong = db.execute(MEND_COLUMNS, [])?;
+    // Whatever these said will be found out again.
+    for table in ["campo_photo_released", "campo_photo_orphan"] {
+        let sql = format!(
+            "DELETE FROM {table} WHERE typeof(sha256) <> 'text' OR length(sha256) <> 64
+               OR sha256 GLOB '*[^0-9a-f]*'"
+        );
+        wrong += db.execute(&sql, [])?;
+    }
+    wrong += db.execute(
+        "UPDATE campo_photo_orphan SET since_us = (SELECT coalesce(max(value), 0) FROM campo_meta
+           WHERE name = ?1 AND typeof(value) = 'text') WHERE typeof(since_us) <> 'integer'",
+        [name::VERIFIED_US],
     )?;
+    wrong += unreadable_keys(db, files)?;
     for collection in schema.collections.values().filter(|c| c.photos) {
         for variant in Variant::ALL {
-            wrong += db.execute(&unlike(collection, variant), [&collection.name])?;
+            wrong += unlike(db, collection, variant, files)?;
         }
     }
+    let adopted = adopt(db, schema, files)?;
     let known: Vec<&str> =
         schema.collections.values().filter(|c| c.photos).map(|c| c.name.as_str()).collect();
     let known = serde_json::to_string(&known)?;
-    let needed: BTreeSet<String> = needed(db, schema)?.into_iter().map(|(_, hash)| hash).collect();
-    let needed = serde_json::to_string(&needed)?;
-    // Of a line whose collection was hit nobody knows whose it was, unless a record needs its picture.
+    // Of a line whose collection was hit another line has the file by now.
     wrong += db.execute(
-        "DELETE FROM campo_photo WHERE adrift = 0 AND
-           collection NOT IN (SELECT value FROM json_each(?1)) AND
-           sha256 IN (SELECT value FROM json_each(?2))",
-        [&known, &needed],
+        "DELETE FROM campo_photo AS p WHERE collection NOT IN (SELECT value FROM json_each(?1))
+           AND EXISTS (SELECT 1 FROM campo_photo q WHERE q.sha256 = p.sha256
+             AND q.collection IN (SELECT value FROM json_each(?1)))",
+        [&known],
     )?;
-    // Where none does, it may be the schema that was lost, or what its person may see has changed.
+    // Where none has, it may be the schema that was lost, or what its person may see has changed.
     wrong += db.execute(
         "UPDATE campo_photo SET adrift = 1 WHERE adrift = 0 AND
            collection NOT IN (SELECT value FROM json_each(?1))",
         [&known],
     )?;
-    let adopted = adopt(db, schema, files)?;
     if wrong > 0 || adopted > 0 {
         damage::mended(db, Kind::Bookkeeping, "campo_photo", "lines written anew")?;
     }
     Ok(u64::try_from(wrong).unwrap_or(u64::MAX).max(adopted))
 }
 
-/// Deletes lines that name another picture than their record does.
-fn unlike(collection: &Collection, variant: Variant) -> String {
-    let (hash, bytes) = variant.columns();
-    format!(
-        "DELETE FROM campo_photo AS p WHERE collection = ?1 AND variant = '{}' AND EXISTS (
-           SELECT 1 FROM {} r WHERE r.id = p.record AND (r.{} <> p.sha256 OR r.{} <> p.bytes))",
-        variant.as_str(),
-        quoted(&collection.name),
-        quoted(hash),
-        quoted(bytes)
-    )
+/// Gives columns that cannot be read the value that loses nothing.
+const MEND_COLUMNS: &str = "UPDATE campo_photo SET
+       state = iif(state IN ('waiting', 'stored'), state, 'waiting'),
+       bytes = iif(typeof(bytes) = 'integer' AND bytes >= 0, bytes, 0),
+       sent = iif(typeof(sent) = 'integer' AND sent >= 0, sent, 0),
+       tried = iif(tried IN (0, 1), tried, 1),
+       urgent = iif(urgent IN (0, 1), urgent, 0),
+       adrift = iif(adrift IN (0, 1), adrift, 0),
+       exported = iif(exported IN (0, 1), exported, 0),
+       used = iif(typeof(used) = 'integer', used, 0),
+       not_before_us = iif(typeof(not_before_us) = 'integer', not_before_us, 0),
+       failure = NULL
+     WHERE state NOT IN ('waiting', 'stored')
+       OR typeof(bytes) <> 'integer' OR bytes < 0 OR typeof(sent) <> 'integer' OR sent < 0
+       OR tried NOT IN (0, 1) OR urgent NOT IN (0, 1) OR adrift NOT IN (0, 1)
+       OR exported NOT IN (0, 1) OR typeof(used) <> 'integer' OR typeof(not_before_us) <> 'integer'
+       OR (failure IS NOT NULL AND (typeof(failure) <> 'text' OR NOT json_valid(failure)
+         OR json_type(failure, '$.code') IS NOT 'text' OR json_type(failure, '$.text') IS NOT 'text'))";
+
+/// Lines of which nobody can tell whose they are. If their file is here, and no other line names it, they stay as
+/// adrift ones, under a name that nothing else has.
+fn unreadable_keys(db: &Connection, files: &PhotoFiles) -> Result<usize, CoreError> {
+    const BROKEN: &str = "typeof(collection) <> 'text' OR typeof(record) <> 'text'
+        OR record NOT GLOB '????????-????-????-????-????????????'
+        OR variant NOT IN ('photo', 'thumbnail')
+        OR typeof(sha256) <> 'text' OR length(sha256) <> 64";
+    let hashes: Vec<Value> = db
+        .prepare(&format!("SELECT sha256 FROM campo_photo WHERE {BROKEN}"))?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let broken = db.execute(&format!("DELETE FROM campo_photo WHERE {BROKEN}"), [])?;
+    for hash in hashes {
+        let Value::Text(hash) = hash else { continue };
+        let named: bool = db
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM campo_photo WHERE sha256 = ?1)")?
+            .query_row([&hash], |row| row.get(0))?;
+        let Some(bytes) = files.read(&hash)?.filter(|_| !named) else { continue };
+        let Ok(number) = u128::from_str_radix(&hash[..32], 16) else { continue };
+        let record = RecordId(uuid::Uuid::from_u128(number));
+        let name = PhotoName { collection: "?".to_owned(), record, variant: Variant::Photo };
+        queue::add(db, &name, &hash, bytes.len(), State::Waiting)?;
+        queue::note_adrift(db, &name, true)?;
+    }
+    Ok(broken)
 }
 
-/// Takes files back into the queue that nothing names but a record that the server lacks the picture of.
-/// Answers how many lines that makes.
+/// Lines that name another picture than their record does. One of the two is damaged; which, the files say.
+fn unlike(
+    db: &Connection,
+    collection: &Collection,
+    variant: Variant,
+    files: &PhotoFiles,
+) -> Result<usize, CoreError> {
+    let (hash, bytes) = variant.columns();
+    let other = match variant {
+        Variant::Photo => Variant::Thumbnail.columns().0,
+        Variant::Thumbnail => Variant::Photo.columns().0,
+    };
+    let sql = format!(
+        "SELECT p.record, p.sha256, r.{hash}, r.{bytes}, p.sha256 IS r.{other} FROM campo_photo p JOIN {table} r ON r.id = p.record
+         WHERE p.collection = ?1 AND p.variant = ?2
+           AND (r.{hash} IS NOT p.sha256 OR r.{bytes} IS NOT p.bytes)",
+        hash = quoted(hash),
+        bytes = quoted(bytes),
+        other = quoted(other),
+        table = quoted(&collection.name)
+    );
+    let found: Vec<(String, String, Value, Value, bool)> = db
+        .prepare(&sql)?
+        .query_map(params![collection.name, variant.as_str()], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+        })?
+        .collect::<Result<_, _>>()?;
+    let mut mended = 0;
+    for (record, line_hash, record_hash, record_bytes, is_the_other) in found {
+        let Value::Text(right) = record_hash else { continue };
+        let Some(file) = files.read(&right)? else { continue };
+        // The record itself may be what was hit: then its line is right, and stays as it is. But not if it is the
+        // line of the record's other picture, whose variant was hit.
+        if right != line_hash && !is_the_other && files.read(&line_hash)?.is_some() {
+            continue;
+        }
+        if record_bytes == Value::Integer(i64::try_from(file.len()).unwrap_or(0)) {
+            mended += db.execute(
+                "UPDATE campo_photo SET sha256 = ?4, bytes = ?5
+                 WHERE collection = ?1 AND record = ?2 AND variant = ?3",
+                params![collection.name, record, variant.as_str(), right, record_bytes],
+            )?;
+        }
+    }
+    Ok(mended)
+}
+
+/// Gives lines to pictures that are here, that the server lacks, and that nothing but their records names. Answers
+/// how many.
 ///
 /// # Errors
 /// Those of SQLite, and [`CoreError::File`].
 pub fn adopt(db: &Connection, schema: &Schema, files: &PhotoFiles) -> Result<u64, CoreError> {
-    let known = queue::wanted(db)?;
-    let orphans: BTreeSet<String> =
-        files.list()?.into_iter().filter(|hash| !known.contains(hash)).collect();
-    if orphans.is_empty() {
+    let here: BTreeSet<String> = files.list()?.into_iter().collect();
+    if here.is_empty() {
         return Ok(0);
     }
     let mut adopted = 0;
     for (name, hash) in needed(db, schema)? {
-        if !orphans.contains(&hash) {
+        if !here.contains(&hash) || queue::get(db, &name)?.is_some() {
             continue;
         }
         let Ok(file) = fs::metadata(files.path(&hash)) else { continue };

@@ -21,8 +21,8 @@
 //! it says so in the record's `estado`, and every device that has the file sends it again ([`follow`]).
 //!
 //! What is durable when: the file before the record and its place in the queue; the confirmation after the
-//! server's answer. A crash in between leaves a file that nothing names, which [`files::PhotoFiles::sweep`]
-//! removes, or a file that is offered again, to which the server says that it has it.
+//! server's answer. A crash in between leaves a file that nothing names, which [`sweep`] finds, or one that is
+//! offered again, to which the server says that it has it.
 
 pub mod attach;
 pub mod files;
@@ -31,6 +31,7 @@ pub mod mend;
 pub mod queue;
 pub mod record;
 pub mod space;
+pub mod sweep;
 
 use serde::{Deserialize, Serialize};
 use sync_protocol::RecordId;

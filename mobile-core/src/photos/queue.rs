@@ -195,8 +195,8 @@ pub fn by_use(db: &Connection) -> Result<Vec<Item>, CoreError> {
     query(db, "ORDER BY used, sha256", [])
 }
 
-/// The file to be sent next, besides those that were tried in this round. Without `pictures` only thumbnails
-/// go, and what the user wants now.
+/// The file to be sent next at this time (the server's clock), besides those that were tried in this round. Without
+/// `pictures` only thumbnails go, and what the user wants now. What has failed before comes last.
 ///
 /// # Errors
 /// Those of SQLite, and [`CoreError::Stored`].
@@ -204,16 +204,17 @@ pub fn next(
     db: &Connection,
     tried: &HashSet<PhotoName>,
     pictures: bool,
+    now_us: i64,
 ) -> Result<Option<Item>, CoreError> {
     let ready = query(
         db,
         concat!(
             "WHERE state = 'waiting' AND adrift = 0 AND (?1 OR urgent OR variant = 'thumbnail')
-               AND NOT ",
+               AND not_before_us <= ?3 AND NOT ",
             not_applied!(),
-            " ORDER BY urgent DESC, variant DESC, bytes, collection, record LIMIT ?2"
+            " ORDER BY urgent DESC, failure IS NOT NULL, variant DESC, bytes, collection, record LIMIT ?2"
         ),
-        params![pictures, i64::try_from(tried.len() + 1).unwrap_or(i64::MAX)],
+        params![pictures, i64::try_from(tried.len() + 1).unwrap_or(i64::MAX), now_us],
     )?;
     Ok(ready.into_iter().find(|item| !tried.contains(&item.name)))
 }
@@ -251,7 +252,8 @@ pub fn note_sent(db: &Connection, name: &PhotoName, sent: u64) -> Result<(), Cor
 pub fn note_stored(db: &Connection, name: &PhotoName) -> Result<(), CoreError> {
     update(
         db,
-        "state = 'stored', sent = bytes, tried = 0, urgent = 0, adrift = 0, failure = NULL",
+        "state = 'stored', sent = bytes, tried = 0, urgent = 0, adrift = 0, failure = NULL,
+         not_before_us = 0",
         name,
     )
 }
@@ -272,19 +274,26 @@ pub fn note_adrift(db: &Connection, name: &PhotoName, adrift: bool) -> Result<()
     update(db, if adrift { "adrift = 1" } else { "adrift = 0" }, name)
 }
 
-/// Notes why it was not sent.
+/// Notes why it was not sent, and when it is tried again, by the server's clock.
 ///
 /// # Errors
 /// Those of SQLite.
-pub fn note_failure(db: &Connection, name: &PhotoName, failure: &Failure) -> Result<(), CoreError> {
+pub fn note_failure(
+    db: &Connection,
+    name: &PhotoName,
+    failure: &Failure,
+    not_before_us: i64,
+) -> Result<(), CoreError> {
     db.prepare_cached(
-        "UPDATE campo_photo SET failure = ?4 WHERE collection = ?1 AND record = ?2 AND variant = ?3",
+        "UPDATE campo_photo SET failure = ?4, not_before_us = ?5
+         WHERE collection = ?1 AND record = ?2 AND variant = ?3",
     )?
     .execute(params![
         name.collection,
         name.record.to_string(),
         name.variant.as_str(),
         serde_json::to_string(failure)?,
+        not_before_us,
     ])?;
     Ok(())
 }
@@ -303,17 +312,22 @@ pub fn note_used(db: &Connection, name: &PhotoName) -> Result<(), CoreError> {
 /// Those of SQLite.
 pub fn hurry(db: &Connection, collection: &str, record: RecordId) -> Result<usize, CoreError> {
     Ok(db.execute(
-        "UPDATE campo_photo SET urgent = 1
+        "UPDATE campo_photo SET urgent = 1, failure = NULL, not_before_us = 0
          WHERE collection = ?1 AND record = ?2 AND state = 'waiting'",
         params![collection, record.to_string()],
     )?)
 }
 
-/// Forgets a file; the file itself goes with the next sweep.
+/// Lets go of a file: if nothing else names it, it goes with the next sweep.
 ///
 /// # Errors
 /// Those of SQLite.
 pub fn remove(db: &Connection, name: &PhotoName) -> Result<(), CoreError> {
+    db.prepare_cached(
+        "INSERT OR IGNORE INTO campo_photo_released (sha256) SELECT sha256 FROM campo_photo
+         WHERE collection = ?1 AND record = ?2 AND variant = ?3",
+    )?
+    .execute(params![name.collection, name.record.to_string(), name.variant.as_str()])?;
     db.prepare_cached(
         "DELETE FROM campo_photo WHERE collection = ?1 AND record = ?2 AND variant = ?3",
     )?

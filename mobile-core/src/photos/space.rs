@@ -7,7 +7,7 @@ use sync_protocol::planted::{self, Bug};
 use sync_protocol::schema::Schema;
 
 use super::queue::{self, Item, State};
-use super::{Variant, follow};
+use super::{Variant, follow, sweep};
 use crate::CoreError;
 use crate::store::Store;
 use crate::store::meta::{self, name};
@@ -41,7 +41,7 @@ pub fn make_room(store: &Store) -> Result<usize, CoreError> {
 pub fn make_room_beside(store: &Store, shown: Option<&str>) -> Result<usize, CoreError> {
     let gone = store.write(|db| evict(db, &*store.schema_in(db)?, limit(db)?, shown))?;
     if gone > 0 {
-        follow::sweep(store)?;
+        sweep::released(store)?;
     }
     Ok(gone)
 }

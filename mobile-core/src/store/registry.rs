@@ -149,6 +149,33 @@ pub fn remove(dir: &Path, tenant: TenantId, user: UserId) -> Result<(), CoreErro
     Ok(())
 }
 
+/// Removes folders of photos beside which no database is any more.
+///
+/// # Errors
+/// [`CoreError::File`].
+pub fn remove_photos_left(dir: &Path) -> Result<(), CoreError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |error: std::io::Error| file_error(&path, &error)
+    };
+    for tenant in fs::read_dir(dir).map_err(failed(dir))? {
+        let tenant = tenant.map_err(failed(dir))?.path();
+        if !tenant.is_dir() {
+            continue;
+        }
+        for entry in fs::read_dir(&tenant).map_err(failed(&tenant))? {
+            let path = entry.map_err(failed(&tenant))?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let Some((user, rest)) = name.split_once(".photos") else { continue };
+            let database = path.with_file_name(format!("{user}.db{rest}"));
+            if path.is_dir() && !database.exists() {
+                PhotoFiles::at(path).remove_all()?;
+            }
+        }
+    }
+    Ok(())
+}
+
 fn file(dir: &Path) -> PathBuf {
     dir.join("device.json")
 }

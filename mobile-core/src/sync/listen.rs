@@ -124,10 +124,10 @@ impl EventSink for Sink<'_> {
             Event::Opened => {
                 self.engine.set_live(true);
                 if !self.resumed {
-                    self.engine.moved.notify_one();
+                    self.engine.moved();
                 }
             }
-            Event::Moved(_) => self.engine.moved.notify_one(),
+            Event::Moved(_) => self.engine.moved(),
             Event::Quiet => {}
             // All other reasons are for the next attempt to find out.
             Event::Ended(code) => self.token_ended = code == "token_expired",

@@ -102,12 +102,12 @@ pub struct Engine {
     kicked: Notify,
     opened: Notify,
     edited: Notify,
-    /// Edits were made since the round began: it does not go on with photos.
+    /// Edits were made since the round began, or something else asks for the next: it does not go on with photos.
     wanted: AtomicBool,
     /// Most bytes of a photo in one request.
     photo_piece_bytes: AtomicUsize,
-    /// Files of photos that nothing names were looked for since the app was started.
-    swept: AtomicBool,
+    /// When files of photos that nothing names were last looked for, by the boot clock; 0 for never.
+    orphans_us: AtomicI64,
     /// When mending last found nothing, by the boot clock; 0 for never.
     mended_in_vain_us: AtomicI64,
     /// The server said that something moved.
@@ -145,7 +145,7 @@ impl Engine {
             edited: Notify::new(),
             wanted: AtomicBool::new(false),
             photo_piece_bytes: AtomicUsize::new(photos::PIECE_BYTES),
-            swept: AtomicBool::new(false),
+            orphans_us: AtomicI64::new(0),
             mended_in_vain_us: AtomicI64::new(0),
             moved: Notify::new(),
             progress: watch::channel(idle).0,
@@ -225,12 +225,14 @@ impl Engine {
             was = std::mem::replace(&mut now.conditions.foreground, foreground);
         });
         if foreground && !was {
+            self.wanted.store(true, Ordering::Relaxed);
             self.opened.notify_one();
         }
     }
 
     /// Begins a round now, whatever pause [`Engine::run`] is in.
     pub fn kick(&self) {
+        self.wanted.store(true, Ordering::Relaxed);
         self.kicked.notify_one();
     }
 
@@ -239,6 +241,12 @@ impl Engine {
     pub(crate) fn edited(&self) {
         self.wanted.store(true, Ordering::Relaxed);
         self.edited.notify_one();
+    }
+
+    /// Something moved at the server.
+    fn moved(&self) {
+        self.wanted.store(true, Ordering::Relaxed);
+        self.moved.notify_one();
     }
 
     /// Runs one round.

@@ -21,7 +21,8 @@ use super::{Engine, SyncReport, authorised};
 use crate::CoreError;
 use crate::outbox::list::Failure;
 use crate::photos::queue::{self, Item};
-use crate::photos::{PhotoName, follow, space};
+use crate::photos::{PhotoName, follow, space, sweep};
+use crate::store::meta;
 use crate::transport::TransportError;
 
 /// Most bytes in one request, unless somebody says otherwise ([`Engine::set_photo_piece_bytes`]): prepared photos
@@ -36,6 +37,10 @@ const SMALL_PIECE_BYTES: usize = 32 * 1024;
 const QUICK_US: i64 = 2_000_000;
 /// It is smaller after one that took more: a request that takes a minute is given up.
 const SLOW_US: i64 = 15_000_000;
+/// In microseconds.
+const MINUTE_US: i64 = 60 * 1_000_000;
+/// How often files are looked for that nothing names.
+const ORPHANS_EVERY_US: i64 = 6 * 60 * MINUTE_US;
 /// How often in a row the server may say that it has another number of bytes than it said before.
 const MOVES_MAX: usize = 5;
 /// Codes after which no other picture can be sent either.
@@ -43,28 +48,28 @@ const FOR_ALL: [&str; 1] = ["photo_quota"];
 
 /// Notes what the pull says of photos, and sends what waits.
 pub(super) async fn run(engine: &Engine, report: &mut SyncReport) -> Result<(), CoreError> {
-    sweep_once(engine)?;
-    if engine.store.read(queue::is_empty)? {
-        return Ok(());
+    look_for_orphans(engine)?;
+    if !engine.store.read(queue::is_empty)? {
+        let schema = engine.store.read(|db| engine.store.schema_in(db))?;
+        engine.store.write(|db| follow::records(db, &schema))?;
+        fault::reached(Point::PhotosFollowed);
     }
-    let schema = engine.store.read(|db| engine.store.schema_in(db))?;
-    let goes = engine.store.write(|db| follow::records(db, &schema))?;
-    fault::reached(Point::PhotosFollowed);
-    if goes {
-        follow::sweep(&engine.store)?;
-    }
+    sweep::released(&engine.store)?;
     let mut tried: HashSet<PhotoName> = HashSet::new();
     let mut pieces = Pieces { bytes: FIRST_PIECE_BYTES, sent: 0 };
     loop {
         engine.note_photos_left()?;
         let pictures = engine.sends_pictures()?;
-        let Some(item) = engine.store.read(|db| queue::next(db, &tried, pictures))? else { break };
+        let next =
+            engine.store.read(|db| queue::next(db, &tried, pictures, engine.server_now_us(db)?))?;
+        let Some(item) = next else { break };
         match send(engine, &item, &mut pieces).await {
-            Ok(true) => {
+            Ok(Sent::Stored) => {
                 report.photos += 1;
                 report.photo_bytes += item.bytes;
             }
-            Ok(false) => break,
+            Ok(Sent::Skipped) => {}
+            Ok(Sent::EditsWait) => break,
             // The way is cut, or the session has ended: nothing else gets through either.
             Err(CoreError::Transport(
                 error @ (TransportError::Offline { .. } | TransportError::SessionEnded(_)),
@@ -72,7 +77,7 @@ pub(super) async fn run(engine: &Engine, report: &mut SyncReport) -> Result<(), 
             // Edits and rows came through. They do not wait because the server has trouble with photos.
             Err(CoreError::Transport(error)) => {
                 tracing::warn!(code = error.code(), "a photo could not be sent");
-                note(engine, &item, error.code(), &error.to_string())?;
+                note(engine, &item, (error.code(), &error.to_string()), pause_us(&error))?;
                 if is_for_all(&error) {
                     break;
                 }
@@ -85,16 +90,31 @@ pub(super) async fn run(engine: &Engine, report: &mut SyncReport) -> Result<(), 
     Ok(())
 }
 
-/// Removes what a crash has left between a line of the queue and its file. Its record may be one that this person
-/// may not see any more, so it does not wait until something else is to be removed.
-fn sweep_once(engine: &Engine) -> Result<(), CoreError> {
-    if !engine.swept.load(Ordering::Relaxed) {
+/// Looks for files that nothing names, when the app was started and a few times a day.
+fn look_for_orphans(engine: &Engine) -> Result<(), CoreError> {
+    let now_us = engine.clock.boot_us().max(1);
+    let looked_us = engine.orphans_us.load(Ordering::Relaxed);
+    if looked_us == 0 || now_us.saturating_sub(looked_us) > ORPHANS_EVERY_US {
         if !engine.store.photos().is_empty()? {
-            follow::sweep(&engine.store)?;
+            sweep::orphans(&engine.store)?;
         }
-        engine.swept.store(true, Ordering::Relaxed);
+        engine.orphans_us.store(now_us, Ordering::Relaxed);
     }
     Ok(())
+}
+
+/// When the server is asked again that would not have this picture. What is wrong with the picture itself stays
+/// wrong; somebody may make room, or see to the record.
+fn pause_us(error: &TransportError) -> i64 {
+    match error {
+        TransportError::Problem(problem) if problem.retryable || problem.status >= 500 => 0,
+        TransportError::Problem(problem) if FOR_ALL.contains(&problem.code.as_str()) => {
+            60 * MINUTE_US
+        }
+        TransportError::Problem(problem) if problem.status == 422 => 24 * 60 * MINUTE_US,
+        TransportError::Problem(_) => 15 * MINUTE_US,
+        _ => 0,
+    }
 }
 
 /// Whether no other photo can be sent either for now.
@@ -107,9 +127,30 @@ fn is_for_all(error: &TransportError) -> bool {
     }
 }
 
-fn note(engine: &Engine, item: &Item, code: &str, text: &str) -> Result<(), CoreError> {
+fn note(
+    engine: &Engine,
+    item: &Item,
+    (code, text): (&str, &str),
+    pause_us: i64,
+) -> Result<(), CoreError> {
     let failure = Failure { code: code.to_owned(), text: text.to_owned() };
-    engine.store.write(|db| queue::note_failure(db, &item.name, &failure))
+    engine.store.write(|db| {
+        let not_before_us = match pause_us {
+            0 => 0,
+            pause_us => engine.server_now_us(db)?.saturating_add(pause_us),
+        };
+        queue::note_failure(db, &item.name, &failure, not_before_us)
+    })
+}
+
+/// What became of a file.
+enum Sent {
+    /// The server has confirmed it.
+    Stored,
+    /// It cannot be sent.
+    Skipped,
+    /// There are edits to send first.
+    EditsWait,
 }
 
 /// How much goes at once.
@@ -140,13 +181,13 @@ impl Pieces {
     }
 }
 
-/// Sends one file. `false`: there are edits to send first.
-async fn send(engine: &Engine, item: &Item, pieces: &mut Pieces) -> Result<bool, CoreError> {
+/// Sends one file.
+async fn send(engine: &Engine, item: &Item, pieces: &mut Pieces) -> Result<Sent, CoreError> {
     let Some(bytes) = engine.store.photos().read(&item.sha256)?.map(Bytes::from) else {
         let text =
             "the photo's file is damaged or gone: take it again; its record says what it was";
-        note(engine, item, "photo_damaged", text)?;
-        return Ok(true);
+        note(engine, item, ("photo_damaged", text), 0)?;
+        return Ok(Sent::Skipped);
     };
     let name = &item.name;
     let length = bytes.len() as u64;
@@ -155,7 +196,7 @@ async fn send(engine: &Engine, item: &Item, pieces: &mut Pieces) -> Result<bool,
     let mut moves = 0;
     loop {
         if engine.is_wanted() && pieces.sent > 0 {
-            return Ok(false);
+            return Ok(Sent::EditsWait);
         }
         let known = match offset {
             Some(known) => Some(known),
@@ -192,12 +233,12 @@ async fn send(engine: &Engine, item: &Item, pieces: &mut Pieces) -> Result<bool,
             Ok(has) if has >= length => {
                 pieces.took(engine.clock.boot_us().saturating_sub(began_us));
                 engine.store.write(|db| queue::note_stored(db, name))?;
-                return Ok(true);
+                return Ok(Sent::Stored);
             }
             Ok(has) => {
                 if planted::is(Bug::PhotoStoredEarly) {
                     engine.store.write(|db| queue::note_stored(db, name))?;
-                    return Ok(true);
+                    return Ok(Sent::Stored);
                 }
                 pieces.took(engine.clock.boot_us().saturating_sub(began_us));
                 engine.store.write(|db| queue::note_sent(db, name, has))?;
@@ -245,6 +286,12 @@ impl Engine {
             return Err(CoreError::PhotoUnlike);
         }
         self.store.write(|db| {
+            // Somebody may have signed out meanwhile, or lost the record: then nothing of it may stay here.
+            let wanted = meta::get(db, meta::name::SESSION)?.is_some()
+                && follow::names(db, &*self.store.schema_in(db)?, name, sha256)?;
+            if !wanted {
+                return Err(CoreError::NoSuchPhoto);
+            }
             self.store.photos().put(sha256, &bytes)?;
             queue::add(db, name, sha256, bytes.len(), queue::State::Stored)
         })?;
