@@ -43,6 +43,9 @@ struct Cli {
     /// Leave phones' files undamaged.
     #[arg(long)]
     sound: bool,
+    /// Search for a seed that shows this (an operation, a fault, a merge) and holds, and print it.
+    #[arg(long, value_name = "NAME", conflicts_with = "mutations")]
+    shows: Option<String>,
     /// Do not shorten what fails.
     #[arg(long)]
     no_shrink: bool,
@@ -78,31 +81,6 @@ enum Nth {
 }
 
 fn main() -> ExitCode {
-    if let Ok(text) = std::env::var("SIM_SCENARIO") {
-        let first: u64 = text.parse().unwrap();
-        for seed in first..first + 40_000 {
-            let mut rng = sim::rng::Rng::new(seed);
-            let drawn = sim::schema::draw(&mut sim::rng::Rng::new(rng.draw()));
-            let reviews = drawn.first.collections.values().map(|c| {
-                let review = sync_protocol::schema::MergeRule::Review;
-                c.fields.iter().filter(|f| f.merge == review).count() * 10 / c.fields.len()
-            });
-            if reviews.sum::<usize>() < 10 {
-                continue;
-            }
-            sim::nth::scenario::SEED.store(seed, std::sync::atomic::Ordering::SeqCst);
-            let plain = nth::run(What::Line, None, false);
-            let missing: Vec<_> = sim::nth::scenario::SEEN
-                .iter()
-                .filter(|&&name| !plain.seen.contains(name))
-                .collect();
-            println!("{seed} {missing:?} {:?}", plain.violation);
-            if missing.is_empty() && plain.violation.is_none() {
-                break;
-            }
-        }
-        return ExitCode::SUCCESS;
-    }
     let cli = Cli::parse();
     if let Some(faults) = cli.bar {
         return match cli.seed {
@@ -112,6 +90,9 @@ fn main() -> ExitCode {
     }
     if let Some(nth) = cli.every_nth {
         return every_nth(&cli, nth);
+    }
+    if let Some(name) = &cli.shows {
+        return shows(&cli, name);
     }
     if let Some(seed) = cli.seed {
         return replay(&cli, seed);
@@ -167,6 +148,19 @@ fn replay(cli: &Cli, seed: u64) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn shows(cli: &Cli, name: &str) -> ExitCode {
+    let first = cli.first.unwrap_or(1);
+    let found = (first..first.saturating_add(cli.runs)).find(|seed| {
+        let outcome = run::run(&plan::draw(*seed), false);
+        outcome.violation.is_none() && outcome.seen.contains(name)
+    });
+    match found {
+        Some(seed) => println!("seed {seed}"),
+        None => println!("no seed from {first} on shows {name}"),
+    }
+    if found.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn every_nth(cli: &Cli, nth: Nth) -> ExitCode {

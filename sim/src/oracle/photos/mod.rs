@@ -186,8 +186,13 @@ pub fn after_healing(
                 );
             }
             if !is_here && row.is_some_and(|row| !row.deleted) && !waits {
-                // Nobody has it: then somebody must have lost it.
-                if !remembered.lost.contains(&picture) {
+                // Nobody has it: then the run must have lost it, or the other one, without which a record does
+                // not say that this one is here.
+                let is_lost = VARIANTS.iter().any(|(variant, ..)| {
+                    let picture = (name.0.clone(), name.1, (*variant).to_owned());
+                    remembered.lost.contains(&picture)
+                });
+                if !is_lost {
                     return violated(
                         "no photo is lost",
                         format!("{picture:?} of {:?}: {row:?}", taken.place),
