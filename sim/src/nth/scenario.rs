@@ -95,14 +95,7 @@ pub const ACTS: &[Act] = &[
 #[must_use]
 pub fn setup() -> Setup {
     let database = Database::Sqlite;
-    Setup {
-        seed: SEED.load(std::sync::atomic::Ordering::SeqCst),
-        devices: 2,
-        people: 2,
-        page_rows: Some(3),
-        database,
-        steps: Vec::new(),
-    }
+    Setup { seed: SEED, devices: 2, people: 2, page_rows: Some(3), database, steps: Vec::new() }
 }
 
 /// Does a step.

@@ -29,7 +29,7 @@ async fn reads(sql: &mut PgConnection) -> (i64, i64) {
          (SELECT sum(idx_scan) FROM pg_stat_all_indexes WHERE indexrelname = ANY ($2))::bigint",
     )
     .bind(vec!["avance_fotos", "rows"])
-    .bind(vec!["avance_fotos_sha256_idx", "rows_pictures"])
+    .bind(vec!["avance_fotos_miniatura_sha256_idx", "rows_pictures"])
     .fetch_one(sql)
     .await
     .expect("statistics");
@@ -49,12 +49,12 @@ async fn a_picture_is_looked_up_by_indexes_alone() {
                VALUES ('{tenant}', '00000000-0000-0000-0000-00000000000a', 'Torre'); \
              INSERT INTO construccion.avances (tenant_id, id, proyecto_id, fecha) VALUES ('{tenant}', \
                '00000000-0000-0000-0000-00000000000b', '00000000-0000-0000-0000-00000000000a', '2026-11-24'); \
-             INSERT INTO construccion.avance_fotos (tenant_id, id, avance_id, sha256, bytes, \
-               miniatura_sha256, miniatura_bytes, ancho, alto) \
+             INSERT INTO construccion.avance_fotos (tenant_id, id, avance_id, miniatura_sha256, bytes, \
+               sha256, miniatura_bytes, ancho, alto) \
              SELECT '{tenant}', gen_random_uuid(), '00000000-0000-0000-0000-00000000000b', \
                lpad(to_hex(n), 64, '0'), 300000, repeat('0', 64), 20000, 1600, 1200 \
              FROM generate_series(1, 5000) n; \
-             DELETE FROM construccion.avance_fotos WHERE sha256 LIKE '%0'; \
+             DELETE FROM construccion.avance_fotos WHERE miniatura_sha256 LIKE '%0'; \
              ANALYZE construccion.avance_fotos; ANALYZE construccion.asistencia_fotos; ANALYZE sync.rows;"
         ),
     )
@@ -97,11 +97,14 @@ async fn a_database_without_the_index_of_pictures_gets_it() {
     let setting = Setting::new().await;
     let mut sql = setting.superuser().await;
     let url = cluster().url(&setting.database, SUPERUSER);
-    run(&mut sql, "DROP INDEX construccion.avance_fotos_sha256_idx").await;
+    run(&mut sql, "DROP INDEX construccion.avance_fotos_miniatura_sha256_idx").await;
     let missing = verify(&url, &setting.schema).await.expect("verified");
-    assert!(missing[0].contains("lacks the index avance_fotos_sha256_idx"), "{missing:?}");
+    assert!(
+        missing[0].contains("lacks the index avance_fotos_miniatura_sha256_idx"),
+        "{missing:?}"
+    );
     let done = migrate(&url, &setting.schema).await.expect("migrated");
-    assert_eq!(done, ["made the index avance_fotos_sha256_idx"]);
+    assert_eq!(done, ["made the index avance_fotos_miniatura_sha256_idx"]);
     assert_eq!(verify(&url, &setting.schema).await.expect("verified"), Vec::<String>::new());
     assert!(migrate(&url, &setting.schema).await.expect("migrated").is_empty());
 }
