@@ -7,11 +7,11 @@ use mobile_core::transport::http::HttpTransport;
 #[cfg(target_os = "linux")]
 use mobile_core::transport::reqwest::PROBE_AFTER;
 use mobile_core::transport::{OfflineReason, PageSink, Transport, TransportError};
-use sync_protocol::{RecordId, StreamId};
 use sync_protocol::columnar::encode_frame;
 use sync_protocol::wire::auth::LogoutRequest;
 use sync_protocol::wire::pull::{PullPage, PullRequest};
 use sync_protocol::wire::push::PushRequest;
+use sync_protocol::{RecordId, StreamId};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 

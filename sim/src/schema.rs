@@ -148,12 +148,7 @@ fn collections(rng: &mut Rng) -> Vec<Drawn> {
         ""
     };
     vec![
-        Drawn {
-            name: "obras",
-            head: "scopes = [\"project:id\"]".into(),
-            fixed: "",
-            whose: "work",
-        },
+        Drawn { name: "obras", head: "scopes = [\"project:id\"]".into(), fixed: "", whose: "work" },
         Drawn {
             name: "partes",
             head: format!(

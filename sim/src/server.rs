@@ -23,7 +23,7 @@ use sync_server::auth::session::Sessions;
 use sync_server::auth::throttle::Throttle;
 use sync_server::database::OpenStore;
 use sync_server::http::{App, HttpSettings, PREFIX, router};
-use sync_server::photos::{Photos, PhotoSettings};
+use sync_server::photos::{PhotoSettings, Photos};
 use sync_server::random::SharedRandom;
 use sync_server::store::Store;
 use sync_server::store::accounts::Account;

@@ -71,7 +71,8 @@ impl Shelf {
     #[must_use]
     pub fn pictures(&self) -> BTreeMap<Picture, String> {
         self.with(|things| {
-            let named = |(path, thing): (&Path, &Thing)| Some((picture(path)?, thing.sha256.clone()));
+            let named =
+                |(path, thing): (&Path, &Thing)| Some((picture(path)?, thing.sha256.clone()));
             things.by_name.iter().filter_map(named).collect()
         })
     }
@@ -80,7 +81,8 @@ impl Shelf {
     #[must_use]
     pub fn parts(&self) -> BTreeMap<String, usize> {
         self.with(|things| {
-            let all = things.by_name.iter().filter(|(path, _)| path.as_ref().starts_with("uploads/"));
+            let all =
+                things.by_name.iter().filter(|(path, _)| path.as_ref().starts_with("uploads/"));
             all.map(|(path, thing)| (path.to_string(), thing.bytes.len())).collect()
         })
     }
@@ -101,8 +103,10 @@ impl Shelf {
     /// Loses a picture, or spoils a byte of it.
     pub fn spoil(&self, name: &Picture, only_a_byte: bool) {
         self.with(|things| {
-            let found = things.by_name.iter().find(|(path, _)| picture(path).as_ref() == Some(name));
-            let Some((path, thing)) = found.map(|(path, thing)| (path.clone(), thing.clone())) else {
+            let found =
+                things.by_name.iter().find(|(path, _)| picture(path).as_ref() == Some(name));
+            let Some((path, thing)) = found.map(|(path, thing)| (path.clone(), thing.clone()))
+            else {
                 return;
             };
             things.changes += 1;
@@ -218,7 +222,8 @@ impl ObjectStore for Shelf {
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         let folder = prefix.map(|prefix| format!("{prefix}/")).unwrap_or_default();
         let found: Vec<_> = self.with(|things| {
-            let below = things.by_name.iter().filter(|(path, _)| path.as_ref().starts_with(&folder));
+            let below =
+                things.by_name.iter().filter(|(path, _)| path.as_ref().starts_with(&folder));
             below.map(|(path, thing)| Ok(Self::meta(path, thing))).collect()
         });
         futures::stream::iter(found).boxed()

@@ -68,8 +68,7 @@ pub fn sweep(store: &Store) -> Result<usize, CoreError> {
     store.write(|db| {
         let schema = store.schema_in(db)?;
         // It would take what these bugs let go back into the queue.
-        let lets_go =
-            planted::is(Bug::UnsentPhotoEvicted) || planted::is(Bug::RefusedPhotoDropped);
+        let lets_go = planted::is(Bug::UnsentPhotoEvicted) || planted::is(Bug::RefusedPhotoDropped);
         if !lets_go {
             mend::adopt(db, &schema, store.photos())?;
         }

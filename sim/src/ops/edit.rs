@@ -75,7 +75,12 @@ pub fn ids(world: &World, device: usize, collection: &str) -> Vec<RecordId> {
     result.rows.iter().filter_map(id).collect()
 }
 
-pub(super) fn some_id(world: &World, rng: &mut Rng, device: usize, collection: &str) -> Option<RecordId> {
+pub(super) fn some_id(
+    world: &World,
+    rng: &mut Rng,
+    device: usize,
+    collection: &str,
+) -> Option<RecordId> {
     let ids = ids(world, device, collection);
     // A few records are everybody's favourites, so that edits meet.
     let hot = if rng.percent(60) { ids.len().min(2) } else { ids.len() };

@@ -69,7 +69,8 @@ fn new_photo(world: &mut World, rng: &mut Rng, place: Place, home: &Collection) 
 /// A photo of a record that is there, perhaps only on this phone.
 async fn takes(world: &mut World, rng: &mut Rng) -> Checked {
     let Some(place) = world.used_phone(rng) else { return Ok(()) };
-    let Some((parent, home)) = visible(world, place.0).and_then(|schema| collections(&schema)) else {
+    let Some((parent, home)) = visible(world, place.0).and_then(|schema| collections(&schema))
+    else {
         return Ok(());
     };
     let Some(record) = some_id(world, rng, place.0, &parent.name) else { return Ok(()) };
@@ -91,7 +92,8 @@ async fn takes(world: &mut World, rng: &mut Rng) -> Checked {
 /// A record and its photos in one act.
 async fn checks_in(world: &mut World, rng: &mut Rng) -> Checked {
     let Some(place) = world.used_phone(rng) else { return Ok(()) };
-    let Some((parent, home)) = visible(world, place.0).and_then(|schema| collections(&schema)) else {
+    let Some((parent, home)) = visible(world, place.0).and_then(|schema| collections(&schema))
+    else {
         return Ok(());
     };
     let Some(set) = fields(world, rng, place, &parent, true) else { return Ok(()) };
@@ -245,13 +247,8 @@ async fn are_compared(world: &mut World, rng: &mut Rng) -> Checked {
 pub async fn compares(world: &mut World, content: bool) -> Checked {
     let before = world.snapshot();
     let server = &world.server;
-    let done = compare::compare(
-        server.photos(),
-        server.store(),
-        &world.time,
-        server.tenant,
-        content,
-    );
+    let done =
+        compare::compare(server.photos(), server.store(), &world.time, server.tenant, content);
     let done = done.await.map_err(|error| Violation {
         invariant: "pictures can be compared",
         found: error.to_string(),
@@ -306,7 +303,8 @@ async fn sends_another(world: &mut World, rng: &mut Rng) -> Checked {
     }
     let picture = (name.clone(), *record, variant.to_owned());
     world.ledger.photos.meddled.insert(picture);
-    let named = [("collection", name.clone()), ("id", record.to_string()), ("variant", variant.into())];
+    let named =
+        [("collection", name.clone()), ("id", record.to_string()), ("variant", variant.into())];
     let named = named.map(|(key, value)| {
         use base64::Engine as _;
         format!("{key} {}", base64::engine::general_purpose::STANDARD.encode(value))
@@ -339,10 +337,8 @@ async fn token(world: &mut World, person: usize) -> Option<HeaderValue> {
         "tenant": COMPANY, "user": world.people[person].login, "password": PASSWORD,
         "device": DeviceId(uuid::Uuid::from_u128(0x00dd_0000 + person as u128)),
     });
-    let mut request = Request::new(Method::POST, "auth/login").header(
-        axum::http::header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
+    let mut request = Request::new(Method::POST, "auth/login")
+        .header(axum::http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     request.body = login.to_string().into();
     let answer = world.server.answer(&request).await;
     if world.bury_server().await {
@@ -372,7 +368,10 @@ async fn tidied(world: &mut World, _: &mut Rng) -> Checked {
     let (objects, stopping) = (&server.photos().objects, CancellationToken::new());
     let done = async {
         let uploads = tidy::uploads(objects, now_us, &stopping).await?;
-        Ok::<_, compare::CompareError>((uploads, tidy::deleted(objects, server.store(), &stopping).await?))
+        Ok::<_, compare::CompareError>((
+            uploads,
+            tidy::deleted(objects, server.store(), &stopping).await?,
+        ))
     };
     let (uploads, deleted) = done.await.map_err(|error| Violation {
         invariant: "uploads can be tidied",

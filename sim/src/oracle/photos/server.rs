@@ -37,9 +37,7 @@ pub fn about(request: &Request) -> About {
     match parts.as_slice() {
         ["uploads"] => announced(request).map_or(About::Else, About::Upload),
         ["uploads", collection, record, variant] => match record.parse() {
-            Ok(record) => {
-                About::Upload(((*collection).to_owned(), record, (*variant).to_owned()))
-            }
+            Ok(record) => About::Upload(((*collection).to_owned(), record, (*variant).to_owned())),
             Err(_) => About::Else,
         },
         ["photos", collection, record] => {
@@ -117,7 +115,14 @@ pub fn answered(
         About::Upload(picture) => {
             let name = (picture.0.clone(), picture.1);
             let (sees, sends) = rights(schema, before, asks, &name);
-            sent(picture, (sees, sends), (request, response), (shelf, shelf_before), ledger, now_us)?;
+            sent(
+                picture,
+                (sees, sends),
+                (request, response),
+                (shelf, shelf_before),
+                ledger,
+                now_us,
+            )?;
             Some(name)
         }
         About::Download(picture) => {
@@ -154,7 +159,8 @@ fn only_states_change(
         let (Some(old), true) = (old, named == Some(name)) else {
             return violated("only pushes change rows", format!("{path}: {name:?}"));
         };
-        let mut should = Row { version: old.version + 1, meta: row.meta.clone(), ..Row::clone(old) };
+        let mut should =
+            Row { version: old.version + 1, meta: row.meta.clone(), ..Row::clone(old) };
         let state = row.fields.get(columns::STATE).cloned().unwrap_or_default();
         should.fields.insert(columns::STATE.to_owned(), state);
         let lowered = VARIANTS
@@ -299,7 +305,12 @@ pub fn shelf(schema: &Schema, shelf: &Shelf, snapshot: &Snapshot, ledger: &mut L
 ///
 /// # Errors
 /// The violation.
-pub fn flagged(schema: &Schema, asked: &PushRequest, before: &Snapshot, after: &Snapshot) -> Checked {
+pub fn flagged(
+    schema: &Schema,
+    asked: &PushRequest,
+    before: &Snapshot,
+    after: &Snapshot,
+) -> Checked {
     let is_photo = |name: &str| schema.collection(name).is_some_and(|c| c.photos);
     let rows = before.rows.iter().filter(|(name, _)| is_photo(&name.0));
     let mut known: Vec<&str> = rows.filter_map(|(_, row)| hash_of(row, "photo")).collect();
