@@ -1,12 +1,12 @@
 //! Real programs and real photos over a line that breaks: the connection is cut every so many bytes, the app is
 //! killed at random, and in the end every photo is at the server, byte for byte, where it was taken.
 //!
-//! Small by default. `CAMPO_PHOTOS` (how many), `CAMPO_PHOTOS_EDGE` (of what the camera wrote, in pixels),
-//! `CAMPO_PHOTOS_CUT` (bytes after which a connection is cut), `CAMPO_PHOTOS_RATE` (bytes a second) and
-//! `CAMPO_PHOTOS_KILL_MS` (longest life of an app) make it large:
+//! Small by default. `CAMPO_PHOTO_COUNT` (how many), `CAMPO_PHOTO_EDGE` (of what the camera wrote, in pixels),
+//! `CAMPO_PHOTO_CUT` (bytes after which a connection is cut), `CAMPO_PHOTO_RATE` (bytes a second) and
+//! `CAMPO_PHOTO_KILL_MS` (longest life of an app) make it large:
 //!
 //! ```sh
-//! CAMPO_PHOTOS=500 CAMPO_PHOTOS_EDGE=4000 CAMPO_PHOTOS_CUT=262144 cargo xtask test --only system -- photos_survive
+//! CAMPO_PHOTO_COUNT=500 CAMPO_PHOTO_EDGE=4000 CAMPO_PHOTO_CUT=262144 cargo xtask test --only system -- photos_survive
 //! ```
 
 mod clients;
@@ -57,11 +57,11 @@ fn setting(name: &str, default: u64) -> u64 {
 }
 
 fn survive(engine: Engine) {
-    let count = setting("CAMPO_PHOTOS", 8);
-    let edge = u32::try_from(setting("CAMPO_PHOTOS_EDGE", 1_200)).expect("pixels");
-    let cut = setting("CAMPO_PHOTOS_CUT", 48 * 1024);
-    let rate = setting("CAMPO_PHOTOS_RATE", 0);
-    let kill_ms = setting("CAMPO_PHOTOS_KILL_MS", 400);
+    let count = setting("CAMPO_PHOTO_COUNT", 8);
+    let edge = u32::try_from(setting("CAMPO_PHOTO_EDGE", 1_200)).expect("pixels");
+    let cut = setting("CAMPO_PHOTO_CUT", 48 * 1024);
+    let rate = setting("CAMPO_PHOTO_RATE", 0);
+    let kill_ms = setting("CAMPO_PHOTO_KILL_MS", 400);
     let mut dice = Dice::new(setting("CAMPO_CRASH_SEED", 0x0f07));
     let folder = tempfile::tempdir().expect("a folder");
     let camera = camera(folder.path(), edge);
