@@ -10,9 +10,10 @@ use sync_protocol::schema::Collection;
 use sync_protocol::{Fields, RecordId, TenantId};
 
 use super::finish::{Here, set_state};
+use super::held::Held;
 use super::key::{PhotoKey, Variant};
 use super::record::{Expected, PhotoState, state};
-use super::{ObjectError, Photos, verify};
+use super::{ObjectError, Photos};
 use crate::clock::Clock;
 use crate::store::{Store, StoreError};
 
@@ -116,14 +117,26 @@ impl Record<'_> {
         for variant in Variant::ALL {
             let key = self.key(variant);
             let mut length = self.photos.objects.photo_length(&key).await?;
-            if content && length.is_some() && !self.is_whole(&key, fields).await? {
-                spoiled.push(key);
-                length = None;
+            // Where the record does not say that it is here, its length alone proves nothing.
+            if length.is_some() && (content || !said.has(variant)) {
+                match self.held(&key, fields).await? {
+                    Held::Whole => {}
+                    Held::Nothing => length = None,
+                    Held::Spoiled => {
+                        spoiled.push(key);
+                        length = None;
+                    }
+                }
             }
             match variant {
                 Variant::Photo => here.photo = length,
                 Variant::Thumbnail => here.thumbnail = length,
             }
+        }
+        // Before the record: what a crash leaves is then a record of a picture that is not here, which the next
+        // comparison corrects, and never a spoiled picture that the record asks for.
+        for key in spoiled {
+            self.photos.objects.remove(&key.object()).await?;
         }
         // Whoever changed it meanwhile knows better.
         let decide = |present: PhotoState, fields: &Fields| match present == said {
@@ -134,10 +147,6 @@ impl Record<'_> {
         let name = &self.collection.name;
         let says =
             set_state(self.store, self.clock, self.tenant, name, self.record, decide).await?;
-        // After the record: until here somebody could still have read it.
-        for key in spoiled {
-            self.photos.objects.remove(&key.object()).await?;
-        }
         Ok(says.filter(|says| *says != said).map(|says| Correction {
             collection: name.clone(),
             id: self.record,
@@ -146,12 +155,10 @@ impl Record<'_> {
         }))
     }
 
-    async fn is_whole(&self, key: &PhotoKey, fields: &Fields) -> Result<bool, CompareError> {
-        let Some(expected) = Expected::of(fields, key.variant) else { return Ok(true) };
-        match self.photos.objects.get(&key.object()).await {
-            Ok(bytes) => Ok(verify::content(&bytes, &expected).is_ok()),
-            Err(ObjectError::Missing) => Ok(false),
-            Err(error) => Err(error.into()),
+    async fn held(&self, key: &PhotoKey, fields: &Fields) -> Result<Held, ObjectError> {
+        match Expected::of(fields, key.variant) {
+            Some(expected) => Held::read(&self.photos.objects, key, &expected).await,
+            None => Ok(Held::Nothing),
         }
     }
 }

@@ -15,6 +15,7 @@ use sync_protocol::problem::Problem;
 use sync_protocol::schema::photos as fields;
 use sync_protocol::{EditTime, Fields, RecordId, StreamId, TenantId, Value};
 
+use super::held::Held;
 use super::key::{PhotoKey, Variant};
 use super::objects::Objects;
 use super::permit::Permitted;
@@ -36,7 +37,7 @@ pub async fn finish(
     parts: &Parts,
 ) -> Result<(), Problem> {
     let Permitted { key, expected, .. } = permitted;
-    let PhotoContext { photos, store, clock, .. } = context;
+    let photos = context.photos;
     let bytes = match checked(photos, key, expected, parts).await {
         Ok(bytes) => bytes,
         Err(Unfit::Content(problem)) => {
@@ -46,9 +47,9 @@ pub async fn finish(
         }
         // Somebody else finished it, or gave it up, in the meantime.
         Err(Unfit::Objects(ObjectError::Missing)) => {
-            return match photos.objects.photo_length(key).await? {
-                Some(length) if length == expected.bytes => Ok(()),
-                _ => Err(crate::http::limits::turns::busy()),
+            return match Held::read(&photos.objects, key, expected).await? {
+                Held::Whole => Ok(()),
+                Held::Nothing | Held::Spoiled => Err(crate::http::limits::turns::busy()),
             };
         }
         Err(Unfit::Objects(error)) => return Err(error.into()),
@@ -61,7 +62,7 @@ pub async fn finish(
     photos.objects.put(&name, bytes).await?;
     photos.quota.add(key.tenant, expected.bytes);
     fault::reached(Point::PhotoKept);
-    mark(photos, store, clock, key).await?;
+    mark(context, permitted).await?;
     fault::reached(Point::PhotoMarked);
     photos.objects.remove_upload(key).await?;
     Ok(())
@@ -109,22 +110,31 @@ async fn remove_parts(objects: &Objects, key: &PhotoKey, parts: &Parts) -> Resul
     Ok(())
 }
 
-/// Raises a record's `estado` to what is here of its photo. Never lowers it.
+/// Raises a record's `estado` to what is here of its photo, of which the caller has just checked the picture
+/// that this is about. The other one counts if the record says that it is here, or if it is read and found
+/// whole. Never lowers it.
 ///
 /// # Errors
-/// `unknown_photo` if the record was deleted meanwhile; passing ones of the store.
-pub async fn mark(
-    photos: &Photos,
-    store: &dyn Store,
-    clock: &dyn Clock,
-    key: &PhotoKey,
-) -> Result<PhotoState, Problem> {
+/// `unknown_photo` if the record was deleted meanwhile; passing ones of the stores.
+pub async fn mark(context: PhotoContext<'_>, permitted: &Permitted) -> Result<PhotoState, Problem> {
+    let PhotoContext { photos, store, clock, .. } = context;
+    let key = &permitted.key;
     // Before the transaction: nothing waits for a network inside one.
-    let here = Here {
-        photo: photos.objects.photo_length(&key.of(Variant::Photo)).await?,
-        thumbnail: photos.objects.photo_length(&key.of(Variant::Thumbnail)).await?,
+    if photos.objects.photo_length(key).await?.is_none() && !planted::is(Bug::PictureUnderOther) {
+        // Whoever found it spoiled has taken it away meanwhile.
+        return Err(crate::http::limits::turns::busy());
+    }
+    let other = key.other();
+    let other_is_whole = match &permitted.other {
+        Some(expected) if !permitted.state.has(other.variant) => {
+            Held::read(&photos.objects, &other, expected).await? == Held::Whole
+        }
+        _ => false,
     };
-    let raise = |present: PhotoState, fields: &Fields| here.state(fields).max(present);
+    let raise = |present: PhotoState, _: &Fields| {
+        let is_here = |variant| variant == key.variant || other_is_whole || present.has(variant);
+        PhotoState::of(is_here(Variant::Photo), is_here(Variant::Thumbnail)).max(present)
+    };
     match set_state(store, clock, key.tenant, &key.collection, key.record, raise).await {
         Ok(Some(state)) => Ok(state),
         Ok(None) => Err(unknown()),

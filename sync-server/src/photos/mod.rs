@@ -22,6 +22,7 @@
 pub mod compare;
 pub mod download;
 pub mod finish;
+pub mod held;
 pub mod intake;
 pub mod key;
 pub mod location;

@@ -26,6 +26,8 @@ pub struct Permitted {
     pub key: PhotoKey,
     /// What it must be.
     pub expected: Expected,
+    /// What the record's other picture must be.
+    pub other: Option<Expected>,
     /// How far its record says that it is.
     pub state: PhotoState,
 }
@@ -79,6 +81,7 @@ async fn find(
     Ok(Expected::of(&row.fields, key.variant).map(|expected| Permitted {
         key: key.clone(),
         expected,
+        other: Expected::of(&row.fields, key.variant.other()),
         state: state(&row.fields),
     }))
 }

@@ -6,6 +6,7 @@ use futures::TryStreamExt as _;
 use sync_protocol::problem::Problem;
 
 use super::finish::{self, mark};
+use super::held::Held;
 use super::key::PhotoKey;
 use super::objects::{Listed, Objects};
 use super::permit::Permitted;
@@ -95,15 +96,25 @@ pub async fn standing(
     context: PhotoContext<'_>,
     permitted: &Permitted,
 ) -> Result<Standing, Problem> {
-    let Permitted { key, expected, state } = permitted;
+    let Permitted { key, expected, state, .. } = permitted;
     if state.has(key.variant) {
         return Ok(Standing::Done);
     }
     let objects = &context.photos.objects;
-    if objects.photo_length(key).await? == Some(expected.bytes) {
-        mark(context.photos, context.store, context.clock, key).await?;
-        objects.remove_upload(key).await?;
-        return Ok(Standing::Done);
+    match Held::read(objects, key, expected).await? {
+        Held::Whole => {
+            mark(context, permitted).await?;
+            objects.remove_upload(key).await?;
+            return Ok(Standing::Done);
+        }
+        Held::Spoiled => {
+            tracing::warn!(
+                collection = key.collection, record = %key.record,
+                "a spoiled photo goes, and is sent again"
+            );
+            objects.remove(&key.object()).await?;
+        }
+        Held::Nothing => {}
     }
     match Parts::read(objects, key).await? {
         Some(parts) if parts.is_expired(context.clock) => Ok(Standing::Absent),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::Value as Json;
-use sync_protocol::TenantId;
+use sync_protocol::{StreamId, TenantId};
 use sync_server::clock::SystemClock;
 use sync_server::photos::compare::{Compared, compare};
 use sync_server::photos::{PhotoLocation, Photos};
@@ -126,4 +126,70 @@ pub async fn what_was_lost_is_asked_for_again(world: World) {
         assert_eq!(shot.get(&world, token, "photo", &[]).await.ok().body, shot.photo);
     }
     assert_eq!(checked(&world, company.tenant, true).await.corrected, []);
+}
+
+/// Other bytes of the same length, under a picture's final name.
+fn rot(world: &World, company: &Company, shot: &Shot, variant: &str) -> PathBuf {
+    let path = object(world, company, shot, variant);
+    let mut other = shot.bytes(variant).to_vec();
+    other[100] ^= 1;
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+    std::fs::write(&path, other).expect("written");
+    path
+}
+
+pub async fn what_rotted_is_not_taken_for_the_photo(world: World) {
+    let company = Company::new(&world, &["admin"]).await;
+    let phone = company.phone(&world).await;
+    let token = &phone.token;
+    // A check that found it was killed after it had set the record back: every question of a phone.
+    for back in ["HEAD", "POST", "other", "check"] {
+        let shot = Shot::new(&world, &phone).await;
+        shot.send(&world, token, if back == "other" { "photo" } else { "thumbnail" }).await;
+        let variant = "photo";
+        let rotten = rot(&world, &company, &shot, variant);
+        match back {
+            "HEAD" => assert_eq!(shot.head(&world, token, variant).await.status, 404),
+            "POST" => {
+                let begun = shot.begin(&world, token, variant).await;
+                assert_eq!((begun.status, begun.header("upload-offset")), (201, "0"));
+            }
+            "check" => {
+                let found = checked(&world, company.tenant, false).await;
+                assert_eq!(found.corrected, []);
+            }
+            // The thumbnail comes, and what the picture's name holds is not believed.
+            _ => shot.send(&world, token, "thumbnail").await,
+        }
+        assert_eq!(shot.state(&world, token).await, "thumbnail", "{back}");
+        assert!(back == "other" || !rotten.exists(), "{back}: it stayed");
+        shot.send(&world, token, variant).await;
+        assert_eq!(shot.state(&world, token).await, "stored", "{back}");
+        assert_eq!(shot.get(&world, token, variant, &[]).await.ok().body, shot.photo);
+    }
+}
+
+pub async fn a_spoiled_photo_goes_before_its_record(world: World) {
+    let company = Company::new(&world, &["admin"]).await;
+    let phone = company.phone(&world).await;
+    let token = &phone.token;
+    let shot = Shot::new(&world, &phone).await;
+    shot.store(&world, token).await;
+    let rotten = rot(&world, &company, &shot, "photo");
+    // The check is killed while it waits for the record.
+    let store = world.store.shared();
+    let collection = store.schema().collection(COLLECTION).expect("known").clone();
+    let mut held = store.write(company.tenant, StreamId::SQL).await.expect("begun");
+    let id = shot.id.parse().expect("an id");
+    held.lock_rows(&collection, &[id]).await.expect("locked");
+    let check = checked(&world, company.tenant, true);
+    let patience = std::time::Duration::from_secs(3);
+    assert!(tokio::time::timeout(patience, check).await.is_err(), "it did not wait");
+    drop(held);
+    assert!(!rotten.exists(), "the spoiled photo outlived the check");
+    assert_eq!(shot.state(&world, token).await, "stored");
+    let next = checked(&world, company.tenant, false).await;
+    assert_eq!(told(&next), [(shot.id.clone(), "stored", "thumbnail")]);
+    shot.send(&world, token, "photo").await;
+    assert_eq!(shot.state(&world, token).await, "stored");
 }
