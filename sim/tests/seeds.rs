@@ -11,7 +11,8 @@ use sim::{plan, run};
 /// How many fixed seeds there are: enough that everything that can happen happens.
 const FIXED: u64 = 60;
 /// Others: one with a merge that the first ones do not show, and such as have failed.
-const MORE: [u64; 7] = [
+const MORE: [u64; 8] = [
+    104,
     241,
     1_795_696_588_022,
     1_800_002_000_018,

@@ -153,7 +153,7 @@ impl Mending<'_> {
             let table = quoted(&collection.name);
             let edited: BTreeSet<RecordId> = self.edited(&collection.name)?.into_iter().collect();
             let mut statement =
-                self.db.prepare(&format!("SELECT id, _scopes, _pending FROM {table}"))?;
+                self.db.prepare(&format!("SELECT id, _scopes, _pending, _version FROM {table}"))?;
             let mut found = statement.query([])?;
             let mut unnamed: Vec<Sql> = Vec::new();
             let mut wrong: Vec<(RecordId, bool)> = Vec::new();
@@ -171,7 +171,8 @@ impl Mending<'_> {
                 // Stale rows wait for the end of a new beginning: without one they would wait for ever.
                 let waits = set < 0 && !anew;
                 let known = sets.contains_key(&set.saturating_abs());
-                if pending != 0 || waits || !known {
+                let has_version = row.get_ref(3)?.as_i64().is_ok();
+                if pending != 0 || waits || !known || !has_version {
                     wrong.push((record, known));
                 }
             }
@@ -184,11 +185,12 @@ impl Mending<'_> {
             for (record, known) in wrong {
                 self.db.execute(
                     &format!(
-                        "UPDATE {table} SET _pending = 0, _scopes = iif(?2, _scopes, ?3) WHERE id = ?1"
+                        "UPDATE {table} SET _pending = 0, _scopes = iif(?2, _scopes, ?3),
+                           _version = iif(typeof(_version) = 'integer', _version, 0) WHERE id = ?1"
                     ),
                     params![record.to_string(), known, scopes::UNKNOWN],
                 )?;
-                self.refetch(&collection.name, record, "its scopes or its count of edits")?;
+                self.refetch(&collection.name, record, "its scopes, version or count of edits")?;
             }
         }
         Ok(())
