@@ -50,8 +50,11 @@ use crate::auth::caller::Caller;
 use crate::clock::Clock;
 use crate::store::Store;
 
-/// Pictures that are decoded at once: each may take some hundred megabytes.
-const DECODED_AT_ONCE_MAX: usize = 2;
+/// Pictures that are in memory at once to be checked, at most 16 MiB each as they came.
+const CHECKED_AT_ONCE_MAX: usize = 4;
+/// Pixels that are decoded at once, in millions: the largest picture, or several that devices prepared.
+const DECODED_MEGAPIXELS_MAX: usize = 16;
+const _: () = assert!(verify::PIXELS_MAX == 16_000_000, "every picture has its turn");
 
 /// A server's photos.
 pub struct Photos {
@@ -59,6 +62,8 @@ pub struct Photos {
     pub objects: Objects,
     /// How much a company may store.
     pub quota: Quota,
+    checkers: Semaphore,
+    /// A permit for each million pixels.
     decoders: Arc<Semaphore>,
 }
 
@@ -69,7 +74,8 @@ impl Photos {
         Self {
             objects: Objects::new(store),
             quota: Quota::new(quota_bytes),
-            decoders: Arc::new(Semaphore::new(DECODED_AT_ONCE_MAX)),
+            checkers: Semaphore::new(CHECKED_AT_ONCE_MAX),
+            decoders: Arc::new(Semaphore::new(DECODED_MEGAPIXELS_MAX)),
         }
     }
 

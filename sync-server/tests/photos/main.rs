@@ -67,6 +67,8 @@ suite! {
     content: other_bytes_than_the_records_are_not_kept,
         what_is_no_picture_is_refused_also_with_the_right_hash,
         a_decompression_bomb_is_refused,
+        a_picture_has_so_many_pixels,
+        a_picture_has_the_size_that_its_record_says,
         a_company_has_so_much_room;
     downloads: a_photo_is_kept_by_who_has_it,
         a_part_of_a_photo_can_be_had;
