@@ -60,7 +60,6 @@ pub async fn finish(
         false => key.object(),
     };
     photos.objects.put(&name, bytes).await?;
-    photos.quota.add(key.tenant, expected.bytes);
     fault::reached(Point::PhotoKept);
     mark(context, permitted).await?;
     fault::reached(Point::PhotoMarked);
