@@ -53,6 +53,22 @@ pub async fn a_photo_is_kept_by_who_has_it(world: World) {
     assert_eq!(answer.header("content-type"), "image/webp");
 }
 
+pub async fn a_picture_without_its_thumbnail_can_be_seen(world: World) {
+    let phone = Company::new(&world, &["foreman"]).await.phone(&world).await;
+    let shot = Shot::new(&world, &phone).await;
+    let token = &phone.token;
+    let half = shot.photo.len() / 2;
+    shot.begin(&world, token, "photo").await.ok();
+    shot.patch(&world, token, "photo", 0, &shot.photo[..half], &[]).await.ok();
+    let none = shot.get(&world, token, "photo", &[]).await;
+    assert_eq!((none.status, none.code().as_str()), (404, "photo_not_stored"), "half is here");
+    shot.patch(&world, token, "photo", half, &shot.photo[half..], &[]).await.ok();
+    assert_eq!(shot.state(&world, token).await, "pending", "the record waits for both");
+    assert_eq!(shot.get(&world, token, "photo", &[]).await.ok().body, shot.photo);
+    let none = shot.get(&world, token, "thumbnail", &[]).await;
+    assert_eq!((none.status, none.code().as_str()), (404, "photo_not_stored"));
+}
+
 pub async fn a_part_of_a_photo_can_be_had(world: World) {
     let phone = Company::new(&world, &["foreman"]).await.phone(&world).await;
     let shot = Shot::new(&world, &phone).await;

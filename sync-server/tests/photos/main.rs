@@ -71,6 +71,7 @@ suite! {
         a_picture_has_the_size_that_its_record_says,
         a_company_has_so_much_room;
     downloads: a_photo_is_kept_by_who_has_it,
+        a_picture_without_its_thumbnail_can_be_seen,
         a_part_of_a_photo_can_be_had;
     missing: what_has_not_come_is_listed_with_who_is_to_send_it,
         what_was_lost_is_asked_for_again,
