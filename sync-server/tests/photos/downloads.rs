@@ -12,7 +12,8 @@ pub async fn a_photo_is_kept_by_who_has_it(world: World) {
     let tag = format!("\"{}\"", sha256(&shot.photo));
     for (name, value) in [
         ("etag", tag.as_str()),
-        ("cache-control", "private, max-age=31536000, immutable"),
+        ("cache-control", "private, no-cache"),
+        ("vary", "authorization"),
         ("content-type", "image/jpeg"),
         ("x-content-type-options", "nosniff"),
         ("content-disposition", "inline"),
@@ -25,6 +26,7 @@ pub async fn a_photo_is_kept_by_who_has_it(world: World) {
     for tags in [tag.as_str(), &format!("W/{tag}"), &format!("\"x\", {tag}"), "*"] {
         let same = shot.get(&world, &phone.token, "photo", &[("if-none-match", tags)]).await;
         assert_eq!((same.status, same.body.len(), same.header("etag")), (304, 0, tag.as_str()));
+        assert_eq!(same.header("cache-control"), "private, no-cache");
     }
     let other = shot.get(&world, &phone.token, "photo", &[("if-none-match", "\"x\"")]).await;
     assert_eq!(other.status, 200);
