@@ -16,7 +16,7 @@
 //!
 //! Nothing of it is kept in the process, besides how much a company has stored, for a minute.
 //!
-//! [`missing`] says what has not come, [`compare`] finds what was lost in the object store and asks the
+//! [`place`] tells a wrong place from a loss. [`missing`] says what has not come, [`compare`] finds what was lost in the object store and asks the
 //! devices for it again, [`tidy`] removes what nobody needs.
 
 pub mod compare;
@@ -29,6 +29,7 @@ pub mod location;
 pub mod missing;
 pub mod objects;
 pub mod permit;
+pub mod place;
 pub mod quota;
 pub mod record;
 pub mod tidy;
@@ -36,6 +37,7 @@ pub mod upload;
 pub mod verify;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use object_store::ObjectStore;
 use sync_protocol::problem::Problem;
@@ -62,6 +64,8 @@ pub struct Photos {
     pub objects: Objects,
     /// How much a company may store.
     pub quota: Quota,
+    /// Whether the place is known to have its marker.
+    marked: AtomicBool,
     checkers: Semaphore,
     /// A permit for each million pixels.
     decoders: Arc<Semaphore>,
@@ -74,9 +78,26 @@ impl Photos {
         Self {
             objects: Objects::new(store),
             quota: Quota::new(quota_bytes),
+            marked: AtomicBool::new(false),
             checkers: Semaphore::new(CHECKED_AT_ONCE_MAX),
             decoders: Arc::new(Semaphore::new(DECODED_MEGAPIXELS_MAX)),
         }
+    }
+
+    /// As the settings say, if that is there: no folder is made.
+    ///
+    /// # Errors
+    /// There is no such folder, or the URL is wrong.
+    pub fn open_existing(settings: &PhotoSettings) -> Result<Self, ObjectError> {
+        if let PhotoLocation::Folder(folder) = &settings.location
+            && !folder.is_dir()
+        {
+            return Err(ObjectError::Setup(format!(
+                "there is no folder {}; say with --photos where the photos are",
+                folder.display()
+            )));
+        }
+        Self::open(settings)
     }
 
     /// As the settings say.

@@ -2,6 +2,8 @@
 //!
 //! All of it stands in the object store, so any server answers alike, and none remembers anything.
 
+use std::sync::atomic::Ordering;
+
 use futures::TryStreamExt as _;
 use sync_protocol::problem::Problem;
 
@@ -10,7 +12,7 @@ use super::held::Held;
 use super::key::{PhotoKey, UploadName};
 use super::objects::{Listed, Objects};
 use super::permit::Permitted;
-use super::{ObjectError, PhotoContext};
+use super::{ObjectError, PhotoContext, place};
 use crate::clock::Clock;
 
 /// How long an upload that nobody touches is kept, in microseconds: 7 days.
@@ -136,9 +138,13 @@ pub async fn begin(context: PhotoContext<'_>, permitted: &Permitted) -> Result<S
     if !matches!(present, Standing::Absent) {
         return Ok(present);
     }
-    let PhotoContext { photos, clock, caller, .. } = context;
+    let PhotoContext { photos, store, clock, caller } = context;
     let bytes = permitted.expected.bytes;
     photos.quota.check(&photos.objects, caller, bytes).await?;
+    if !photos.marked.load(Ordering::Relaxed) {
+        let marked = place::claim(&photos.objects, store, caller.tenant).await?;
+        photos.marked.store(marked, Ordering::Relaxed);
+    }
     // What was given up does not count for the new one.
     photos.objects.remove_upload(&permitted.key).await?;
     let now = clock.now_us();

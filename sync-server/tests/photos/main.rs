@@ -76,8 +76,11 @@ suite! {
     missing: what_has_not_come_is_listed_with_who_is_to_send_it,
         what_was_lost_is_asked_for_again,
         what_rotted_is_not_taken_for_the_photo,
-        a_spoiled_photo_goes_before_its_record;
-    commands: support_sees_what_is_missing_and_asks_for_what_was_lost;
+        a_spoiled_photo_goes_before_its_record,
+        what_an_older_database_does_not_know_is_found,
+        a_wrong_place_is_no_loss;
+    commands: support_sees_what_is_missing_and_asks_for_what_was_lost,
+        much_is_not_given_up_unasked;
     tidy: an_upload_that_nobody_touches_is_given_up,
         photos_of_records_that_are_long_deleted_go_and_no_others;
 }
