@@ -56,7 +56,8 @@ suite! {
         a_piece_with_a_checksum_is_kept_whole_or_not_at_all,
         more_than_was_announced_is_refused,
         headers_that_make_no_sense_have_codes,
-        an_upload_that_is_given_up_is_gone;
+        an_upload_that_is_given_up_is_gone,
+        every_answer_about_uploads_says_which_tus;
     access: only_who_sees_the_record_has_to_do_with_its_photo,
         who_may_only_read_sends_nothing,
         an_upload_does_not_outlive_its_grant,

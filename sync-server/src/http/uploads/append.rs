@@ -30,7 +30,7 @@ pub(in crate::http) fn route() -> Route {
         method: Method::PATCH,
         path: "/mobile/api/v1/uploads/{collection}/{id}/{variant}",
         access: Access::Authenticated,
-        handler: patch(handle).layer(axum::middleware::map_response(tus::resumable)),
+        handler: patch(handle),
         operation: Operation {
             id: "appendUpload",
             tag: "photos",
