@@ -36,6 +36,7 @@ pub mod tidy;
 pub mod upload;
 pub mod verify;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -64,6 +65,8 @@ pub struct Photos {
     pub objects: Objects,
     /// How much a company may store.
     pub quota: Quota,
+    /// The folder that the bytes are in, if they are in one.
+    pub folder: Option<PathBuf>,
     /// Whether the place is known to have its marker.
     marked: AtomicBool,
     checkers: Semaphore,
@@ -78,6 +81,7 @@ impl Photos {
         Self {
             objects: Objects::new(store),
             quota: Quota::new(quota_bytes),
+            folder: None,
             marked: AtomicBool::new(false),
             checkers: Semaphore::new(CHECKED_AT_ONCE_MAX),
             decoders: Arc::new(Semaphore::new(DECODED_MEGAPIXELS_MAX)),
@@ -105,7 +109,12 @@ impl Photos {
     /// # Errors
     /// The folder cannot be made, or the URL is wrong.
     pub fn open(settings: &PhotoSettings) -> Result<Self, ObjectError> {
-        Ok(Self::new(location::open(&settings.location)?, settings.quota_bytes))
+        let photos = Self::new(location::open(&settings.location)?, settings.quota_bytes);
+        let folder = match &settings.location {
+            PhotoLocation::Folder(folder) => Some(folder.clone()),
+            PhotoLocation::Url(_) | PhotoLocation::Memory => None,
+        };
+        Ok(Self { folder, ..photos })
     }
 
     /// In memory, for tests and the simulator.
