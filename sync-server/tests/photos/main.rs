@@ -64,7 +64,8 @@ suite! {
         a_known_hash_gives_nobody_bytes,
         a_record_cannot_be_pointed_at_another_photo,
         a_deleted_record_has_no_photo,
-        what_is_no_photo_collection_has_no_photos;
+        what_is_no_photo_collection_has_no_photos,
+        what_has_photos_is_deleted_after_them;
     content: other_bytes_than_the_records_are_not_kept,
         what_is_no_picture_is_refused_also_with_the_right_hash,
         a_decompression_bomb_is_refused,
