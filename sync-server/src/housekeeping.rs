@@ -58,6 +58,15 @@ async fn tidy_photos(
         true => photos::tidy::deleted(&photos.objects, store, stopping).await,
         false => Ok(0),
     };
+    if thorough && let Some(folder) = photos.folder.clone() {
+        let stopping = stopping.clone();
+        let leftovers = tokio::task::spawn_blocking(move || {
+            photos::tidy::leftovers(&folder, std::time::SystemTime::now(), &stopping)
+        });
+        if let Ok(Err(error)) = leftovers.await {
+            tracing::warn!(%error, "unfinished files of photos stay; the next round tries again");
+        }
+    }
     match (uploads, deleted) {
         (Ok(uploads), Ok(deleted)) => tracing::debug!(uploads, deleted, "tidied photos"),
         (Err(error), _) | (_, Err(error)) => {

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use serde_json::json;
+use sync_protocol::TenantId;
 
 use super::Failure;
 use super::account;
@@ -9,10 +10,11 @@ use super::output::Output;
 use super::photo_target::PhotoTarget;
 use super::target::Target;
 use crate::clock::SystemClock;
-use crate::photos::compare::{CompareError, compare};
+use crate::photos::compare::{CompareError, Compared, correct, examine};
 use crate::photos::missing::{self, After, MissingPhoto, PAGE_MAX};
-use crate::photos::{PhotoSettings, Photos};
-use crate::store::StoreError;
+use crate::photos::objects::ObjectError;
+use crate::photos::{PhotoSettings, Photos, place};
+use crate::store::{Store, StoreError};
 
 /// Photos.
 #[derive(Debug, Subcommand)]
@@ -42,6 +44,9 @@ pub(super) struct Check {
     /// Read every photo and compare its SHA-256 as well.
     #[arg(long)]
     content: bool,
+    /// Ask the devices again also where most photos, or all, are missing here.
+    #[arg(long)]
+    yes: bool,
     #[command(flatten)]
     photos: PhotoTarget,
     #[command(flatten)]
@@ -91,17 +96,46 @@ fn in_words(photo: &MissingPhoto) -> String {
 }
 
 impl Check {
+    async fn compare(
+        &self,
+        photos: &Photos,
+        store: &dyn Store,
+        tenant: TenantId,
+    ) -> Result<Compared, CompareError> {
+        let refused = |what: String| {
+            CompareError::Objects(ObjectError::Setup(format!(
+                "{what}; nothing was changed. Look whether --photos is right and its disk mounted; if they \
+                 are lost, say --yes, and the devices are asked for them again"
+            )))
+        };
+        if let Some(doubt) = place::doubt(&photos.objects, store, tenant).await? {
+            if !self.yes {
+                return Err(refused(doubt.to_owned()));
+            }
+            place::mark(&photos.objects).await?;
+        }
+        let examined = examine(photos, store, tenant, self.content).await?;
+        if examined.is_much_lost() && !self.yes {
+            let (lost, stored) = (examined.lost, examined.stored);
+            return Err(refused(format!(
+                "{lost} of {stored} stored photos are missing or spoiled"
+            )));
+        }
+        correct(photos, store, &SystemClock, tenant, self.content, &examined).await
+    }
+
     async fn run(self, output: Output) -> Result<(), Failure> {
         let location = self.photos.location(&self.target.database());
-        let photos = Photos::open(&PhotoSettings::at(location))
+        let photos = Photos::open_existing(&PhotoSettings::at(location))
             .map_err(|error| StoreError::Setup(error.to_string()))?;
         let store = self.target.open().await?;
         let shared = store.shared();
         let tenant = account::tenant(&*shared, &self.tenant).await?;
-        let compared = compare(&photos, &*shared, &SystemClock, tenant.id, self.content).await;
+        let compared = self.compare(&photos, &*shared, tenant.id).await;
         store.close().await;
         let compared = compared.map_err(|error| match error {
             CompareError::Store(error) => error,
+            CompareError::Objects(ObjectError::Setup(error)) => StoreError::Setup(error),
             CompareError::Objects(error) => StoreError::Storage(error.to_string()),
         })?;
         let mut lines: Vec<String> = compared

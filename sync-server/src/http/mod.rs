@@ -36,7 +36,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::{Method, Uri};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use sync_protocol::problem::Problem;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
@@ -75,6 +75,7 @@ pub fn routes() -> Vec<Route> {
         conflicts::resolve_many::route(),
         conflicts::undo::route(),
         uploads::options::route(),
+        uploads::options::route_of_one(),
         uploads::create::route(),
         uploads::head::route(),
         uploads::append::route(),
@@ -96,6 +97,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .with_state(app.clone())
         .layer(from_fn_with_state(app.clone(), guard::time_limit))
         .layer(guard::panics())
+        .layer(from_fn(uploads::tus::resumable))
         .layer(CompressionLayer::new().compress_when(worth_compressing()))
         .layer(from_fn_with_state(app.clone(), guard::span))
 }

@@ -6,6 +6,7 @@
 
 use serde::Serialize;
 use sync_protocol::planted::{self, Bug};
+use sync_protocol::problem::Problem;
 use sync_protocol::schema::Collection;
 use sync_protocol::{Fields, RecordId, TenantId};
 
@@ -15,10 +16,15 @@ use super::key::{PhotoKey, Variant};
 use super::record::{Expected, PhotoState, state};
 use super::{ObjectError, Photos};
 use crate::clock::Clock;
+use crate::push::failed;
 use crate::store::{Store, StoreError};
 
 /// Records that are read at once.
 const PAGE_RECORDS: usize = 500;
+/// So many photos may go back without anybody being asked,
+const LOST_UNASKED_MAX: usize = 20;
+/// and of so many stored ones one.
+const LOST_UNASKED_OF: usize = 20;
 
 /// What was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -42,6 +48,27 @@ pub struct Correction {
     pub says: PhotoState,
 }
 
+/// What was found, before anything is changed.
+#[derive(Debug, Clone, Default)]
+pub struct Examined {
+    /// Records that were looked at.
+    pub records: u64,
+    /// Those that say that something is here.
+    pub stored: usize,
+    /// Those whose `estado` goes back when it is corrected.
+    pub lost: usize,
+    /// Those to be corrected, by collection.
+    wrong: Vec<(String, RecordId)>,
+}
+
+impl Examined {
+    /// Whether so much is missing that somebody should say that this is right.
+    #[must_use]
+    pub fn is_much_lost(&self) -> bool {
+        self.lost > LOST_UNASKED_MAX && self.lost.saturating_mul(LOST_UNASKED_OF) > self.stored
+    }
+}
+
 /// What stopped the comparison.
 #[derive(Debug, thiserror::Error)]
 pub enum CompareError {
@@ -53,7 +80,17 @@ pub enum CompareError {
     Objects(#[from] ObjectError),
 }
 
-/// Compares all records of a company with their objects; with `content` also their hashes.
+impl From<CompareError> for Problem {
+    fn from(error: CompareError) -> Self {
+        match error {
+            CompareError::Store(error) => failed(&error),
+            CompareError::Objects(error) => error.into(),
+        }
+    }
+}
+
+/// Compares all records of a company with their objects; with `content` also the hashes of what records
+/// say is here.
 ///
 /// # Errors
 /// Those of the stores; what was corrected before stays corrected.
@@ -64,7 +101,21 @@ pub async fn compare(
     tenant: TenantId,
     content: bool,
 ) -> Result<Compared, CompareError> {
-    let mut compared = Compared::default();
+    let examined = examine(photos, store, tenant, content).await?;
+    correct(photos, store, clock, tenant, content, &examined).await
+}
+
+/// Looks what is wrong, and changes nothing.
+///
+/// # Errors
+/// Those of the stores.
+pub async fn examine(
+    photos: &Photos,
+    store: &dyn Store,
+    tenant: TenantId,
+    content: bool,
+) -> Result<Examined, CompareError> {
+    let mut examined = Examined::default();
     for collection in store.schema().collections.values().filter(|found| found.photos) {
         let mut after = None;
         loop {
@@ -78,22 +129,71 @@ pub async fn compare(
                 break;
             }
             for (record, row) in rows {
-                compared.records += 1;
-                let one = Record { photos, store, clock, tenant, collection, record };
-                compared.corrected.extend(one.compare(&row.fields, content).await?);
+                let one = Record { photos, store, tenant, collection, record };
+                let said = state(&row.fields);
+                let found = one.look(&row.fields, content).await?;
+                let says = found.here.state(&row.fields);
+                examined.records += 1;
+                examined.stored += usize::from(said > PhotoState::Pending);
+                examined.lost += usize::from(says < said);
+                if says != said || !found.spoiled.is_empty() {
+                    examined.wrong.push((collection.name.clone(), record));
+                }
             }
         }
     }
+    Ok(examined)
+}
+
+/// Corrects what was found wrong, as far as it still is.
+///
+/// # Errors
+/// Those of the stores; what was corrected before stays corrected.
+pub async fn correct(
+    photos: &Photos,
+    store: &dyn Store,
+    clock: &dyn Clock,
+    tenant: TenantId,
+    content: bool,
+    examined: &Examined,
+) -> Result<Compared, CompareError> {
+    let mut compared = Compared { records: examined.records, ..Compared::default() };
+    for (collection, record) in &examined.wrong {
+        let Some(collection) = store.schema().collection(collection) else { continue };
+        let one = Record { photos, store, tenant, collection, record: *record };
+        compared.corrected.extend(one.correct(clock, content).await?);
+    }
     Ok(compared)
+}
+
+/// Compares one record with its objects.
+///
+/// # Errors
+/// Those of the stores.
+pub async fn compare_one(
+    photos: &Photos,
+    store: &dyn Store,
+    clock: &dyn Clock,
+    key: &PhotoKey,
+) -> Result<Option<Correction>, CompareError> {
+    let Some(collection) = store.schema().collection(&key.collection) else { return Ok(None) };
+    let one = Record { photos, store, tenant: key.tenant, collection, record: key.record };
+    one.correct(clock, false).await
 }
 
 struct Record<'a> {
     photos: &'a Photos,
     store: &'a dyn Store,
-    clock: &'a dyn Clock,
     tenant: TenantId,
     collection: &'a Collection,
     record: RecordId,
+}
+
+/// What is here of a record.
+struct Found {
+    here: Here,
+    /// Objects that are something else.
+    spoiled: Vec<PhotoKey>,
 }
 
 impl Record<'_> {
@@ -106,14 +206,9 @@ impl Record<'_> {
         }
     }
 
-    async fn compare(
-        &self,
-        fields: &Fields,
-        content: bool,
-    ) -> Result<Option<Correction>, CompareError> {
+    async fn look(&self, fields: &Fields, content: bool) -> Result<Found, ObjectError> {
         let said = state(fields);
-        let mut spoiled = Vec::new();
-        let mut here = Here { photo: None, thumbnail: None };
+        let mut found = Found { here: Here { photo: None, thumbnail: None }, spoiled: Vec::new() };
         for variant in Variant::ALL {
             let key = self.key(variant);
             let mut length = self.photos.objects.photo_length(&key).await?;
@@ -123,16 +218,31 @@ impl Record<'_> {
                     Held::Whole => {}
                     Held::Nothing => length = None,
                     Held::Spoiled => {
-                        spoiled.push(key);
+                        found.spoiled.push(key);
                         length = None;
                     }
                 }
             }
             match variant {
-                Variant::Photo => here.photo = length,
-                Variant::Thumbnail => here.thumbnail = length,
+                Variant::Photo => found.here.photo = length,
+                Variant::Thumbnail => found.here.thumbnail = length,
             }
         }
+        Ok(found)
+    }
+
+    async fn correct(
+        &self,
+        clock: &dyn Clock,
+        content: bool,
+    ) -> Result<Option<Correction>, CompareError> {
+        let row = {
+            let mut tx = self.store.read(self.tenant).await?;
+            tx.rows(self.collection, &[self.record]).await?.remove(&self.record)
+        };
+        let Some(row) = row.filter(|row| row.meta.deleted.is_none()) else { return Ok(None) };
+        let said = state(&row.fields);
+        let Found { here, spoiled } = self.look(&row.fields, content).await?;
         // Before the record: what a crash leaves is then a record of a picture that is not here, which the next
         // comparison corrects, and never a spoiled picture that the record asks for.
         for key in spoiled {
@@ -145,8 +255,7 @@ impl Record<'_> {
             false => present,
         };
         let name = &self.collection.name;
-        let says =
-            set_state(self.store, self.clock, self.tenant, name, self.record, decide).await?;
+        let says = set_state(self.store, clock, self.tenant, name, self.record, decide).await?;
         Ok(says.filter(|says| *says != said).map(|says| Correction {
             collection: name.clone(),
             id: self.record,

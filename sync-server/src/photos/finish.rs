@@ -60,7 +60,6 @@ pub async fn finish(
         false => key.object(),
     };
     photos.objects.put(&name, bytes).await?;
-    photos.quota.add(key.tenant, expected.bytes);
     fault::reached(Point::PhotoKept);
     mark(context, permitted).await?;
     fault::reached(Point::PhotoMarked);
@@ -68,6 +67,7 @@ pub async fn finish(
     Ok(())
 }
 
+#[derive(Debug)]
 enum Unfit {
     Content(Problem),
     Objects(ObjectError),
@@ -80,7 +80,7 @@ async fn checked(
     expected: &Expected,
     parts: &Parts,
 ) -> Result<Bytes, Unfit> {
-    let turn = photos.decoders.clone().acquire_owned().await;
+    let _turn = photos.checkers.acquire().await;
     let mut whole = BytesMut::with_capacity(usize::try_from(parts.end).unwrap_or(0));
     for offset in &parts.offsets {
         let part = photos.objects.get(&key.part(*offset)).await.map_err(Unfit::Objects)?;
@@ -88,13 +88,32 @@ async fn checked(
     }
     let whole = whole.freeze();
     let (picture, expected) = (whole.clone(), expected.clone());
-    let fits = tokio::task::spawn_blocking(move || {
-        let _turn = turn;
-        verify::content(&picture, &expected).and_then(|()| verify::decodes(&picture))
+    let pixels = apart(move || {
+        verify::content(&picture, &expected).and_then(|()| verify::pixels(&picture, &expected))
     });
-    match fits.await {
-        Ok(Ok(())) => Ok(whole),
-        Ok(Err(problem)) => Err(Unfit::Content(problem)),
+    let permits = u32::try_from(pixels.await?.div_ceil(1_000_000)).unwrap_or(u32::MAX).max(1);
+    let turn = photos.decoders.clone().acquire_many_owned(permits).await;
+    let picture = whole.clone();
+    apart(move || {
+        // Until it is decoded, also if nobody waits for that any more.
+        let _turn = turn;
+        verify::decodes(&picture)
+    })
+    .await?;
+    Ok(whole)
+}
+
+/// Looks at a picture on a thread of its own. One on which a decoder panics is none: tried again, it would
+/// only do that for ever.
+async fn apart<T: Send + 'static>(
+    look: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Unfit> {
+    match tokio::task::spawn_blocking(look).await {
+        Ok(looked) => looked.map_err(Unfit::Content),
+        Err(error) if error.is_panic() => {
+            tracing::error!("a decoder of pictures panicked");
+            Err(Unfit::Content(verify::not_an_image("it cannot be decoded")))
+        }
         Err(error) => {
             Err(Unfit::Objects(ObjectError::Storage(format!("checking failed: {error}"))))
         }
@@ -193,4 +212,16 @@ pub(super) async fn set_state(
     tx.write_rows(collection, &[write]).await?;
     tx.commit().await?;
     Ok(Some(next))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_makes_a_decoder_panic_is_no_picture() {
+        let looked = apart(|| -> Result<(), Problem> { panic!("as a decoder may") }).await;
+        let Err(Unfit::Content(problem)) = looked else { panic!("{looked:?}") };
+        assert_eq!((problem.code.as_str(), problem.retryable), ("photo_not_an_image", false));
+    }
 }

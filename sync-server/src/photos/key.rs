@@ -1,9 +1,9 @@
 //! Names of photos, and of the objects that hold them.
 //!
 //! ```text
-//! photos/{tenant}/{collection}/{record}/{photo|thumbnail}               whole and verified
-//! uploads/{tenant}/{collection}/{record}/{photo|thumbnail}/begun        the upload's marker
-//! uploads/{tenant}/{collection}/{record}/{photo|thumbnail}/0000262144   the bytes from this offset on
+//! photos/{tenant}/{collection}/{record}/{photo|thumbnail}                 whole and verified
+//! uploads/{tenant}/{collection}/{record}/{photo|thumbnail}/begun-300000   the upload's marker, with its length
+//! uploads/{tenant}/{collection}/{record}/{photo|thumbnail}/0000262144     the bytes from this offset on
 //! ```
 //!
 //! Tenant and record are part of every name, so a hash that somebody knows names nothing.
@@ -16,7 +16,7 @@ use sync_protocol::{RecordId, TenantId};
 
 /// Digits of an offset in a part's name, so that names sort as offsets do.
 const OFFSET_DIGITS: usize = 10;
-/// Name of an upload's marker.
+/// Name of an upload's marker, before its length. Older ones are without.
 const MARKER: &str = "begun";
 
 /// Which of a photo's two pictures.
@@ -70,6 +70,37 @@ impl FromStr for Variant {
     }
 }
 
+/// What an object of an upload is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum UploadName {
+    /// The marker.
+    Begun {
+        /// The length that was announced.
+        bytes: Option<u64>,
+    },
+    /// Some of its bytes.
+    Part {
+        /// From here on.
+        offset: u64,
+    },
+}
+
+impl FromStr for UploadName {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let number = |digits: &str| digits.parse().map_err(|_| ());
+        match text.strip_prefix(MARKER) {
+            Some("") => Ok(Self::Begun { bytes: None }),
+            Some(length) => {
+                let length = length.strip_prefix('-').ok_or(())?;
+                Ok(Self::Begun { bytes: Some(number(length)?) })
+            }
+            None => Ok(Self::Part { offset: number(text)? }),
+        }
+    }
+}
+
 /// One picture of one record.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PhotoKey {
@@ -110,9 +141,9 @@ impl PhotoKey {
             .join(self.variant.as_str())
     }
 
-    /// What says that the upload has begun.
-    pub(super) fn marker(&self) -> Path {
-        self.upload().join(MARKER)
+    /// What says that the upload of so many bytes has begun.
+    pub(super) fn marker(&self, bytes: u64) -> Path {
+        self.upload().join(format!("{MARKER}-{bytes}"))
     }
 
     /// The bytes from an offset on.
@@ -120,8 +151,8 @@ impl PhotoKey {
         self.upload().join(format!("{offset:0OFFSET_DIGITS$}"))
     }
 
-    /// The key and offset (none for the marker) of an object below `uploads`.
-    pub(super) fn of_upload(path: &Path) -> Option<(Self, Option<u64>)> {
+    /// The key of an object below `uploads`, and what it is.
+    pub(super) fn of_upload(path: &Path) -> Option<(Self, UploadName)> {
         let parts: Vec<_> = path.parts().collect();
         let [top, tenant, collection, record, variant, name] = parts.as_slice() else {
             return None;
@@ -132,11 +163,8 @@ impl PhotoKey {
             record: record.as_ref().parse().ok()?,
             variant: variant.as_ref().parse().ok()?,
         };
-        let offset = match name.as_ref() {
-            MARKER => None,
-            digits => Some(digits.parse().ok()?),
-        };
-        (top.as_ref() == "uploads").then_some((key, offset))
+        let name = name.as_ref().parse().ok()?;
+        (top.as_ref() == "uploads").then_some((key, name))
     }
 
     /// The key of an object below `photos`.
@@ -173,10 +201,13 @@ mod tests {
     #[test]
     fn names_are_read_as_they_are_written() {
         let key = key();
-        assert_eq!(PhotoKey::of_upload(&key.marker()), Some((key.clone(), None)));
-        assert_eq!(PhotoKey::of_upload(&key.part(262_144)), Some((key.clone(), Some(262_144))));
+        let is =
+            |path: &Path, name| assert_eq!(PhotoKey::of_upload(path), Some((key.clone(), name)));
+        is(&key.marker(7), UploadName::Begun { bytes: Some(7) });
+        is(&key.upload().join("begun"), UploadName::Begun { bytes: None });
+        is(&key.part(262_144), UploadName::Part { offset: 262_144 });
         assert_eq!(PhotoKey::of_object(&key.object()), Some(key.clone()));
-        assert_eq!(PhotoKey::of_object(&key.marker()), None);
+        assert_eq!(PhotoKey::of_object(&key.marker(7)), None);
         assert_eq!(PhotoKey::of_upload(&key.object()), None);
     }
 

@@ -16,7 +16,7 @@
 //!
 //! Nothing of it is kept in the process, besides how much a company has stored, for a minute.
 //!
-//! [`missing`] says what has not come, [`compare`] finds what was lost in the object store and asks the
+//! [`place`] tells a wrong place from a loss. [`missing`] says what has not come, [`compare`] finds what was lost in the object store and asks the
 //! devices for it again, [`tidy`] removes what nobody needs.
 
 pub mod compare;
@@ -29,13 +29,16 @@ pub mod location;
 pub mod missing;
 pub mod objects;
 pub mod permit;
+pub mod place;
 pub mod quota;
 pub mod record;
 pub mod tidy;
 pub mod upload;
 pub mod verify;
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use object_store::ObjectStore;
 use sync_protocol::problem::Problem;
@@ -50,8 +53,11 @@ use crate::auth::caller::Caller;
 use crate::clock::Clock;
 use crate::store::Store;
 
-/// Pictures that are decoded at once: each may take some hundred megabytes.
-const DECODED_AT_ONCE_MAX: usize = 2;
+/// Pictures that are in memory at once to be checked, at most 16 MiB each as they came.
+const CHECKED_AT_ONCE_MAX: usize = 4;
+/// Pixels that are decoded at once, in millions: the largest picture, or several that devices prepared.
+const DECODED_MEGAPIXELS_MAX: usize = 16;
+const _: () = assert!(verify::PIXELS_MAX == 16_000_000, "every picture has its turn");
 
 /// A server's photos.
 pub struct Photos {
@@ -59,6 +65,12 @@ pub struct Photos {
     pub objects: Objects,
     /// How much a company may store.
     pub quota: Quota,
+    /// The folder that the bytes are in, if they are in one.
+    pub folder: Option<PathBuf>,
+    /// Whether the place is known to have its marker.
+    marked: AtomicBool,
+    checkers: Semaphore,
+    /// A permit for each million pixels.
     decoders: Arc<Semaphore>,
 }
 
@@ -69,8 +81,27 @@ impl Photos {
         Self {
             objects: Objects::new(store),
             quota: Quota::new(quota_bytes),
-            decoders: Arc::new(Semaphore::new(DECODED_AT_ONCE_MAX)),
+            folder: None,
+            marked: AtomicBool::new(false),
+            checkers: Semaphore::new(CHECKED_AT_ONCE_MAX),
+            decoders: Arc::new(Semaphore::new(DECODED_MEGAPIXELS_MAX)),
         }
+    }
+
+    /// As the settings say, if that is there: no folder is made.
+    ///
+    /// # Errors
+    /// There is no such folder, or the URL is wrong.
+    pub fn open_existing(settings: &PhotoSettings) -> Result<Self, ObjectError> {
+        if let PhotoLocation::Folder(folder) = &settings.location
+            && !folder.is_dir()
+        {
+            return Err(ObjectError::Setup(format!(
+                "there is no folder {}; say with --photos where the photos are",
+                folder.display()
+            )));
+        }
+        Self::open(settings)
     }
 
     /// As the settings say.
@@ -78,7 +109,12 @@ impl Photos {
     /// # Errors
     /// The folder cannot be made, or the URL is wrong.
     pub fn open(settings: &PhotoSettings) -> Result<Self, ObjectError> {
-        Ok(Self::new(location::open(&settings.location)?, settings.quota_bytes))
+        let photos = Self::new(location::open(&settings.location)?, settings.quota_bytes);
+        let folder = match &settings.location {
+            PhotoLocation::Folder(folder) => Some(folder.clone()),
+            PhotoLocation::Url(_) | PhotoLocation::Memory => None,
+        };
+        Ok(Self { folder, ..photos })
     }
 
     /// In memory, for tests and the simulator.

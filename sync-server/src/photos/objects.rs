@@ -14,7 +14,7 @@ use object_store::path::Path;
 use object_store::{GetOptions, ObjectStore, ObjectStoreExt as _, PutMode, PutPayload};
 use sync_protocol::problem::Problem;
 
-use super::key::PhotoKey;
+use super::key::{PhotoKey, UploadName};
 
 /// What can go wrong with objects.
 #[derive(Debug, thiserror::Error)]
@@ -176,8 +176,10 @@ impl Objects {
     pub async fn remove_upload(&self, key: &PhotoKey) -> Result<(), ObjectError> {
         let found: Vec<Listed> = self.list(&key.upload()).try_collect().await?;
         // The marker last: without it nobody comes for the rest.
+        let is_marker =
+            |path: &Path| matches!(PhotoKey::of_upload(path), Some((_, UploadName::Begun { .. })));
         let (marker, parts): (Vec<_>, Vec<_>) =
-            found.into_iter().partition(|found| found.path == key.marker());
+            found.into_iter().partition(|found| is_marker(&found.path));
         for found in parts.into_iter().chain(marker) {
             self.remove(&found.path).await?;
         }

@@ -5,6 +5,7 @@ use sync_protocol::schema::{Collection, photos};
 use sync_protocol::{Fields, RecordId, Value};
 
 use super::key::Variant;
+use super::verify::{PIXELS_MAX, THUMBNAIL_PIXELS_MAX};
 
 /// How far the upload of a photo is. Later ones are more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -56,19 +57,34 @@ pub struct Expected {
     pub sha256: String,
     /// Length in bytes.
     pub bytes: u64,
+    /// Width and height, in pixels, where the record says them.
+    pub size: Option<(u32, u32)>,
+    /// Most pixels.
+    pub pixels_max: u64,
 }
 
 impl Expected {
     /// What the record says of one of its pictures; none where its content is gone or makes no sense.
     #[must_use]
     pub fn of(fields: &Fields, variant: Variant) -> Option<Self> {
-        let (hash, bytes) = match variant {
-            Variant::Photo => (photos::SHA256, photos::BYTES),
-            Variant::Thumbnail => (photos::THUMBNAIL_SHA256, photos::THUMBNAIL_BYTES),
+        let (hash, bytes, pixels_max) = match variant {
+            Variant::Photo => (photos::SHA256, photos::BYTES, PIXELS_MAX),
+            Variant::Thumbnail => {
+                (photos::THUMBNAIL_SHA256, photos::THUMBNAIL_BYTES, THUMBNAIL_PIXELS_MAX)
+            }
+        };
+        let edge = |name| match fields.get(name) {
+            Some(Value::Integer(edge)) => u32::try_from(*edge).ok(),
+            _ => None,
+        };
+        let size = match variant {
+            Variant::Photo => edge(photos::WIDTH).zip(edge(photos::HEIGHT)),
+            Variant::Thumbnail => None,
         };
         match (fields.get(hash), fields.get(bytes)) {
             (Some(Value::Text(sha256)), Some(Value::Integer(bytes))) => {
-                Some(Self { sha256: sha256.clone(), bytes: u64::try_from(*bytes).ok()? })
+                let bytes = u64::try_from(*bytes).ok()?;
+                Some(Self { sha256: sha256.clone(), bytes, size, pixels_max })
             }
             _ => None,
         }

@@ -3,12 +3,16 @@
 //! | what | when |
 //! |---|---|
 //! | uploads | 7 days after somebody last sent something |
+//! | what a killed server was writing (`…#1`, folders only; no listing shows it) | a day after |
 //! | objects of deleted records | when the tombstone has lost its content, 90 days after the deletion |
 //!
 //! An object is never removed because there is *no* record: an older database that was put back knows
 //! nothing of newer photos, and their devices may have given up their copies since.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use futures::TryStreamExt as _;
 use object_store::path::Path;
@@ -22,6 +26,8 @@ use super::record::Expected;
 use super::upload::{KEPT_US, Parts};
 use crate::store::{Store, StoreError};
 
+/// How long what was being written is left alone.
+const UNFINISHED_KEPT: Duration = Duration::from_secs(24 * 3600);
 /// Records that are looked up at once.
 const BATCH_RECORDS: usize = 500;
 
@@ -55,6 +61,50 @@ pub async fn uploads(
         }
     }
     Ok(removed)
+}
+
+/// Removes what a server that was killed had begun to write into a folder, when it is a day old; answers how
+/// many files. The object store writes each object under its name, `#` and a number before it renames it.
+///
+/// # Errors
+/// Those of the file system.
+pub fn leftovers(
+    folder: &std::path::Path,
+    now: SystemTime,
+    stopping: &CancellationToken,
+) -> std::io::Result<u64> {
+    let mut folders: Vec<PathBuf> = ["photos", "uploads"].map(|top| folder.join(top)).to_vec();
+    folders.retain(|folder| folder.is_dir());
+    let mut removed = 0;
+    while let Some(folder) = folders.pop() {
+        if stopping.is_cancelled() {
+            break;
+        }
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            // An upload that has just ended.
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        for entry in entries {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                folders.push(entry.path());
+            } else if is_unfinished(&entry.file_name().to_string_lossy())
+                && let Ok(written) = entry.metadata().and_then(|found| found.modified())
+                && now.duration_since(written).is_ok_and(|age| age > UNFINISHED_KEPT)
+            {
+                std::fs::remove_file(entry.path())?;
+                removed += 1;
+            }
+        }
+    }
+    Ok(removed)
+}
+
+fn is_unfinished(name: &str) -> bool {
+    let digits = name.rsplit_once('#').map(|(_, digits)| digits);
+    digits.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// Removes the objects of records that were deleted long ago; answers of how many records.

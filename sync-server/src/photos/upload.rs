@@ -2,15 +2,17 @@
 //!
 //! All of it stands in the object store, so any server answers alike, and none remembers anything.
 
+use std::sync::atomic::Ordering;
+
 use futures::TryStreamExt as _;
 use sync_protocol::problem::Problem;
 
 use super::finish::{self, mark};
 use super::held::Held;
-use super::key::PhotoKey;
+use super::key::{PhotoKey, UploadName};
 use super::objects::{Listed, Objects};
 use super::permit::Permitted;
-use super::{ObjectError, PhotoContext};
+use super::{ObjectError, PhotoContext, place};
 use crate::clock::Clock;
 
 /// How long an upload that nobody touches is kept, in microseconds: 7 days.
@@ -52,8 +54,8 @@ impl Parts {
         let mut found = Vec::with_capacity(listed.len());
         for object in &listed {
             match PhotoKey::of_upload(&object.path) {
-                Some((_, Some(offset))) => found.push((offset, object.bytes)),
-                Some((_, None)) => begun = true,
+                Some((_, UploadName::Part { offset })) => found.push((offset, object.bytes)),
+                Some((_, UploadName::Begun { .. })) => begun = true,
                 None => {}
             }
         }
@@ -137,13 +139,19 @@ pub async fn begin(context: PhotoContext<'_>, permitted: &Permitted) -> Result<S
         return Ok(present);
     }
     let PhotoContext { photos, store, clock, caller } = context;
-    photos.quota.check(store, caller.tenant, permitted.expected.bytes).await?;
+    let bytes = permitted.expected.bytes;
+    photos.quota.check(&photos.objects, caller, bytes).await?;
+    if !photos.marked.load(Ordering::Relaxed) {
+        let marked = place::claim(&photos.objects, store, caller.tenant).await?;
+        photos.marked.store(marked, Ordering::Relaxed);
+    }
     // What was given up does not count for the new one.
     photos.objects.remove_upload(&permitted.key).await?;
     let now = clock.now_us();
-    match photos.objects.create(&permitted.key.marker(), now.to_string().into()).await {
+    match photos.objects.create(&permitted.key.marker(bytes), now.to_string().into()).await {
+        Ok(()) => photos.quota.add(caller.tenant, bytes),
         // Somebody else begins it at the same moment.
-        Ok(()) | Err(ObjectError::Exists) => {}
+        Err(ObjectError::Exists) => {}
         Err(error) => return Err(error.into()),
     }
     Ok(Standing::Arriving(Parts { offsets: Vec::new(), end: 0, touched_us: now }))

@@ -9,11 +9,14 @@ use sync_protocol::problem::Problem;
 
 use super::record::{Expected, mismatch};
 
-/// Most pixels of a picture: more than any phone's camera that prepares its photos.
-pub const PIXELS_MAX: u64 = 64_000_000;
-/// Most memory that decoding one may take, in bytes: these pixels with four bytes each, and as much again
-/// for what a format keeps beside them would be a bomb.
-const DECODING_BYTES_MAX: u64 = 320 * 1024 * 1024;
+/// Most pixels of a picture. A prepared one has at most 1600 × 1600; decoding takes up to 9 bytes for each
+/// (progressive JPEG; lossless WebP 7).
+pub const PIXELS_MAX: u64 = 16_000_000;
+/// Most pixels of a thumbnail. A prepared one has at most 320 × 320.
+pub const THUMBNAIL_PIXELS_MAX: u64 = 4_000_000;
+/// Most memory that a decoder which keeps to it may take, in bytes: the largest picture with 16 bits for
+/// each of four colours.
+const DECODING_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
 /// Media types of pictures, by their first bytes.
 const MAGIC: [(&[u8], &str); 2] =
@@ -46,15 +49,33 @@ pub fn content(bytes: &[u8], expected: &Expected) -> Result<(), Problem> {
     Ok(())
 }
 
+/// How many pixels the picture says that it has, which is looked up and not decoded.
+///
+/// # Errors
+/// `photo_not_an_image`; `photo_too_large`; `photo_mismatch` if its width and height are not the record's.
+pub fn pixels(bytes: &[u8], expected: &Expected) -> Result<u64, Problem> {
+    let (width, height) = reader(bytes)?.into_dimensions().map_err(|error| refused(&error))?;
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels > expected.pixels_max {
+        return Err(too_large(format!(
+            "it has {width} × {height} pixels, at most {} are allowed",
+            expected.pixels_max
+        )));
+    }
+    match expected.size {
+        Some(size) if size != (width, height) => Err(mismatch(format!(
+            "it has {width} × {height} pixels instead of {} × {}",
+            size.0, size.1
+        ))),
+        _ => Ok(pixels),
+    }
+}
+
 /// Decodes the picture, within limits, and forgets it.
 ///
 /// # Errors
 /// `photo_not_an_image`, `photo_too_large`.
 pub fn decodes(bytes: &[u8]) -> Result<(), Problem> {
-    let (width, height) = reader(bytes)?.into_dimensions().map_err(|error| refused(&error))?;
-    if u64::from(width) * u64::from(height) > PIXELS_MAX {
-        return Err(too_large(format!("it has {width} × {height} pixels")));
-    }
     reader(bytes)?.decode().map(drop).map_err(|error| refused(&error))
 }
 
@@ -79,15 +100,15 @@ fn refused(error: &image::ImageError) -> Problem {
     }
 }
 
-fn not_an_image(what: impl std::fmt::Display) -> Problem {
+/// The answer to what is no picture.
+pub(super) fn not_an_image(what: impl std::fmt::Display) -> Problem {
     Problem::new(422, "photo_not_an_image", "The file is no picture")
         .detail(format!("{what}; take the photo again"))
 }
 
 fn too_large(what: impl std::fmt::Display) -> Problem {
-    Problem::new(422, "photo_too_large", "The picture is too large").detail(format!(
-        "{what}, at most {PIXELS_MAX} are allowed; prepare it with a lower resolution"
-    ))
+    Problem::new(422, "photo_too_large", "The picture is too large")
+        .detail(format!("{what}; prepare it with a lower resolution"))
 }
 
 /// Bytes as hexadecimal digits in lower case.
@@ -105,6 +126,22 @@ pub fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
+    fn any() -> Expected {
+        Expected { sha256: String::new(), bytes: 0, size: None, pixels_max: PIXELS_MAX }
+    }
+
+    #[test]
+    fn width_and_height_are_the_records() {
+        let mut png = Cursor::new(Vec::new());
+        image::GrayImage::new(20, 10).write_to(&mut png, ImageFormat::Png).unwrap();
+        let png = png.into_inner();
+        let says = |size, pixels_max| pixels(&png, &Expected { size, pixels_max, ..any() });
+        assert_eq!(says(None, 200).unwrap(), 200);
+        assert_eq!(says(Some((20, 10)), 200).unwrap(), 200);
+        assert_eq!(says(Some((10, 20)), 200).unwrap_err().code, "photo_mismatch");
+        assert_eq!(says(Some((20, 10)), 199).unwrap_err().code, "photo_too_large");
+    }
+
     #[test]
     fn what_is_no_picture_is_refused() {
         for bytes in [&b""[..], b"hello", b"\xff\xd8\xff\xe0 and no more", b"GIF89a"] {
@@ -114,7 +151,7 @@ mod tests {
 
     #[test]
     fn length_and_hash_are_the_records() {
-        let expected = Expected { sha256: hex(&Sha256::digest(b"abc")), bytes: 3 };
+        let expected = Expected { sha256: hex(&Sha256::digest(b"abc")), bytes: 3, ..any() };
         assert!(content(b"abc", &expected).is_ok());
         assert_eq!(content(b"abd", &expected).unwrap_err().code, "photo_mismatch");
         assert_eq!(content(b"abcd", &expected).unwrap_err().code, "photo_mismatch");

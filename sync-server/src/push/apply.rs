@@ -15,6 +15,7 @@ use sync_protocol::{DeviceId, EditTime, PushId, RowVersion, StreamId};
 
 use super::PushContext;
 use super::check::{CheckedMutation, check};
+use super::children::in_the_way;
 use super::claims::{Claims, any_collide};
 use super::decide::{Author, Plan, decide};
 use super::known::Known;
@@ -154,8 +155,10 @@ impl Pusher<'_> {
                         return Err(error.into());
                     };
                     tx.rollback_to_savepoint().await?;
-                    let receipt = refused(transaction, problem, self.now_us);
                     let renamed = known.renamed(self.schema(), transaction);
+                    let children = in_the_way(tx.as_mut(), self.schema(), &renamed, &error).await?;
+                    let problem = children.unwrap_or(problem);
+                    let receipt = refused(transaction, problem, self.now_us);
                     let stored = self.stored(transaction, &renamed, &receipt);
                     tx.save_receipts(&[stored]).await?;
                     receipts.push(receipt);

@@ -26,6 +26,7 @@
 mod alias;
 mod apply;
 mod check;
+mod children;
 mod chunk;
 mod claims;
 mod conflict;

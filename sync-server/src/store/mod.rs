@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sync_protocol::limits::TRANSACTION_MUTATIONS_MAX;
 use sync_protocol::schema::{Collection, Schema};
 use sync_protocol::wire::pull::ScopeDigest;
 use sync_protocol::wire::push::PushMark;
@@ -42,6 +43,10 @@ pub use page::{
 pub use photos::PhotoRows;
 pub use row::{AuditEntry, ConflictFilter, RowWrite, StoredReceipt, StoredRow, WriteKind};
 pub use tidy::{Retention, Tidied};
+
+/// Most records that [`WriteTx::referring`] answers for each of those referred to: more than one transaction may
+/// delete besides it.
+pub(crate) const REFERRING_MAX: usize = TRANSACTION_MUTATIONS_MAX + 1;
 
 /// A database with the tables of one [`Schema`].
 #[async_trait]
@@ -156,6 +161,14 @@ pub trait WriteTx: Send {
         photos: &[&Collection],
         hashes: &BTreeSet<String>,
     ) -> Result<BTreeSet<String>, StoreError>;
+
+    /// Live records, at most [`REFERRING_MAX`] for each, whose `field` refers to one of these.
+    async fn referring(
+        &mut self,
+        collection: &Collection,
+        field: &str,
+        to: &[RecordId],
+    ) -> Result<Vec<RecordId>, StoreError>;
 
     /// Writes rows of one collection with set statements, and their bookkeeping. A record occurs
     /// once in `writes`. Answers the version of each row after the write, in the order of `writes`.

@@ -195,3 +195,34 @@ pub async fn what_is_no_photo_collection_has_no_photos(world: World) {
         assert_eq!(world.get(&path, Some(&phone.token)).await.code(), "unknown_photo");
     }
 }
+
+pub async fn what_has_photos_is_deleted_after_them(world: World) {
+    let phone = Company::new(&world, &["foreman"]).await.phone(&world).await;
+    let (_, report, item) = crate::company::report(&world, &phone).await;
+    let photo = id();
+    let set = fields(&report, &picture(60, 3), &picture(50, 4));
+    phone.apply(&world, json!([insert(COLLECTION, &photo, set)])).await;
+    let delete = |collection: &str, id: &str| json!({ "collection": collection, "record": id, "kind": "delete", "row_base": 1 });
+    let refused = |receipts: Vec<serde_json::Value>, children: &[&str]| {
+        let problem = &receipts[0]["problem"];
+        assert_eq!(problem["code"], "has_children", "{receipts:?}");
+        assert_eq!(problem["more"]["collections"], json!(children));
+        let words = problem["detail"].as_str().expect("words");
+        assert!(children.iter().all(|name| words.contains(name)), "{words}");
+    };
+    let alone = json!([delete("avances", &report)]);
+    let receipts = phone.push(&world, &[transaction(alone)]).await;
+    refused(receipts, &["avance_fotos", "avance_items"]);
+    let with_photo = json!([delete(COLLECTION, &photo), delete("avances", &report)]);
+    refused(phone.push(&world, &[transaction(with_photo)]).await, &["avance_items"]);
+    phone
+        .apply(
+            &world,
+            json!([
+                delete(COLLECTION, &photo),
+                delete("avance_items", &item),
+                delete("avances", &report)
+            ]),
+        )
+        .await;
+}

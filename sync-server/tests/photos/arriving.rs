@@ -235,3 +235,32 @@ pub async fn an_upload_that_is_given_up_is_gone(world: World) {
     assert_eq!(give_up().await.status, 404, "what is stored stays");
     assert_eq!(shot.get(&world, token, "photo", &[]).await.ok().body, shot.photo);
 }
+
+pub async fn every_answer_about_uploads_says_which_tus(world: World) {
+    let phone = Company::new(&world, &["foreman"]).await.phone(&world).await;
+    let shot = Shot::new(&world, &phone).await;
+    let (token, own) = (&phone.token, shot.path("photo"));
+    for (method, path, token, status) in [
+        (Method::OPTIONS, own.as_str(), "", 204),
+        (Method::OPTIONS, "uploads", "", 204),
+        (Method::POST, "uploads", "x", 401),
+        (Method::HEAD, &own, "x", 401),
+        (Method::PUT, &own, token, 405),
+        (Method::GET, "uploads", token, 405),
+        (Method::HEAD, "uploads/none", token, 404),
+    ] {
+        let answer = tus(&world, method.clone(), path, token, &[], vec![]).await;
+        assert_eq!(answer.status, status, "{method} {path}");
+        assert_eq!(answer.header("tus-resumable"), "1.0.0", "{method} {path}: {status}");
+    }
+    let elsewhere = world.get("photos/missing", Some(token)).await;
+    assert_eq!(elsewhere.header("tus-resumable"), "");
+    for (length, expected) in [
+        ("16777216", (422, "photo_mismatch")),
+        ("16777217", (413, "upload_too_long")),
+        ("18446744073709551615", (413, "upload_too_long")),
+    ] {
+        let long = shot.begin_with(&world, token, "photo", &[("upload-length", length)], b"").await;
+        assert_eq!((long.status, long.code().as_str()), expected, "{length}");
+    }
+}

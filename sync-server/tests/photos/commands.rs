@@ -1,6 +1,7 @@
 //! `sync-server photo …`, beside the running server.
 
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Output};
 
 use serde_json::{Value as Json, json};
 use sync_server::Database;
@@ -8,10 +9,16 @@ use sync_server::Database;
 use crate::World;
 use crate::company::Company;
 use crate::missing::{folder, object};
-use crate::shot::Shot;
+use crate::shot::{Shot, picture};
 
 /// The program on the world's data: what it prints.
 fn run(world: &World, arguments: &[&str]) -> String {
+    let output = start(world, &folder(world), arguments);
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+fn start(world: &World, photos: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sync-server"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CAMPO_")) {
         command.env_remove(name);
@@ -21,11 +28,9 @@ fn run(world: &World, arguments: &[&str]) -> String {
         Database::Sqlite(folder) => command.env("CAMPO_DATA", folder),
     };
     if arguments.contains(&"check") {
-        command.env("CAMPO_PHOTOS", folder(world));
+        command.env("CAMPO_PHOTOS", photos);
     }
-    let output = command.args(arguments).output().expect("started");
-    assert!(output.status.success(), "{arguments:?}: {output:?}");
-    String::from_utf8(output.stdout).expect("UTF-8")
+    command.args(arguments).output().expect("started")
 }
 
 fn in_json(world: &World, arguments: &[&str]) -> Json {
@@ -62,4 +67,45 @@ pub async fn support_sees_what_is_missing_and_asks_for_what_was_lost(world: Worl
     assert!(words.contains("1 records, 0 of them corrected"), "{words}");
     shot.send(&world, &phone.token, "photo").await;
     assert_eq!(shot.state(&world, &phone.token).await, "stored");
+}
+
+pub async fn much_is_not_given_up_unasked(world: World) {
+    let company = Company::new(&world, &["foreman"]).await;
+    let phone = company.phone(&world).await;
+    let (photo, thumbnail) = (picture(30, 1), picture(20, 2));
+    let mut shots = Vec::new();
+    for _ in 0..22 {
+        let shot = Shot::of(&world, &phone, photo.clone(), thumbnail.clone()).await;
+        shot.send(&world, &phone.token, "thumbnail").await;
+        shot.send(&world, &phone.token, "photo").await;
+        shots.push(shot);
+    }
+    let check = |photos: &Path, yes: &[&str]| {
+        let of = ["photo", "check", "--tenant", company.slug.as_str()];
+        let output = start(&world, photos, &[&of[..], yes].concat());
+        (output.status.success(), String::from_utf8(output.stderr).expect("UTF-8"))
+    };
+    let refused = |(done, words): (bool, String), what: &str| {
+        assert!(!done && words.contains(what), "{words}");
+    };
+    // Somewhere else.
+    let elsewhere = folder(&world).with_file_name("elsewhere");
+    refused(check(&elsewhere, &[]), "there is no folder");
+    assert!(!elsewhere.exists(), "it was made");
+    std::fs::create_dir(&elsewhere).expect("made");
+    refused(check(&elsewhere, &[]), "nothing was changed");
+    // Here, and nearly all is gone.
+    for shot in &shots[..21] {
+        std::fs::remove_file(object(&world, &company, shot, "photo")).expect("removed");
+    }
+    refused(check(&folder(&world), &[]), "21 of 22");
+    assert_eq!(shots[0].state(&world, &phone.token).await, "stored");
+    let (done, words) = check(&folder(&world), &["--yes"]);
+    assert!(done, "{words}");
+    assert_eq!(shots[0].state(&world, &phone.token).await, "thumbnail");
+    assert_eq!(shots[21].state(&world, &phone.token).await, "stored");
+    // All of it was lost, and somebody says so.
+    let (done, words) = check(&elsewhere, &["--yes"]);
+    assert!(done, "{words}");
+    assert_eq!(shots[21].state(&world, &phone.token).await, "pending");
 }

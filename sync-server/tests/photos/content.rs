@@ -87,21 +87,112 @@ pub async fn a_decompression_bomb_is_refused(world: World) {
     assert_eq!(refused, (422, "photo_too_large".to_owned()));
 }
 
-pub async fn a_company_has_so_much_room(world: World) {
-    let company = Company::new(&world, &["foreman"]).await;
-    let phone = company.phone(&world).await;
-    let (first, second) = (Shot::new(&world, &phone).await, Shot::new(&world, &phone).await);
-    let room = (first.photo.len() + 2 * first.thumbnail.len()) as u64;
-    let world = world.restarted(|config| config.photos.quota_bytes = room).await;
-    first.store(&world, &phone.token).await;
-    second.send(&world, &phone.token, "thumbnail").await;
-    let full = second.begin(&world, &phone.token, "photo").await;
-    assert_eq!((full.status, full.code().as_str()), (413, "photo_quota"));
-    assert!(full.text().contains(&room.to_string()), "{}", full.text());
-    // What is stored is counted by the database, not by the process.
-    let world = world.restarted(|_| {}).await;
-    let full = second.begin(&world, &phone.token, "photo").await;
-    assert_eq!(full.code(), "photo_quota");
-    let other = Company::new(&world, &["foreman"]).await.phone(&world).await;
-    Shot::new(&world, &other).await.store(&world, &other.token).await;
+/// A lossless WebP of one colour: 30 bytes, and as many pixels as wanted.
+fn flat_webp(width: u32, height: u32) -> Vec<u8> {
+    // Width and height less one, no alpha, version 0; no transformation, no cache, one group; five codes
+    // of one symbol.
+    let mut bits = u64::from(width - 1) | u64::from(height - 1) << 14;
+    for code in 0..5 {
+        bits |= 1 << (35 + 4 * code);
+    }
+    let mut chunk = vec![0x2f];
+    chunk.extend_from_slice(&bits.to_le_bytes());
+    chunk.push(0);
+    let mut out = b"RIFF".to_vec();
+    let length = u32::try_from(chunk.len()).expect("short");
+    out.extend_from_slice(&(12 + length).to_le_bytes());
+    out.extend_from_slice(b"WEBPVP8L");
+    out.extend_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(&chunk);
+    out
+}
+
+/// A progressive JPEG of one grey: one bit for each block.
+fn flat_jpeg(width: u16, height: u16) -> Vec<u8> {
+    let mut out = vec![0xff, 0xd8];
+    let mut segment = |marker: u8, data: &[u8]| {
+        out.extend_from_slice(&[0xff, marker]);
+        out.extend_from_slice(&u16::try_from(data.len() + 2).expect("short").to_be_bytes());
+        out.extend_from_slice(data);
+    };
+    segment(0xdb, &[&[0][..], &[1; 64]].concat());
+    let ([h1, h2], [w1, w2]) = (height.to_be_bytes(), width.to_be_bytes());
+    segment(0xc2, &[8, h1, h2, w1, w2, 1, 1, 0x11, 0]);
+    // One code for "no difference", of one bit.
+    segment(0xc4, &[&[0, 1][..], &[0; 15], &[0]].concat());
+    segment(0xda, &[1, 1, 0, 0, 0, 0]);
+    let blocks = usize::from(width.div_ceil(8)) * usize::from(height.div_ceil(8));
+    out.resize(out.len() + blocks.div_ceil(8), 0);
+    out.extend_from_slice(&[0xff, 0xd9]);
+    out
+}
+
+pub async fn a_picture_has_so_many_pixels(world: World) {
+    let phone = Company::new(&world, &["foreman"]).await.phone(&world).await;
+    for largest in [flat_webp(4_000, 4_000), flat_jpeg(4_000, 4_000)] {
+        let shot = Shot::of(&world, &phone, largest, picture(40, 8)).await;
+        shot.store(&world, &phone.token).await;
+    }
+    for larger in [flat_webp(4_001, 4_000), flat_jpeg(4_000, 4_001)] {
+        let refused = refused(&world, &phone, larger).await;
+        assert_eq!(refused, (422, "photo_too_large".to_owned()));
+    }
+    let shot = Shot::of(&world, &phone, picture(40, 8), flat_webp(2_001, 2_000)).await;
+    let piece = [("content-type", PIECE)];
+    let small = shot.begin_with(&world, &phone.token, "thumbnail", &piece, &shot.thumbnail).await;
+    assert_eq!((small.status, small.code().as_str()), (422, "photo_too_large"));
+}
+
+pub async fn a_picture_has_the_size_that_its_record_says(world: World) {
+    let phone = Company::new(&world, &["foreman"]).await.phone(&world).await;
+    let (project, report, _) = crate::company::report(&world, &phone).await;
+    let (photo, thumbnail) = (picture(60, 1), picture(40, 2));
+    let mut set = crate::shot::fields(&report, &photo, &thumbnail);
+    set["alto"] = serde_json::json!(61);
+    let id = crate::company::id();
+    let insert = crate::company::insert(crate::shot::COLLECTION, &id, set);
+    phone.apply(&world, serde_json::json!([insert])).await;
+    let shot = Shot { project, report, id, photo, thumbnail };
+    shot.send(&world, &phone.token, "thumbnail").await;
+    let piece = [("content-type", PIECE)];
+    let wrong = shot.begin_with(&world, &phone.token, "photo", &piece, &shot.photo).await;
+    assert_eq!((wrong.status, wrong.code().as_str()), (422, "photo_mismatch"));
+    assert!(wrong.text().contains("60 × 60"), "{}", wrong.text());
+    assert_eq!(shot.offset(&world, &phone.token, "photo").await, 0);
+}
+
+pub async fn a_company_has_so_much_room(mut world: World) {
+    for role in ["foreman", "admin"] {
+        let phone = Company::new(&world, &[role]).await.phone(&world).await;
+        let token = &phone.token;
+        let (first, second) = (Shot::new(&world, &phone).await, Shot::new(&world, &phone).await);
+        let third = Shot::new(&world, &phone).await;
+        let room = (2 * first.photo.len() + first.thumbnail.len()) as u64;
+        world = world.restarted(|config| config.photos.quota_bytes = room).await;
+        // A picture whose thumbnail is not there counts, and what is only announced.
+        first.send(&world, token, "photo").await;
+        second.begin(&world, token, "photo").await.ok();
+        for restart in [false, true] {
+            if restart {
+                // The object store says it, not the process.
+                world = world.restarted(|_| {}).await;
+            }
+            let full = third.begin(&world, token, "photo").await;
+            assert_eq!((full.status, full.code().as_str()), (413, "photo_quota"));
+            let told = full.text().contains(&room.to_string());
+            assert_eq!(told, role == "admin", "{}", full.text());
+        }
+        // What was announced has its room.
+        second.patch(&world, token, "photo", 0, &second.photo, &[]).await.ok();
+        first.send(&world, token, "thumbnail").await;
+        assert_eq!(second.begin(&world, token, "thumbnail").await.code(), "photo_quota");
+        // So do photos of deleted records, until their objects go.
+        let delete = serde_json::json!([{ "collection": crate::shot::COLLECTION,
+            "record": first.id, "kind": "delete", "row_base": 2 }]);
+        phone.apply(&world, delete).await;
+        world = world.restarted(|_| {}).await;
+        assert_eq!(third.begin(&world, token, "photo").await.code(), "photo_quota");
+        let other = Company::new(&world, &["foreman"]).await.phone(&world).await;
+        Shot::new(&world, &other).await.store(&world, &other.token).await;
+    }
 }

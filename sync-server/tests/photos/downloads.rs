@@ -12,7 +12,8 @@ pub async fn a_photo_is_kept_by_who_has_it(world: World) {
     let tag = format!("\"{}\"", sha256(&shot.photo));
     for (name, value) in [
         ("etag", tag.as_str()),
-        ("cache-control", "private, max-age=31536000, immutable"),
+        ("cache-control", "private, no-cache"),
+        ("vary", "authorization"),
         ("content-type", "image/jpeg"),
         ("x-content-type-options", "nosniff"),
         ("content-disposition", "inline"),
@@ -25,6 +26,7 @@ pub async fn a_photo_is_kept_by_who_has_it(world: World) {
     for tags in [tag.as_str(), &format!("W/{tag}"), &format!("\"x\", {tag}"), "*"] {
         let same = shot.get(&world, &phone.token, "photo", &[("if-none-match", tags)]).await;
         assert_eq!((same.status, same.body.len(), same.header("etag")), (304, 0, tag.as_str()));
+        assert_eq!(same.header("cache-control"), "private, no-cache");
     }
     let other = shot.get(&world, &phone.token, "photo", &[("if-none-match", "\"x\"")]).await;
     assert_eq!(other.status, 200);
@@ -51,6 +53,22 @@ pub async fn a_photo_is_kept_by_who_has_it(world: World) {
     webp.store(&world, &phone.token).await;
     let answer = webp.get(&world, &phone.token, "photo", &[]).await.ok();
     assert_eq!(answer.header("content-type"), "image/webp");
+}
+
+pub async fn a_picture_without_its_thumbnail_can_be_seen(world: World) {
+    let phone = Company::new(&world, &["foreman"]).await.phone(&world).await;
+    let shot = Shot::new(&world, &phone).await;
+    let token = &phone.token;
+    let half = shot.photo.len() / 2;
+    shot.begin(&world, token, "photo").await.ok();
+    shot.patch(&world, token, "photo", 0, &shot.photo[..half], &[]).await.ok();
+    let none = shot.get(&world, token, "photo", &[]).await;
+    assert_eq!((none.status, none.code().as_str()), (404, "photo_not_stored"), "half is here");
+    shot.patch(&world, token, "photo", half, &shot.photo[half..], &[]).await.ok();
+    assert_eq!(shot.state(&world, token).await, "pending", "the record waits for both");
+    assert_eq!(shot.get(&world, token, "photo", &[]).await.ok().body, shot.photo);
+    let none = shot.get(&world, token, "thumbnail", &[]).await;
+    assert_eq!((none.status, none.code().as_str()), (404, "photo_not_stored"));
 }
 
 pub async fn a_part_of_a_photo_can_be_had(world: World) {

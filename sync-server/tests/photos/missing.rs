@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use serde_json::Value as Json;
-use sync_protocol::{StreamId, TenantId};
+use sync_protocol::{EditTime, Fields, StreamId, TenantId, Value};
 use sync_server::clock::SystemClock;
 use sync_server::photos::compare::{Compared, compare};
 use sync_server::photos::{PhotoLocation, Photos};
+use sync_server::store::{RowWrite, WriteKind};
 
 use crate::World;
 use crate::company::Company;
@@ -104,14 +105,11 @@ pub async fn what_was_lost_is_asked_for_again(world: World) {
 
     let lost = photo_gone.get(&world, token, "photo", &[]).await;
     assert_eq!(lost.code(), "photo_not_stored");
+    assert_eq!(photo_gone.state(&world, token).await, "thumbnail", "who reads it asks for it");
     let quick = checked(&world, company.tenant, false).await;
     assert_eq!(
         told(&quick),
-        [
-            (photo_gone.id.clone(), "stored", "thumbnail"),
-            (small_gone.id.clone(), "stored", "pending"),
-            (short.id.clone(), "stored", "thumbnail"),
-        ]
+        [(small_gone.id.clone(), "stored", "pending"), (short.id.clone(), "stored", "thumbnail"),]
     );
     let thorough = checked(&world, company.tenant, true).await;
     assert_eq!(told(&thorough), [(spoiled.id.clone(), "stored", "thumbnail")]);
@@ -192,4 +190,54 @@ pub async fn a_spoiled_photo_goes_before_its_record(world: World) {
     assert_eq!(told(&next), [(shot.id.clone(), "stored", "thumbnail")]);
     shot.send(&world, token, "photo").await;
     assert_eq!(shot.state(&world, token).await, "stored");
+}
+
+pub async fn what_an_older_database_does_not_know_is_found(world: World) {
+    let company = Company::new(&world, &["admin"]).await;
+    let phone = company.phone(&world).await;
+    let token = &phone.token;
+    let (shot, rotten) = (Shot::new(&world, &phone).await, Shot::new(&world, &phone).await);
+    let store = world.store.shared();
+    let collection = store.schema().collection(COLLECTION).expect("known").clone();
+    for shot in [&shot, &rotten] {
+        shot.store(&world, token).await;
+        let write = RowWrite {
+            record: shot.id.parse().expect("an id"),
+            kind: WriteKind::Update,
+            set: Fields::from_iter([("estado".to_owned(), Value::Text("pending".to_owned()))]),
+            touched: Vec::new(),
+            time: EditTime::certain(sync_server::clock::Clock::now_us(&SystemClock)),
+        };
+        let mut tx = store.write(company.tenant, StreamId::SQL).await.expect("begun");
+        tx.write_rows(&collection, &[write]).await.expect("written");
+        tx.commit().await.expect("committed");
+    }
+    rot(&world, &company, &rotten, "photo");
+    let found = checked(&world, company.tenant, false).await;
+    assert_eq!(
+        told(&found),
+        [(shot.id.clone(), "pending", "stored"), (rotten.id.clone(), "pending", "thumbnail")]
+    );
+    assert_eq!(shot.get(&world, token, "photo", &[]).await.ok().body, shot.photo);
+    assert_eq!(rotten.get(&world, token, "photo", &[]).await.code(), "photo_not_stored");
+}
+
+pub async fn a_wrong_place_is_no_loss(mut world: World) {
+    let company = Company::new(&world, &["admin"]).await;
+    let phone = company.phone(&world).await;
+    let token = &phone.token;
+    let shot = Shot::new(&world, &phone).await;
+    shot.store(&world, token).await;
+    assert!(folder(&world).join("campo.json").exists(), "the place is marked");
+    let right = world.config.photos.location.clone();
+    let wrong = folder(&world).with_file_name("empty");
+    world = world.restarted(|c| c.photos.location = PhotoLocation::Folder(wrong.clone())).await;
+    let lost = shot.get(&world, token, "photo", &[]).await;
+    assert_eq!((lost.status, lost.code().as_str()), (404, "photo_not_stored"));
+    let next = Shot::new(&world, &phone).await;
+    next.begin(&world, token, "photo").await.ok();
+    assert!(!wrong.join("campo.json").exists(), "the wrong place is not marked");
+    assert_eq!(shot.state(&world, token).await, "stored", "nothing is concluded");
+    world = world.restarted(|c| c.photos.location = right).await;
+    assert_eq!(shot.get(&world, token, "photo", &[]).await.ok().body, shot.photo);
 }

@@ -47,12 +47,19 @@ pub struct Shot {
 
 /// The fields of a record that describes these pictures.
 pub fn fields(report: &str, photo: &[u8], thumbnail: &[u8]) -> Json {
+    let (width, height) = size(photo).unwrap_or((640, 640));
     json!({
         "avance_id": report,
         "sha256": sha256(photo), "bytes": photo.len(),
         "miniatura_sha256": sha256(thumbnail), "miniatura_bytes": thumbnail.len(),
-        "ancho": 640, "alto": 640,
+        "ancho": width, "alto": height,
     })
+}
+
+/// Width and height that a picture says.
+fn size(photo: &[u8]) -> Option<(u32, u32)> {
+    let reader = image::ImageReader::new(std::io::Cursor::new(photo)).with_guessed_format().ok()?;
+    reader.into_dimensions().ok().filter(|(width, _)| *width < 65_535)
 }
 
 impl Shot {

@@ -1,6 +1,6 @@
 //! What housekeeping removes, and what it leaves.
 
-use sync_server::photos::tidy::{deleted, uploads};
+use sync_server::photos::tidy::{deleted, leftovers, uploads};
 use sync_server::photos::{PhotoKey, Photos, Variant};
 use sync_server::store::Retention;
 use tokio_util::sync::CancellationToken;
@@ -68,4 +68,24 @@ pub async fn photos_of_records_that_are_long_deleted_go_and_no_others(world: Wor
     assert_eq!(length(&gone.id).await, None);
     assert_eq!(length(&kept.id).await, Some(kept.photo.len() as u64));
     assert_eq!(length(&orphan).await, Some(1));
+}
+
+#[test]
+fn what_a_killed_server_was_writing_goes_after_a_day() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    let (old, other) = ("uploads/t/fotos/r/photo/0000000000#1", "elsewhere/0000000000#1");
+    let kept = ["photos/t/fotos/r/photo", "photos/t/fotos/r/photo#x", "campo.json", other];
+    for name in kept.iter().chain([&old, &"photos/t/fotos/r/thumbnail#12"]) {
+        std::fs::create_dir_all(path(name).parent().expect("a folder")).expect("made");
+        std::fs::write(path(name), "x").expect("written");
+    }
+    let going = CancellationToken::new();
+    let now = std::time::SystemTime::now();
+    let after = |hours: u64| now + std::time::Duration::from_secs(3600 * hours);
+    assert_eq!(leftovers(folder.path(), after(23), &going).expect("tidied"), 0);
+    assert_eq!(leftovers(folder.path(), after(25), &going).expect("tidied"), 2);
+    assert!(!path(old).exists());
+    assert!(kept.iter().all(|name| path(name).exists()));
+    assert_eq!(leftovers(&path("none"), after(25), &going).expect("nothing"), 0);
 }

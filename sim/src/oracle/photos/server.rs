@@ -111,6 +111,7 @@ pub fn answered(
     let about = about(request);
     let nobody = (UserId(uuid::Uuid::nil()), "");
     let asks = asks.unwrap_or(nobody);
+    let mut finds_loss = false;
     let own = match &about {
         About::Upload(picture) => {
             let name = (picture.0.clone(), picture.1);
@@ -129,23 +130,29 @@ pub fn answered(
             let name = (picture.0.clone(), picture.1);
             let (sees, _) = rights(schema, before, asks, &name);
             let spoiled = ledger.photos.spoiled.contains(picture);
-            shown(picture, before.rows.get(&name).filter(|_| sees), response, spoiled)?;
-            None
+            let is_here = shelf.pictures().contains_key(picture);
+            let row = before.rows.get(&name).filter(|_| sees);
+            shown(picture, row, response, (is_here, spoiled))?;
+            // Whoever looks for a lost picture has its record ask for it again.
+            finds_loss = sees && spoiled && !is_here;
+            finds_loss.then_some(name)
         }
         About::Else => None,
     };
-    if !matches!(about, About::Upload(_)) && shelf_before.changes != shelf.changes() {
+    let changes = matches!(about, About::Upload(_)) || finds_loss;
+    if !changes && shelf_before.changes != shelf.changes() {
         return violated("only uploads change pictures", request.path.clone());
     }
-    only_states_change(before, after, own.as_ref(), &request.path)?;
+    only_states_change(before, after, (own.as_ref(), finds_loss), &request.path)?;
     Ok(())
 }
 
-/// Nothing of rows changes but how far the named record's upload is, and that only grows.
+/// Nothing of rows changes but how far the named record's upload is, and that only grows, unless a loss was
+/// found.
 fn only_states_change(
     before: &Snapshot,
     after: &Snapshot,
-    named: Option<&(String, RecordId)>,
+    (named, finds_loss): (Option<&(String, RecordId)>, bool),
     path: &str,
 ) -> Checked {
     if before.rows == after.rows {
@@ -166,7 +173,7 @@ fn only_states_change(
         let lowered = VARIANTS
             .iter()
             .any(|(variant, ..)| says_it_is_here(old, variant) && !says_it_is_here(row, variant));
-        if should != **row || lowered || row.deleted {
+        if should != **row || (lowered && !finds_loss) || row.deleted {
             return violated(
                 "uploads change how far a photo is, and nothing else",
                 format!("{path}: {old:?} became {row:?}"),
@@ -240,7 +247,7 @@ fn shown(
     picture: &Picture,
     row: Option<&std::sync::Arc<Row>>,
     response: Option<&Response>,
-    is_spoiled: bool,
+    (is_here, is_spoiled): (bool, bool),
 ) -> Checked {
     let Some(response) = response.filter(|response| response.status < 300) else { return Ok(()) };
     let Some(row) = row else {
@@ -249,7 +256,8 @@ fn shown(
             format!("{picture:?}"),
         );
     };
-    if !says_it_is_here(row, &picture.2) {
+    // A picture whose thumbnail has not come is shown, and its record waits.
+    if !is_here && !says_it_is_here(row, &picture.2) {
         return violated("only stored pictures are shown", format!("{picture:?}"));
     }
     let hash = sha256(&response.body);

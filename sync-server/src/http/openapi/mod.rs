@@ -123,7 +123,18 @@ mod tests {
             .filter(|route| route.access == Access::Public)
             .map(|route| route.operation.id)
             .collect();
-        assert_eq!(public, ["health", "openapi", "login", "refresh", "logout", "uploadOptions"]);
+        assert_eq!(
+            public,
+            [
+                "health",
+                "openapi",
+                "login",
+                "refresh",
+                "logout",
+                "uploadOptions",
+                "oneUploadOptions"
+            ]
+        );
     }
 
     #[test]

@@ -22,8 +22,10 @@ use crate::http::route::Route;
 use crate::http::uploads::tus::named;
 use crate::photos::{Variant, download, unknown};
 
-/// A photo never changes; who may see it may change, so nothing shared may keep it.
-const CACHE: HeaderValue = HeaderValue::from_static("private, max-age=31536000, immutable");
+/// A photo never changes, who may see it does: whoever keeps it asks each time, and is answered 304.
+const CACHE: HeaderValue = HeaderValue::from_static("private, no-cache");
+/// And keeps none for another person.
+const VARY: HeaderValue = HeaderValue::from_static("authorization");
 
 /// The endpoint.
 pub(in crate::http) fn route() -> Route {
@@ -73,6 +75,7 @@ async fn handle(
     let mut common = HeaderMap::new();
     common.insert(header::ETAG, tag_header);
     common.insert(header::CACHE_CONTROL, CACHE);
+    common.insert(header::VARY, VARY);
     common.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     if text(header::IF_NONE_MATCH).is_some_and(|tags| names(tags, &tag)) {

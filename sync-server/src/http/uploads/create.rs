@@ -30,7 +30,7 @@ pub(in crate::http) fn route() -> Route {
         method: Method::POST,
         path: "/mobile/api/v1/uploads",
         access: Access::Authenticated,
-        handler: post(handle).layer(axum::middleware::map_response(tus::resumable)),
+        handler: post(handle),
         operation: Operation {
             id: "beginUpload",
             tag: "photos",
@@ -113,6 +113,7 @@ async fn admit(
 ) -> Result<Begun, Refused> {
     tus::check_version(headers)?;
     let length = tus::bytes(headers, &UPLOAD_LENGTH)?;
+    tus::check_length(length)?;
     let (collection, id, variant) = tus::metadata(headers)?;
     let key = tus::named(caller.tenant, &collection, &id, &variant)?;
     let checksum = tus::checksum(headers)?;

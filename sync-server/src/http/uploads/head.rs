@@ -24,7 +24,7 @@ pub(in crate::http) fn route() -> Route {
         method: Method::HEAD,
         path: "/mobile/api/v1/uploads/{collection}/{id}/{variant}",
         access: Access::Authenticated,
-        handler: head(handle).layer(axum::middleware::map_response(tus::resumable)),
+        handler: head(handle),
         operation: Operation {
             id: "uploadProgress",
             tag: "photos",

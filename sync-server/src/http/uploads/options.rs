@@ -1,24 +1,33 @@
-//! `OPTIONS uploads`: which tus this is.
+//! `OPTIONS uploads`, and of an upload's own address: which tus this is.
 
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::options;
 
-use super::tus::{self, BYTES_MAX_TEXT, CHECKSUM_ALGORITHMS, EXTENSIONS, TUS_VERSION, VERSION};
+use super::tus::{BYTES_MAX_TEXT, CHECKSUM_ALGORITHMS, EXTENSIONS, TUS_VERSION, VERSION};
 use crate::auth::permission::Access;
 use crate::http::openapi::operation::{Answer, Operation};
 use crate::http::openapi::tus::Tus;
 use crate::http::route::Route;
 
-/// The endpoint.
+/// Of all uploads.
 pub(in crate::http) fn route() -> Route {
+    at("/mobile/api/v1/uploads", "uploadOptions")
+}
+
+/// Of one.
+pub(in crate::http) fn route_of_one() -> Route {
+    at("/mobile/api/v1/uploads/{collection}/{id}/{variant}", "oneUploadOptions")
+}
+
+fn at(path: &'static str, id: &'static str) -> Route {
     Route {
         method: Method::OPTIONS,
-        path: "/mobile/api/v1/uploads",
+        path,
         access: Access::Public,
-        handler: options(handle).layer(axum::middleware::map_response(tus::resumable)),
+        handler: options(handle),
         operation: Operation {
-            id: "uploadOptions",
+            id,
             tag: "photos",
             summary: "Which tus this is",
             description: "Version, extensions and limits of the uploads, in headers.",

@@ -23,7 +23,7 @@ pub(in crate::http) fn route() -> Route {
         method: Method::DELETE,
         path: "/mobile/api/v1/uploads/{collection}/{id}/{variant}",
         access: Access::Authenticated,
-        handler: delete(handle).layer(axum::middleware::map_response(tus::resumable)),
+        handler: delete(handle),
         operation: Operation {
             id: "giveUpUpload",
             tag: "photos",

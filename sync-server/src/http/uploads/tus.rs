@@ -1,8 +1,9 @@
 //! The headers of tus 1.0.
 
-use axum::extract::{FromRequestParts, Path};
+use axum::extract::{FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -44,10 +45,30 @@ pub const UPLOAD_EXPIRES: HeaderName = HeaderName::from_static("upload-expires")
 const UPLOAD_METADATA: HeaderName = HeaderName::from_static("upload-metadata");
 const UPLOAD_CHECKSUM: HeaderName = HeaderName::from_static("upload-checksum");
 
-/// Says in every answer which tus it speaks.
-pub async fn resumable(mut response: Response) -> Response {
-    response.headers_mut().insert(TUS_RESUMABLE, HeaderValue::from_static(VERSION));
+/// Says in every answer about uploads which tus it speaks, whoever answers.
+pub async fn resumable(request: Request, next: Next) -> Response {
+    let path = request.uri().path().strip_prefix(PREFIX);
+    let of_uploads = path
+        .and_then(|path| path.strip_prefix("/uploads"))
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let mut response = next.run(request).await;
+    if of_uploads {
+        response.headers_mut().insert(TUS_RESUMABLE, HeaderValue::from_static(VERSION));
+    }
     response
+}
+
+/// Whether an upload of so many bytes can be at all.
+///
+/// # Errors
+/// `upload_too_long`.
+pub fn check_length(bytes: u64) -> Result<(), Problem> {
+    let bytes_max = BYTES_MAX.unsigned_abs();
+    if bytes <= bytes_max {
+        return Ok(());
+    }
+    Err(Problem::new(413, "upload_too_long", "The upload is larger than any may be")
+        .detail(format!("{bytes} bytes were announced, at most {bytes_max} are taken")))
 }
 
 /// Whether the request speaks this tus.

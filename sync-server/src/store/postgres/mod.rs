@@ -32,6 +32,7 @@ mod pictures;
 mod quote;
 mod read;
 mod records;
+mod referring;
 mod rules;
 mod tidy;
 mod verify;

@@ -23,7 +23,7 @@ use uuid::Uuid;
 use super::ddl::table;
 use super::error::store_error;
 use super::quote::ident;
-use super::{decode, pictures, query, records, write_rows};
+use super::{decode, pictures, query, records, referring, write_rows};
 use crate::store::{AuditEntry, RowWrite, StoreError, StoredReceipt, StoredRow, WriteTx};
 
 /// See the module's documentation.
@@ -169,6 +169,15 @@ impl WriteTx for PgWrite {
         hashes: &BTreeSet<String>,
     ) -> Result<BTreeSet<String>, StoreError> {
         pictures::known(&mut self.tx, self.tenant, photos, hashes).await
+    }
+
+    async fn referring(
+        &mut self,
+        collection: &Collection,
+        field: &str,
+        to: &[RecordId],
+    ) -> Result<Vec<RecordId>, StoreError> {
+        referring::referring(&mut self.tx, self.tenant, collection, field, to).await
     }
 
     async fn write_rows(

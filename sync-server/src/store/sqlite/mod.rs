@@ -44,6 +44,7 @@ mod pictures;
 mod position;
 mod read;
 mod receipts;
+mod referring;
 mod rows;
 mod tables;
 mod tenants;

@@ -23,7 +23,7 @@ use super::error::{failed, no_randomness};
 use super::memberships::HeadChanges;
 use super::tables::Table;
 use super::tenants::TenantFile;
-use super::{accounts, conflicts, load, pictures, position, receipts};
+use super::{accounts, conflicts, load, pictures, position, receipts, referring};
 use crate::clock::{Clock as _, SystemClock};
 use crate::store::{AuditEntry, RowWrite, StoreError, StoredReceipt, StoredRow, WriteTx};
 
@@ -276,6 +276,17 @@ impl WriteTx for SqliteWrite {
             .map(|table| (table, tenant.collection_numbers[table.rank]))
             .collect();
         let result = pictures::known(&mut self.connection, &tables, hashes).await;
+        self.noted(result)
+    }
+
+    async fn referring(
+        &mut self,
+        collection: &Collection,
+        field: &str,
+        to: &[RecordId],
+    ) -> Result<Vec<RecordId>, StoreError> {
+        self.usable()?;
+        let result = referring::referring(&mut self.connection, collection, field, to).await;
         self.noted(result)
     }
 
