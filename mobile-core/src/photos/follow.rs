@@ -40,14 +40,12 @@ pub fn records(db: &Connection, schema: &Schema) -> Result<bool, CoreError> {
                     _ => {}
                 }
             }
-            None if is_expected(db, &item)? => {
-                if planted::is(Bug::RefusedPhotoDropped) {
-                    queue::remove(db, &item.name)?;
-                    goes = true;
-                }
-            }
+            None if is_expected(db, &item)? && !planted::is(Bug::RefusedPhotoDropped) => {}
             None if planted::is(Bug::PhotoLeftBehind) => {}
-            None if item.state == State::Stored || was_taken_back(db, &item)? => {
+            None if item.state == State::Stored
+                || planted::is(Bug::RefusedPhotoDropped)
+                || was_taken_back(db, &item)? =>
+            {
                 queue::remove(db, &item.name)?;
                 goes = true;
             }
