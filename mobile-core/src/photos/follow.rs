@@ -37,12 +37,12 @@ pub fn records(db: &Connection, schema: &Schema) -> Result<(), CoreError> {
                     _ => {}
                 }
             }
-            None if is_expected(db, &item)? && planted::is(Bug::RefusedPhotoDropped) => {
-                queue::remove(db, &item.name)?;
-            }
-            None if is_expected(db, &item)? => {}
+            None if is_expected(db, &item)? && !planted::is(Bug::RefusedPhotoDropped) => {}
             None if planted::is(Bug::PhotoLeftBehind) => {}
-            None if item.state == State::Stored || was_taken_back(db, &item)? => {
+            None if item.state == State::Stored
+                || planted::is(Bug::RefusedPhotoDropped)
+                || was_taken_back(db, &item)? =>
+            {
                 queue::remove(db, &item.name)?;
             }
             None if !item.adrift => queue::note_adrift(db, &item.name, true)?,
