@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use mobile_core::clock::ManualClock;
 use mobile_core::outbox::entry::State;
+use mobile_core::outbox::stream;
 use model::{Fault, Phone, START_US, Server};
 use serde_json::json;
 use sync_protocol::{RecordId, StreamId};
@@ -148,6 +149,28 @@ async fn what_was_in_review_at_the_copy_is_told_to_both() {
         assert_eq!(states(phone)[1], State::Applied);
         assert_eq!(phone.core.get("articulos", id).expect("here")["_pending"], 0);
     }
+}
+
+/// A decision can be taken back, which the server tells the streams that have asked.
+#[tokio::test]
+async fn another_stream_asks_about_what_was_decided_as_well() {
+    let server = Server::new();
+    let dirs = [0, 1].map(|_| tempfile::tempdir().expect("dir"));
+    let (ana, id) = with_stock(&server, dirs[0].path()).await;
+    let ben = Phone::signed_in(&server, dirs[1].path(), 2).await;
+    ben.put("articulos", json!({ "id": id, "medida": 2 }));
+    ana.put("articulos", json!({ "id": id, "medida": 3 }));
+    ben.sync().await.expect("sync");
+    assert_eq!(ana.sync().await.expect("sync").in_review, 1);
+    server.with(model::State::decide_all);
+    ana.sync().await.expect("sync");
+    assert_eq!(states(&ana), [State::Applied, State::Applied]);
+    let store = ana.core.engine().expect("signed in").store().clone();
+    store.write(|db| stream::forget_old(db)).expect("as another stream");
+    assert_eq!(states(&ana), [State::Applied, State::Waiting]);
+    ana.sync().await.expect("sync");
+    assert_eq!(states(&ana), [State::Applied, State::Applied]);
+    assert_eq!(ana.core.get("articulos", id).expect("here")["_pending"], 0, "it shows nothing");
 }
 
 #[tokio::test]

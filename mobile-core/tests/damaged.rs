@@ -126,6 +126,29 @@ async fn what_was_refused_is_not_mended_into_the_view() {
 }
 
 #[tokio::test]
+async fn what_the_server_put_off_comes_back_into_the_view() {
+    let server = Server::new();
+    let dir = tempfile::tempdir().expect("dir");
+    let (closed, id) = {
+        let ana = Phone::signed_in(&server, dir.path(), 1).await;
+        let id = ana.put("articulos", json!({ "nombre": "Tabla", "existencia": 5 }));
+        ana.sync().await.expect("sync");
+        ana.put("articulos", json!({ "id": id, "nombre": "veneno" }));
+        ana.put("articulos", json!({ "id": id, "existencia": { "add": 2 } }));
+        assert_eq!(ana.sync().await.expect("sync").refused, 1);
+        let parked = ana.core.pending().expect("list").pop().expect("one");
+        assert_eq!((parked.state, parked.receipt.is_some()), (State::Parked, true));
+        assert_eq!(ana.field(id, "existencia"), "7.00");
+        let path = ana.core.engine().expect("signed in").store().path().to_owned();
+        ((path, Arc::clone(&ana.clock)), id)
+    };
+    let sql = "UPDATE campo_mutation SET seq = seq + 9000 WHERE in_view = 1";
+    let ana = mended(&server, dir.path(), closed, sql);
+    assert_eq!(ana.field(id, "existencia"), "7.00");
+    assert_eq!(ana.core.get("articulos", id).expect("here")["_pending"], 1);
+}
+
+#[tokio::test]
 async fn what_was_taken_back_is_not_sent_after_damage() {
     for column in ["state", "settled", "maybe_sent"] {
         let server = Server::new();

@@ -105,7 +105,8 @@ pub fn moved(
 }
 
 /// What a database that goes on as another stream has to ask about again: the server tells receipts by
-/// stream, and the new one what becomes of those that it asks about.
+/// stream, and the new one what becomes of those that it asks about. Also what a person has decided, because
+/// a decision can be taken back.
 ///
 /// # Errors
 /// Those of SQLite.
@@ -114,7 +115,8 @@ pub fn forget_old(db: &Connection) -> Result<(), CoreError> {
     db.execute(
         "UPDATE campo_outbox SET state = 'waiting', settled = 0
          WHERE receipt IS NOT NULL
-           AND (state = 'in_review' OR (settled = 0 AND state IN ('applied', 'superseded')))",
+           AND (state = 'in_review' OR (state IN ('applied', 'superseded')
+               AND (settled = 0 OR instr(receipt, '\"conflict\"') > 0)))",
         [],
     )?;
     Ok(())

@@ -6,7 +6,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Row, params};
 use sync_protocol::schema::Schema;
 use sync_protocol::wire::push::{Mutation, Position};
-use sync_protocol::wire::receipt::Receipt;
+use sync_protocol::wire::receipt::{Receipt, ReceiptState};
 use sync_protocol::{ReceiptId, RecordId};
 
 use super::{Mending, reads};
@@ -231,7 +231,9 @@ fn shown(entry: &entry::Entry, index: usize) -> Option<Shown> {
     let mutation = entry.mutations.get(index)?.clone();
     if !entry.settled {
         let decided = matches!(entry.state, State::Applied | State::Superseded | State::InReview);
-        let open = entry.receipt.is_none() || decided;
+        // One that the server puts off, or put off before it went again, waits like one without an answer.
+        let put_off = |receipt: &Receipt| receipt.state == ReceiptState::Parked;
+        let open = decided || entry.receipt.as_ref().is_none_or(put_off);
         return open.then_some(Shown { mutation, in_view: !entry.withdraw });
     }
     match entry.state {
