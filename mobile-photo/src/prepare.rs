@@ -114,9 +114,12 @@ fn from_jpeg(jpeg: &Jpeg<'_>, capture: &Capture, budget: &Budget) -> Result<Prep
         let photo = with_metadata(jpeg, &facts.exif());
         if photo.len() <= budget.photo_bytes {
             let thumbnail_edge = budget.thumbnail_edge.clamp(1, EDGE_MAX);
-            let picture = jpeg::decode(jpeg, Scale::for_edge(width, height, thumbnail_edge))?;
-            let thumbnail = thumbnail(color::for_jpeg(picture, None)?, budget)?;
-            return Ok(prepared(photo, (width, height), thumbnail, facts, Treatment::Kept));
+            let scale = Scale::for_edge(width, height, thumbnail_edge);
+            let (picture, is_exact) = jpeg::decode_exactly(jpeg, scale)?;
+            if is_exact {
+                let thumbnail = thumbnail(color::for_jpeg(picture, None)?, budget)?;
+                return Ok(prepared(photo, (width, height), thumbnail, facts, Treatment::Kept));
+            }
         }
     }
     let picture = jpeg::decode(jpeg, Scale::for_edge(width, height, edge(budget)))?;

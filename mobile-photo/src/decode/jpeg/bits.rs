@@ -107,6 +107,16 @@ impl<'d> Bits<'d> {
         self.padded > self.count
     }
 
+    /// Whether all that there is was taken, but for what fills the last byte.
+    pub(super) fn is_spent(&self) -> bool {
+        let at_end = match self.data.get(self.at..) {
+            Some([0xFF, next, ..]) => (0xD0..=0xD7).contains(next),
+            Some([_, ..]) => false,
+            _ => true,
+        };
+        at_end && self.count.saturating_sub(self.padded) < 8
+    }
+
     /// Begins the next interval, behind its marker.
     ///
     /// # Errors

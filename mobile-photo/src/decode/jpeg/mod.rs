@@ -49,6 +49,15 @@ pub(crate) fn decode(jpeg: &Jpeg<'_>, scale: Scale) -> Result<Picture, PhotoErro
     if let Some(picture) = super::turbo::decode(jpeg, color(jpeg), scale.0) {
         return Ok(picture);
     }
+    decode_exactly(jpeg, scale).map(|(picture, _)| picture)
+}
+
+/// Decodes it, and answers whether its data are exactly as long as the picture. Those that are not are read all the
+/// same, but not every decoder would.
+///
+/// # Errors
+/// As [`decode`].
+pub(crate) fn decode_exactly(jpeg: &Jpeg<'_>, scale: Scale) -> Result<(Picture, bool), PhotoError> {
     let mut decoder = Decoder::new(jpeg, scale);
     let mut parts = jpeg.parts.iter().peekable();
     while let Some(part) = parts.next() {
@@ -66,7 +75,8 @@ pub(crate) fn decode(jpeg: &Jpeg<'_>, scale: Scale) -> Result<Picture, PhotoErro
             _ => {}
         }
     }
-    decoder.finish()
+    let is_exact = decoder.is_exact;
+    decoder.finish().map(|picture| (picture, is_exact))
 }
 
 /// What a scan needs and segments bring.
@@ -83,6 +93,9 @@ struct Tables {
 impl Tables {
     fn quantisation(&mut self, mut content: &[u8]) -> Result<(), PhotoError> {
         while let Some((head, rest)) = content.split_first() {
+            if head >> 4 > 1 {
+                return Err(damaged("a quantisation table has another precision than there is"));
+            }
             let (is_wide, number) = (head >> 4 == 1, usize::from(head & 15));
             let bytes = if is_wide { 128 } else { 64 };
             let (Some(slot), Some((values, rest))) =
@@ -153,6 +166,8 @@ struct Decoder<'j> {
     units_across: usize,
     units_down: usize,
     scans: usize,
+    /// The data of all scans so far were exactly as long as their blocks.
+    is_exact: bool,
 }
 
 impl<'j> Decoder<'j> {
@@ -194,7 +209,7 @@ impl<'j> Decoder<'j> {
         };
         let channels = frame.components.iter().map(factors).map(channel).collect();
         let (idct, tables) = (Idct::new(size), Tables::default());
-        Self { jpeg, idct, tables, channels, units_across, units_down, scans: 0 }
+        Self { jpeg, idct, tables, channels, units_across, units_down, scans: 0, is_exact: true }
     }
 
     fn scan(&mut self, header: &[u8], data: &[u8]) -> Result<(), PhotoError> {

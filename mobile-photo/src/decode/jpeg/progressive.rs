@@ -101,6 +101,7 @@ pub(super) fn scan(decoder: &mut Decoder<'_>, scan: &Scan, data: &[u8]) -> Resul
             if decoder.tables.restart_interval > 0 {
                 if until_restart == 0 {
                     ends_here(&bits)?;
+                    decoder.is_exact &= bits.is_spent();
                     bits.restart()?;
                     previous = [0; 4];
                     zero_blocks = 0;
@@ -156,6 +157,7 @@ pub(super) fn scan(decoder: &mut Decoder<'_>, scan: &Scan, data: &[u8]) -> Resul
         }
         ends_here(&bits)?;
     }
+    decoder.is_exact &= bits.is_spent();
     Ok(())
 }
 
