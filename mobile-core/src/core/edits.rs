@@ -9,6 +9,7 @@ use sync_protocol::{ReceiptId, RecordId};
 use super::Core;
 use crate::CoreError;
 use crate::edit::{Edit, known_collection};
+use crate::photos::sweep;
 use crate::query::{self, LiveQuery, QueryResult};
 use crate::store::meta::{self, name};
 use crate::store::rows;
@@ -35,6 +36,10 @@ impl Core {
             Ok((value, edit.finish()?))
         })?;
         if made.1.is_some() {
+            if let Err(error) = sweep::settle(engine.store()) {
+                // The edit is saved, and so are its files: they are found under either name.
+                tracing::warn!(code = error.code(), "files of photos wait for their names");
+            }
             engine.edited();
         }
         Ok(made)

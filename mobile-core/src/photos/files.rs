@@ -1,9 +1,11 @@
 //! The files of one person's photos: `<dir>/<tenant>/<user>.photos/<sha256>.jpg`.
 //!
-//! A file is written under another name, flushed and renamed, so that one with the right name is whole. Who
-//! writes or removes one does so inside a writing SQLite transaction: its lock keeps two processes from
-//! writing and removing the same file at once.
+//! A file is written under another name (`….new`) and flushed, inside the writing SQLite transaction that makes its
+//! record, and renamed when that is committed. So one with the right name is whole and somebody's, and after a crash
+//! the database says which of the others are. Removing is done inside a writing transaction as well: its lock keeps
+//! two processes from writing and removing the same file at once.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
@@ -44,8 +46,8 @@ impl PhotoFiles {
         self.folder.join(format!("{sha256}.jpg"))
     }
 
-    /// Makes sure that the file is there, whole and on the disk. One that is there already counts if it is what
-    /// its hash says; a damaged one is replaced.
+    /// Makes sure that the file is on the disk, under a name that says that its record is not committed yet.
+    /// [`PhotoFiles::settle`] gives it its own. One that is there already counts if it is what its hash says.
     ///
     /// # Errors
     /// [`CoreError::DiskFull`], [`CoreError::File`]: nothing is there that was not there before.
@@ -54,7 +56,7 @@ impl PhotoFiles {
         if matches!(self.read(sha256), Ok(Some(_))) {
             return Ok(());
         }
-        let new = self.folder.join(format!("{sha256}.new"));
+        let new = self.begun(sha256);
         let written = private::create_folder(&self.folder)
             .and_then(|()| match fs::remove_file(&new) {
                 Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
@@ -64,7 +66,6 @@ impl PhotoFiles {
                 let mut file = private::create_file(&new)?;
                 file.write_all(bytes)?;
                 file.sync_all()?;
-                fs::rename(&new, &path)?;
                 // The name itself has to survive a power cut.
                 File::open(&self.folder)?.sync_all()
             });
@@ -74,24 +75,60 @@ impl PhotoFiles {
         })
     }
 
+    fn begun(&self, sha256: &str) -> PathBuf {
+        self.folder.join(format!("{sha256}.new"))
+    }
+
+    /// Gives files their own names whose records are committed, and removes those of a crash before that. Nobody may
+    /// be writing one.
+    ///
+    /// # Errors
+    /// [`CoreError::File`].
+    pub fn settle(&self, wanted: &BTreeSet<String>) -> Result<(), CoreError> {
+        for sha256 in self.named_like(".new")? {
+            let begun = self.begun(&sha256);
+            let done = match wanted.contains(&sha256) {
+                true => fs::rename(&begun, self.path(&sha256)),
+                false => fs::remove_file(&begun),
+            };
+            done.map_err(|error| file_error(&begun, &error))?;
+        }
+        Ok(())
+    }
+
+    /// Whether files wait for their own names.
+    ///
+    /// # Errors
+    /// [`CoreError::File`].
+    pub fn has_begun(&self) -> Result<bool, CoreError> {
+        Ok(!self.named_like(".new")?.is_empty())
+    }
+
     /// The file's bytes, if it is there and they are what the hash says.
     ///
     /// # Errors
     /// [`CoreError::File`] when it is there and cannot be read.
     pub fn read(&self, sha256: &str) -> Result<Option<Vec<u8>>, CoreError> {
-        let path = self.path(sha256);
-        match fs::read(&path) {
-            Ok(bytes) => Ok((hash(&bytes) == sha256).then_some(bytes)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(file_error(&path, &error)),
+        for path in [self.path(sha256), self.begun(sha256)] {
+            match fs::read(&path) {
+                Ok(bytes) if hash(&bytes) == sha256 => return Ok(Some(bytes)),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(file_error(&path, &error)),
+            }
         }
+        Ok(None)
     }
 
-    /// The hashes of all files, by their names.
+    /// The hashes of all files that have their own names.
     ///
     /// # Errors
     /// [`CoreError::File`].
     pub fn list(&self) -> Result<Vec<String>, CoreError> {
+        self.named_like(".jpg")
+    }
+
+    fn named_like(&self, ending: &str) -> Result<Vec<String>, CoreError> {
         let failed = |error: std::io::Error| file_error(&self.folder, &error);
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
@@ -101,7 +138,7 @@ impl PhotoFiles {
         let mut hashes = Vec::new();
         for entry in entries {
             let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
-            hashes.extend(name.strip_suffix(".jpg").map(str::to_owned));
+            hashes.extend(name.strip_suffix(ending).map(str::to_owned));
         }
         hashes.sort();
         Ok(hashes)
@@ -129,26 +166,6 @@ impl PhotoFiles {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(file_error(&path, &error)),
             _ => Ok(()),
         }
-    }
-
-    /// Removes what is no photo's: files that were begun when the app was killed. Nobody may be writing one.
-    ///
-    /// # Errors
-    /// [`CoreError::File`].
-    pub fn remove_begun(&self) -> Result<(), CoreError> {
-        let failed = |error: std::io::Error| file_error(&self.folder, &error);
-        let entries = match fs::read_dir(&self.folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(failed(error)),
-        };
-        for entry in entries {
-            let path = entry.map_err(failed)?.path();
-            if path.extension().is_some_and(|extension| extension == "new") {
-                fs::remove_file(path).map_err(failed)?;
-            }
-        }
-        Ok(())
     }
 
     /// Removes the folder with all that is in it.
@@ -190,14 +207,17 @@ mod tests {
         files.put(&one, b"one").expect("written");
         files.put(&two, b"two").expect("written");
         assert_eq!(files.read(&one).expect("read").as_deref(), Some(&b"one"[..]));
-        fs::write(files.folder().join(format!("{one}.new")), b"on").expect("a crash's rest");
-        fs::write(files.path(&two), b"owt").expect("damage");
+        assert!(files.has_begun().expect("a look"));
+        files.settle(&BTreeSet::from([one.clone()])).expect("the other's record was not committed");
+        assert_eq!(files.list().expect("a list"), [one.clone()]);
         assert_eq!(files.read(&two).expect("read"), None);
-        files.put(&two, b"two").expect("as long as it was");
-        assert_eq!(files.read(&two).expect("read").as_deref(), Some(&b"two"[..]));
-        files.remove(&two).expect("removed");
-        files.remove(&two).expect("it is gone");
-        files.remove_begun().expect("removed");
-        assert_eq!(fs::read_dir(files.folder()).expect("a folder").count(), 1);
+        fs::write(files.path(&one), b"eno").expect("damage");
+        assert_eq!(files.read(&one).expect("read"), None);
+        files.put(&one, b"one").expect("as long as it was");
+        files.settle(&BTreeSet::from([one.clone()])).expect("renamed over the damaged one");
+        assert_eq!(files.read(&one).expect("read").as_deref(), Some(&b"one"[..]));
+        files.remove(&one).expect("removed");
+        files.remove(&one).expect("it is gone");
+        assert!(files.is_empty().expect("a look"));
     }
 }

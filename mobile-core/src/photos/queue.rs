@@ -358,7 +358,8 @@ pub fn is_empty(db: &Connection) -> Result<bool, CoreError> {
 /// # Errors
 /// Those of SQLite.
 pub fn wanted(db: &Connection) -> Result<BTreeSet<String>, CoreError> {
-    let mut statement = db.prepare_cached("SELECT DISTINCT sha256 FROM campo_photo")?;
+    let mut statement =
+        db.prepare_cached("SELECT DISTINCT sha256 FROM campo_photo WHERE typeof(sha256) = 'text'")?;
     Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 

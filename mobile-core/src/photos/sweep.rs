@@ -1,8 +1,8 @@
 //! Removing files: only what was let go of, and, much later, what nothing explains.
 //!
 //! Who lets go of a file says so in the same transaction (`campo_photo_released`), and a sweep removes it unless
-//! something else names it. A file that is neither named nor let go of is a puzzle: the rest of a crash between
-//! writing it and committing its record, or a photo whose line or record is damaged. A record that needs it gets its line
+//! something else names it. A file that is neither named nor let go of is a puzzle: a photo whose
+//! line or record is damaged, or that an older database from a backup does not know. A record that needs it gets its line
 //! back ([`mend::adopt`]). The others stay for a day in which rows were verified, and longer if none were.
 
 use rusqlite::{Connection, params};
@@ -38,6 +38,17 @@ pub fn released(store: &Store) -> Result<(), CoreError> {
     })
 }
 
+/// Gives files their own names whose records are committed. After a crash it removes the others.
+///
+/// # Errors
+/// Those of SQLite, and [`CoreError::File`].
+pub fn settle(store: &Store) -> Result<(), CoreError> {
+    if store.photos().has_begun()? {
+        store.write(|db| store.photos().settle(&queue::wanted(db)?))?;
+    }
+    Ok(())
+}
+
 fn any_released(db: &Connection) -> Result<bool, CoreError> {
     Ok(db
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM campo_photo_released)")?
@@ -52,7 +63,7 @@ pub fn orphans(store: &Store) -> Result<(), CoreError> {
     store.write(|db| {
         let schema = store.schema_in(db)?;
         let files = store.photos();
-        files.remove_begun()?;
+        files.settle(&queue::wanted(db)?)?;
         // They would come back into the queue at once.
         let lets_go = planted::is(Bug::UnsentPhotoEvicted) || planted::is(Bug::RefusedPhotoDropped);
         if !lets_go {

@@ -32,6 +32,7 @@ use tokio::sync::watch;
 
 use crate::CoreError;
 use crate::photos::files::PhotoFiles;
+use crate::photos::sweep;
 use crate::verify::mend;
 
 /// Marks the file as ours in SQLite's header (`PRAGMA application_id`), "Camp".
@@ -134,6 +135,7 @@ impl Store {
             store.write(|db| mend::all(db))?;
         }
         store.read(|db| store.schema_in(db))?;
+        sweep::settle(&store)?;
         Ok(store)
     }
 

@@ -295,6 +295,7 @@ impl Engine {
             self.store.photos().put(sha256, &bytes)?;
             queue::add(db, name, sha256, bytes.len(), queue::State::Stored)
         })?;
+        sweep::settle(&self.store)?;
         space::make_room_beside(&self.store, Some(sha256))?;
         Ok(())
     }
