@@ -32,9 +32,10 @@ pub(crate) fn with_metadata(jpeg: &Jpeg<'_>, exif: &[u8]) -> Vec<u8> {
                 let length = u16::try_from(content.len() + 2).unwrap_or(u16::MAX);
                 out.extend([0xFF, *marker]);
                 out.extend(length.to_be_bytes());
+                let begins = out.len();
                 out.extend(&jpeg.bytes[content.clone()]);
                 if *marker == SOS && !jpeg.frame.is_progressive {
-                    mend_range(&mut out);
+                    mend_range(&mut out[begins..]);
                 }
             }
             Part::Segment { .. } => {}
