@@ -44,7 +44,7 @@ pub fn released(store: &Store) -> Result<(), CoreError> {
 /// Those of SQLite, and [`CoreError::File`].
 pub fn settle(store: &Store) -> Result<(), CoreError> {
     if store.photos().has_begun()? {
-        store.write(|db| store.photos().settle(&queue::wanted(db)?))?;
+        store.locked(|db| store.photos().settle(&queue::wanted(db)?))?;
     }
     Ok(())
 }

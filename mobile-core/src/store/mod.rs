@@ -198,6 +198,21 @@ impl Store {
         Ok(result)
     }
 
+    /// Keeps other writers, of other processes too, from beginning while `f` runs. It may change nothing here.
+    ///
+    /// # Errors
+    /// Those of `f` and of SQLite.
+    pub fn locked<T>(
+        &self,
+        f: impl FnOnce(&Connection) -> Result<T, CoreError>,
+    ) -> Result<T, CoreError> {
+        let mut writer = lock(&self.writer);
+        let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let result = f(&transaction)?;
+        transaction.rollback()?;
+        Ok(result)
+    }
+
     /// As [`Store::write`], for a transaction that may bring another schema.
     ///
     /// # Errors

@@ -47,7 +47,7 @@ fn statement(photos: &[&Collection]) -> String {
         .collect();
     format!(
         "SELECT w.hash FROM unnest($2::text[]) w (hash) \
-         CROSS JOIN LATERAL ({} LIMIT 1) found \
+         CROSS JOIN LATERAL (SELECT 1 FROM ({}) any_of LIMIT 1) found \
          UNION SELECT * FROM sync.deleted_pictures($2, $3)",
         live.join(" UNION ALL ")
     )
