@@ -121,10 +121,7 @@ fn unlike(
     files: &PhotoFiles,
 ) -> Result<usize, CoreError> {
     let (hash, bytes) = variant.columns();
-    let other = match variant {
-        Variant::Photo => Variant::Thumbnail.columns().0,
-        Variant::Thumbnail => Variant::Photo.columns().0,
-    };
+    let other = variant.other().columns().0;
     let sql = format!(
         "SELECT p.record, p.sha256, r.{hash}, r.{bytes}, p.sha256 IS r.{other} FROM campo_photo p JOIN {table} r ON r.id = p.record
          WHERE p.collection = ?1 AND p.variant = ?2

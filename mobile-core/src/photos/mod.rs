@@ -33,60 +33,15 @@ pub mod record;
 pub mod space;
 pub mod sweep;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sync_protocol::RecordId;
-use sync_protocol::schema::photos as columns;
 
 pub use attach::NewPhoto;
 pub use mobile_photo::{
     Budget, Capture, Direction, Input, North, Origin, Origins, PhotoError, Position, Prepared,
     TakenAt, Treatment, limits, prepare,
 };
-
-/// Which of a photo's two pictures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Variant {
-    /// The picture.
-    Photo,
-    /// The small one.
-    Thumbnail,
-}
-
-impl Variant {
-    /// Both, in the order of sending.
-    pub const ALL: [Self; 2] = [Self::Thumbnail, Self::Photo];
-
-    /// As it is stored, sent and shown.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Photo => "photo",
-            Self::Thumbnail => "thumbnail",
-        }
-    }
-
-    /// The variant of that name.
-    #[must_use]
-    pub fn read(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|variant| variant.as_str() == text)
-    }
-
-    /// The columns with its hash and its length.
-    #[must_use]
-    pub fn columns(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Photo => (columns::SHA256, columns::BYTES),
-            Self::Thumbnail => (columns::THUMBNAIL_SHA256, columns::THUMBNAIL_BYTES),
-        }
-    }
-
-    /// Whether the server has it, where its record says this.
-    #[must_use]
-    pub fn is_stored(self, state: &str) -> bool {
-        state == columns::STORED || (self == Self::Thumbnail && state == columns::THUMBNAIL)
-    }
-}
+pub use sync_protocol::schema::photos::Variant;
 
 /// One picture of one record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

@@ -111,7 +111,7 @@ fn read(row: &Row<'_>) -> Result<Item, CoreError> {
         name: PhotoName {
             collection: text(0)?,
             record,
-            variant: Variant::read(&text(2)?).ok_or_else(|| wrong("variant"))?,
+            variant: text(2)?.parse().map_err(|_| wrong("variant"))?,
         },
         sha256: text(3)?,
         bytes: count(4)?,

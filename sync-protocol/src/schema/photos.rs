@@ -10,6 +10,11 @@
 //! a record at another picture. How far the upload is ([`STATE`]) and what a supervisor should look at
 //! ([`FLAGS`]) is the server's to say.
 
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
 use super::{Field, FieldType, MergeRule};
 
 /// SHA-256 of the picture's bytes, 64 hexadecimal digits in lower case.
@@ -61,6 +66,73 @@ pub const FLAGS_READ: &str = "conflict:resolve";
 pub const BYTES_MAX: i64 = 16 * 1024 * 1024;
 /// Most pixels along an edge.
 const EDGE_MAX: i64 = 65_535;
+
+/// Which of a photo's two pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Variant {
+    /// The picture.
+    Photo,
+    /// The small one.
+    Thumbnail,
+}
+
+impl Variant {
+    /// Both, in the order of sending.
+    pub const ALL: [Self; 2] = [Self::Thumbnail, Self::Photo];
+
+    /// As it is stored, sent and shown.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Photo => "photo",
+            Self::Thumbnail => "thumbnail",
+        }
+    }
+
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Photo => Self::Thumbnail,
+            Self::Thumbnail => Self::Photo,
+        }
+    }
+
+    /// The columns with its hash and its length.
+    #[must_use]
+    pub fn columns(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Photo => (SHA256, BYTES),
+            Self::Thumbnail => (THUMBNAIL_SHA256, THUMBNAIL_BYTES),
+        }
+    }
+
+    /// Whether the server has it, where its record says this ([`STATE`]).
+    #[must_use]
+    pub fn is_stored(self, state: &str) -> bool {
+        state == STORED || (self == Self::Thumbnail && state == THUMBNAIL)
+    }
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A text that names no variant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a variant is `photo` or `thumbnail`")]
+pub struct NoVariant;
+
+impl FromStr for Variant {
+    type Err = NoVariant;
+
+    fn from_str(text: &str) -> Result<Self, NoVariant> {
+        Self::ALL.into_iter().find(|variant| variant.as_str() == text).ok_or(NoVariant)
+    }
+}
 
 /// The columns of every photo collection.
 #[must_use]

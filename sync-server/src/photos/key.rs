@@ -8,67 +8,16 @@
 //!
 //! Tenant and record are part of every name, so a hash that somebody knows names nothing.
 
-use std::fmt;
 use std::str::FromStr;
 
 use object_store::path::Path;
+pub use sync_protocol::schema::photos::Variant;
 use sync_protocol::{RecordId, TenantId};
 
 /// Digits of an offset in a part's name, so that names sort as offsets do.
 const OFFSET_DIGITS: usize = 10;
 /// Name of an upload's marker, before its length. Older ones are without.
 const MARKER: &str = "begun";
-
-/// Which of a photo's two pictures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Variant {
-    /// The picture.
-    Photo,
-    /// The small one.
-    Thumbnail,
-}
-
-impl Variant {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Thumbnail, Self::Photo];
-
-    /// The name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Photo => "photo",
-            Self::Thumbnail => "thumbnail",
-        }
-    }
-
-    /// The other one.
-    #[must_use]
-    pub fn other(self) -> Self {
-        match self {
-            Self::Photo => Self::Thumbnail,
-            Self::Thumbnail => Self::Photo,
-        }
-    }
-}
-
-impl fmt::Display for Variant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A text that names no variant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a variant is `photo` or `thumbnail`")]
-pub struct NoVariant;
-
-impl FromStr for Variant {
-    type Err = NoVariant;
-
-    fn from_str(text: &str) -> Result<Self, NoVariant> {
-        Self::ALL.into_iter().find(|variant| variant.as_str() == text).ok_or(NoVariant)
-    }
-}
 
 /// What an object of an upload is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

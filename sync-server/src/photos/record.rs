@@ -67,19 +67,14 @@ impl Expected {
     /// What the record says of one of its pictures; none where its content is gone or makes no sense.
     #[must_use]
     pub fn of(fields: &Fields, variant: Variant) -> Option<Self> {
-        let (hash, bytes, pixels_max) = match variant {
-            Variant::Photo => (photos::SHA256, photos::BYTES, PIXELS_MAX),
-            Variant::Thumbnail => {
-                (photos::THUMBNAIL_SHA256, photos::THUMBNAIL_BYTES, THUMBNAIL_PIXELS_MAX)
-            }
-        };
+        let (hash, bytes) = variant.columns();
         let edge = |name| match fields.get(name) {
             Some(Value::Integer(edge)) => u32::try_from(*edge).ok(),
             _ => None,
         };
-        let size = match variant {
-            Variant::Photo => edge(photos::WIDTH).zip(edge(photos::HEIGHT)),
-            Variant::Thumbnail => None,
+        let (size, pixels_max) = match variant {
+            Variant::Photo => (edge(photos::WIDTH).zip(edge(photos::HEIGHT)), PIXELS_MAX),
+            Variant::Thumbnail => (None, THUMBNAIL_PIXELS_MAX),
         };
         match (fields.get(hash), fields.get(bytes)) {
             (Some(Value::Text(sha256)), Some(Value::Integer(bytes))) => {
