@@ -43,8 +43,12 @@ async fn a_row_held_in_psql_delays_only_what_needs_it() {
     let (held, heir) = (reports[7], reports[19]);
     let tenant = company.tenant;
     let taken = company.id();
+    // Other tests' tenants have rows of the same ids.
     let mut psql = psql(&[
-        format!("SELECT 1 FROM construccion.avances WHERE id = '{held}' FOR UPDATE"),
+        format!(
+            "SELECT 1 FROM construccion.avances \
+             WHERE tenant_id = '{tenant}' AND id = '{held}' FOR UPDATE"
+        ),
         format!(
             "INSERT INTO almacen.articulos (tenant_id, id, codigo, nombre) \
              VALUES ('{tenant}', '{taken}', 'C-1', 'Clavo')"
