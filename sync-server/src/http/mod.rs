@@ -91,7 +91,7 @@ pub fn router(app: &Arc<App>) -> Router {
     for route in routes() {
         router = router.route(route.path, route.guarded(app));
     }
-    router
+    let routed = router
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .with_state(app.clone())
@@ -99,7 +99,9 @@ pub fn router(app: &Arc<App>) -> Router {
         .layer(guard::panics())
         .layer(from_fn(uploads::tus::resumable))
         .layer(CompressionLayer::new().compress_when(worth_compressing()))
-        .layer(from_fn_with_state(app.clone(), guard::span))
+        .layer(from_fn_with_state(app.clone(), guard::span));
+    // A router's layers come after its choice of a route, for which the method must be known.
+    Router::new().fallback_service(routed).layer(from_fn(uploads::method::overridden))
 }
 
 /// Pages in the binary form compress themselves, frame by frame, so that none waits in a buffer; nor may

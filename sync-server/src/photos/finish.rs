@@ -16,7 +16,7 @@ use sync_protocol::schema::photos as fields;
 use sync_protocol::{EditTime, Fields, RecordId, StreamId, TenantId, Value};
 
 use super::held::Held;
-use super::key::{PhotoKey, Variant};
+use super::key::{UploadKey, Variant};
 use super::objects::Objects;
 use super::permit::Permitted;
 use super::record::{Expected, PhotoState, state};
@@ -30,19 +30,19 @@ use crate::store::{RowWrite, Store, StoreError, WriteKind};
 ///
 /// # Errors
 /// `photo_mismatch`, `photo_not_an_image`, `photo_too_large`: then nothing is left of the bytes, and the
-/// upload is at 0 again. Those of the stores: then it can be tried again.
+/// caller's upload is at 0 again. Those of the stores: then it can be tried again.
 pub async fn finish(
     context: PhotoContext<'_>,
     permitted: &Permitted,
     parts: &Parts,
 ) -> Result<(), Problem> {
     let Permitted { key, expected, .. } = permitted;
-    let photos = context.photos;
-    let bytes = match checked(photos, key, expected, parts).await {
+    let (photos, upload) = (context.photos, permitted.upload());
+    let bytes = match checked(photos, &upload, expected, parts).await {
         Ok(bytes) => bytes,
         Err(Unfit::Content(problem)) => {
             tracing::info!(code = problem.code, "an upload is not what its record says");
-            remove_parts(&photos.objects, key, parts).await?;
+            remove_parts(&photos.objects, &upload, parts).await?;
             return Err(problem);
         }
         // Somebody else finished it, or gave it up, in the meantime.
@@ -63,7 +63,7 @@ pub async fn finish(
     fault::reached(Point::PhotoKept);
     mark(context, permitted).await?;
     fault::reached(Point::PhotoMarked);
-    photos.objects.remove_upload(key).await?;
+    photos.objects.remove_uploads(key).await?;
     Ok(())
 }
 
@@ -76,14 +76,14 @@ enum Unfit {
 /// Reads the parts and checks them: as many at once as may be decoded at once.
 async fn checked(
     photos: &Photos,
-    key: &PhotoKey,
+    upload: &UploadKey,
     expected: &Expected,
     parts: &Parts,
 ) -> Result<Bytes, Unfit> {
     let _turn = photos.checkers.acquire().await;
     let mut whole = BytesMut::with_capacity(usize::try_from(parts.end).unwrap_or(0));
     for offset in &parts.offsets {
-        let part = photos.objects.get(&key.part(*offset)).await.map_err(Unfit::Objects)?;
+        let part = photos.objects.get(&upload.part(*offset)).await.map_err(Unfit::Objects)?;
         whole.extend_from_slice(&part);
     }
     let whole = whole.freeze();
@@ -121,10 +121,14 @@ async fn apart<T: Send + 'static>(
 }
 
 /// The upload stays begun, at 0.
-async fn remove_parts(objects: &Objects, key: &PhotoKey, parts: &Parts) -> Result<(), ObjectError> {
+async fn remove_parts(
+    objects: &Objects,
+    upload: &UploadKey,
+    parts: &Parts,
+) -> Result<(), ObjectError> {
     // From the end: what is left by a crash in between is a shorter upload, and never one with a hole.
     for offset in parts.offsets.iter().rev() {
-        objects.remove(&key.part(*offset)).await?;
+        objects.remove(&upload.part(*offset)).await?;
     }
     Ok(())
 }

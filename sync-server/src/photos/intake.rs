@@ -15,7 +15,7 @@ use sync_protocol::fault::{self, Point};
 use sync_protocol::problem::Problem;
 
 use super::ObjectError;
-use super::key::PhotoKey;
+use super::key::UploadKey;
 use super::objects::Objects;
 
 /// Bytes of a part, but for the last of each request.
@@ -45,7 +45,7 @@ pub struct Place<'a> {
     /// The object store.
     pub objects: &'a Objects,
     /// The upload.
-    pub key: &'a PhotoKey,
+    pub upload: &'a UploadKey,
     /// Where they begin.
     pub offset: u64,
     /// The length of the whole.
@@ -116,7 +116,7 @@ async fn keep(place: Place<'_>, offset: u64, bytes: Bytes) -> Result<u64, Proble
     if length == 0 {
         return Ok(0);
     }
-    match place.objects.create(&place.key.part(offset), bytes).await {
+    match place.objects.create(&place.upload.part(offset), bytes).await {
         Ok(()) => {
             fault::reached(Point::PhotoPartKept);
             Ok(length)

@@ -1,22 +1,23 @@
 //! Names of photos, and of the objects that hold them.
 //!
 //! ```text
-//! photos/{tenant}/{collection}/{record}/{photo|thumbnail}                 whole and verified
-//! uploads/{tenant}/{collection}/{record}/{photo|thumbnail}/begun-300000   the upload's marker, with its length
-//! uploads/{tenant}/{collection}/{record}/{photo|thumbnail}/0000262144     the bytes from this offset on
+//! photos/{tenant}/{collection}/{record}/{photo|thumbnail}                        whole and verified
+//! uploads/{tenant}/{collection}/{record}/{photo|thumbnail}/{user}/begun-300000   an upload's marker, with its length
+//! uploads/{tenant}/{collection}/{record}/{photo|thumbnail}/{user}/0000262144     the bytes from this offset on
 //! ```
 //!
-//! Tenant and record are part of every name, so a hash that somebody knows names nothing.
+//! Tenant and record are part of every name, so a hash that somebody knows names nothing. Each user has
+//! an upload of their own: who sends something else, or gives up, spoils nobody's but theirs.
 
 use std::str::FromStr;
 
 use object_store::path::Path;
 pub use sync_protocol::schema::photos::Variant;
-use sync_protocol::{RecordId, TenantId};
+use sync_protocol::{RecordId, TenantId, UserId};
 
 /// Digits of an offset in a part's name, so that names sort as offsets do.
 const OFFSET_DIGITS: usize = 10;
-/// Name of an upload's marker, before its length. Older ones are without.
+/// Name of an upload's marker, before its length.
 const MARKER: &str = "begun";
 
 /// What an object of an upload is.
@@ -25,7 +26,7 @@ pub(super) enum UploadName {
     /// The marker.
     Begun {
         /// The length that was announced.
-        bytes: Option<u64>,
+        bytes: u64,
     },
     /// Some of its bytes.
     Part {
@@ -40,10 +41,9 @@ impl FromStr for UploadName {
     fn from_str(text: &str) -> Result<Self, ()> {
         let number = |digits: &str| digits.parse().map_err(|_| ());
         match text.strip_prefix(MARKER) {
-            Some("") => Ok(Self::Begun { bytes: None }),
             Some(length) => {
                 let length = length.strip_prefix('-').ok_or(())?;
-                Ok(Self::Begun { bytes: Some(number(length)?) })
+                Ok(Self::Begun { bytes: number(length)? })
             }
             None => Ok(Self::Part { offset: number(text)? }),
         }
@@ -83,37 +83,11 @@ impl PhotoKey {
             .join(self.variant.as_str())
     }
 
-    /// The folder of its upload.
-    pub(super) fn upload(&self) -> Path {
+    /// The folder of its uploads.
+    pub(super) fn uploads(&self) -> Path {
         record_folder("uploads", self.tenant, &self.collection)
             .join(self.record.to_string())
             .join(self.variant.as_str())
-    }
-
-    /// What says that the upload of so many bytes has begun.
-    pub(super) fn marker(&self, bytes: u64) -> Path {
-        self.upload().join(format!("{MARKER}-{bytes}"))
-    }
-
-    /// The bytes from an offset on.
-    pub(super) fn part(&self, offset: u64) -> Path {
-        self.upload().join(format!("{offset:0OFFSET_DIGITS$}"))
-    }
-
-    /// The key of an object below `uploads`, and what it is.
-    pub(super) fn of_upload(path: &Path) -> Option<(Self, UploadName)> {
-        let parts: Vec<_> = path.parts().collect();
-        let [top, tenant, collection, record, variant, name] = parts.as_slice() else {
-            return None;
-        };
-        let key = Self {
-            tenant: tenant.as_ref().parse().ok()?,
-            collection: collection.as_ref().to_owned(),
-            record: record.as_ref().parse().ok()?,
-            variant: variant.as_ref().parse().ok()?,
-        };
-        let name = name.as_ref().parse().ok()?;
-        (top.as_ref() == "uploads").then_some((key, name))
     }
 
     /// The key of an object below `photos`.
@@ -127,6 +101,49 @@ impl PhotoKey {
             variant: variant.as_ref().parse().ok()?,
         };
         (top.as_ref() == "photos").then_some(key)
+    }
+}
+
+/// One user's upload of a picture.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct UploadKey {
+    /// The picture.
+    pub photo: PhotoKey,
+    /// Who sends it.
+    pub sender: UserId,
+}
+
+impl UploadKey {
+    /// Its folder.
+    pub(super) fn folder(&self) -> Path {
+        self.photo.uploads().join(self.sender.to_string())
+    }
+
+    /// What says that the upload of so many bytes has begun.
+    pub(super) fn marker(&self, bytes: u64) -> Path {
+        self.folder().join(format!("{MARKER}-{bytes}"))
+    }
+
+    /// The bytes from an offset on.
+    pub(super) fn part(&self, offset: u64) -> Path {
+        self.folder().join(format!("{offset:0OFFSET_DIGITS$}"))
+    }
+
+    /// The key of an object below `uploads`, and what it is.
+    pub(super) fn of_object(path: &Path) -> Option<(Self, UploadName)> {
+        let parts: Vec<_> = path.parts().collect();
+        let [top, tenant, collection, record, variant, sender, name] = parts.as_slice() else {
+            return None;
+        };
+        let photo = PhotoKey {
+            tenant: tenant.as_ref().parse().ok()?,
+            collection: collection.as_ref().to_owned(),
+            record: record.as_ref().parse().ok()?,
+            variant: variant.as_ref().parse().ok()?,
+        };
+        let sender = sender.as_ref().parse().ok()?;
+        let name = name.as_ref().parse().ok()?;
+        (top.as_ref() == "uploads").then_some((Self { photo, sender }, name))
     }
 }
 
@@ -147,22 +164,26 @@ mod tests {
         }
     }
 
+    fn upload() -> UploadKey {
+        UploadKey { photo: key(), sender: UserId(uuid::Uuid::from_u128(3)) }
+    }
+
     #[test]
     fn names_are_read_as_they_are_written() {
-        let key = key();
-        let is =
-            |path: &Path, name| assert_eq!(PhotoKey::of_upload(path), Some((key.clone(), name)));
-        is(&key.marker(7), UploadName::Begun { bytes: Some(7) });
-        is(&key.upload().join("begun"), UploadName::Begun { bytes: None });
-        is(&key.part(262_144), UploadName::Part { offset: 262_144 });
+        let (key, upload) = (key(), upload());
+        let is = |path: &Path, name| {
+            assert_eq!(UploadKey::of_object(path), Some((upload.clone(), name)));
+        };
+        is(&upload.marker(7), UploadName::Begun { bytes: 7 });
+        is(&upload.part(262_144), UploadName::Part { offset: 262_144 });
         assert_eq!(PhotoKey::of_object(&key.object()), Some(key.clone()));
-        assert_eq!(PhotoKey::of_object(&key.marker(7)), None);
-        assert_eq!(PhotoKey::of_upload(&key.object()), None);
+        assert_eq!(PhotoKey::of_object(&upload.marker(7)), None);
+        assert_eq!(UploadKey::of_object(&key.object()), None);
     }
 
     #[test]
     fn parts_sort_by_their_offset() {
-        assert!(key().part(9) < key().part(10));
-        assert!(key().part(999_999) < key().part(16 * 1024 * 1024));
+        assert!(upload().part(9) < upload().part(10));
+        assert!(upload().part(999_999) < upload().part(16 * 1024 * 1024));
     }
 }

@@ -14,7 +14,7 @@ use object_store::path::Path;
 use object_store::{GetOptions, ObjectStore, ObjectStoreExt as _, PutMode, PutPayload};
 use sync_protocol::problem::Problem;
 
-use super::key::{PhotoKey, UploadName};
+use super::key::{PhotoKey, UploadKey, UploadName};
 
 /// What can go wrong with objects.
 #[derive(Debug, thiserror::Error)]
@@ -173,11 +173,23 @@ impl Objects {
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn remove_upload(&self, key: &PhotoKey) -> Result<(), ObjectError> {
-        let found: Vec<Listed> = self.list(&key.upload()).try_collect().await?;
+    pub async fn remove_upload(&self, upload: &UploadKey) -> Result<(), ObjectError> {
+        self.remove_uploads_below(&upload.folder()).await
+    }
+
+    /// Removes all that anybody's uploads of a picture left.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn remove_uploads(&self, key: &PhotoKey) -> Result<(), ObjectError> {
+        self.remove_uploads_below(&key.uploads()).await
+    }
+
+    async fn remove_uploads_below(&self, folder: &Path) -> Result<(), ObjectError> {
+        let found: Vec<Listed> = self.list(folder).try_collect().await?;
         // The marker last: without it nobody comes for the rest.
         let is_marker =
-            |path: &Path| matches!(PhotoKey::of_upload(path), Some((_, UploadName::Begun { .. })));
+            |path: &Path| matches!(UploadKey::of_object(path), Some((_, UploadName::Begun { .. })));
         let (marker, parts): (Vec<_>, Vec<_>) =
             found.into_iter().partition(|found| is_marker(&found.path));
         for found in parts.into_iter().chain(marker) {

@@ -1,10 +1,11 @@
 //! Who may do what with a photo: what they may do with its record, found out anew with each request.
 
+use sync_protocol::UserId;
 use sync_protocol::planted::{self, Bug};
 use sync_protocol::problem::Problem;
 use sync_protocol::schema::Collection;
 
-use super::key::PhotoKey;
+use super::key::{PhotoKey, UploadKey};
 use super::record::{Expected, PhotoState, state};
 use super::{PhotoContext, unknown};
 use crate::push::failed;
@@ -30,6 +31,16 @@ pub struct Permitted {
     pub other: Option<Expected>,
     /// How far its record says that it is.
     pub state: PhotoState,
+    /// The caller.
+    pub caller: UserId,
+}
+
+impl Permitted {
+    /// The caller's upload of it.
+    #[must_use]
+    pub fn upload(&self) -> UploadKey {
+        UploadKey { photo: self.key.clone(), sender: self.caller }
+    }
 }
 
 /// Whether the caller may, now.
@@ -83,5 +94,6 @@ async fn find(
         expected,
         other: Expected::of(&row.fields, key.variant.other()),
         state: state(&row.fields),
+        caller: context.caller.user,
     }))
 }

@@ -15,7 +15,7 @@ use sync_protocol::TenantId;
 use sync_protocol::problem::Problem;
 
 use super::ObjectError;
-use super::key::{PhotoKey, UploadName};
+use super::key::{UploadKey, UploadName};
 use super::objects::Objects;
 use crate::auth::caller::Caller;
 
@@ -143,13 +143,13 @@ async fn listed_bytes(objects: &Objects, tenant: TenantId) -> Result<u64, Object
     while let Some(found) = pictures.try_next().await? {
         bytes = bytes.saturating_add(found.bytes);
     }
-    let mut uploads: HashMap<PhotoKey, (u64, u64)> = HashMap::new();
+    let mut uploads: HashMap<UploadKey, (u64, u64)> = HashMap::new();
     let mut listed = objects.list(&folder("uploads"));
     while let Some(found) = listed.try_next().await? {
-        let Some((key, name)) = PhotoKey::of_upload(&found.path) else { continue };
+        let Some((key, name)) = UploadKey::of_object(&found.path) else { continue };
         let (announced, came) = uploads.entry(key).or_default();
         match name {
-            UploadName::Begun { bytes } => *announced = bytes.unwrap_or(0),
+            UploadName::Begun { bytes } => *announced = bytes,
             UploadName::Part { .. } => *came = came.saturating_add(found.bytes),
         }
     }

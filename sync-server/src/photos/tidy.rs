@@ -20,7 +20,7 @@ use sync_protocol::{RecordId, TenantId};
 use tokio_util::sync::CancellationToken;
 
 use super::compare::CompareError;
-use super::key::{PhotoKey, Variant};
+use super::key::{PhotoKey, UploadKey, Variant};
 use super::objects::Objects;
 use super::record::Expected;
 use super::upload::{KEPT_US, Parts};
@@ -40,10 +40,10 @@ pub async fn uploads(
     now_us: i64,
     stopping: &CancellationToken,
 ) -> Result<u64, CompareError> {
-    let mut touched: HashMap<PhotoKey, i64> = HashMap::new();
+    let mut touched: HashMap<UploadKey, i64> = HashMap::new();
     let mut listed = objects.list(&Path::from("uploads"));
     while let Some(found) = listed.try_next().await? {
-        if let Some((key, _)) = PhotoKey::of_upload(&found.path) {
+        if let Some((key, _)) = UploadKey::of_object(&found.path) {
             let last = touched.entry(key).or_insert(found.written_us);
             *last = (*last).max(found.written_us);
         }

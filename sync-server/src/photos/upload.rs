@@ -9,7 +9,7 @@ use sync_protocol::problem::Problem;
 
 use super::finish::{self, mark};
 use super::held::Held;
-use super::key::{PhotoKey, UploadName};
+use super::key::{UploadKey, UploadName};
 use super::objects::{Listed, Objects};
 use super::permit::Permitted;
 use super::{ObjectError, PhotoContext, place};
@@ -45,15 +45,15 @@ impl Parts {
     ///
     /// # Errors
     /// Those of the object store.
-    pub async fn read(objects: &Objects, key: &PhotoKey) -> Result<Option<Self>, ObjectError> {
-        let listed: Vec<Listed> = objects.list(&key.upload()).try_collect().await?;
+    pub async fn read(objects: &Objects, key: &UploadKey) -> Result<Option<Self>, ObjectError> {
+        let listed: Vec<Listed> = objects.list(&key.folder()).try_collect().await?;
         let Some(touched_us) = listed.iter().map(|found| found.written_us).max() else {
             return Ok(None);
         };
         let mut begun = false;
         let mut found = Vec::with_capacity(listed.len());
         for object in &listed {
-            match PhotoKey::of_upload(&object.path) {
+            match UploadKey::of_object(&object.path) {
                 Some((_, UploadName::Part { offset })) => found.push((offset, object.bytes)),
                 Some((_, UploadName::Begun { .. })) => begun = true,
                 None => {}
@@ -90,7 +90,7 @@ fn contiguous(mut parts: Vec<(u64, u64)>) -> (Vec<u64>, u64) {
     (offsets, end)
 }
 
-/// How far a picture is. What was left half done is finished first.
+/// How far a picture is, of which the caller sends or has sent. What was left half done is finished first.
 ///
 /// # Errors
 /// Those of [`finish::finish`], and of the stores.
@@ -106,7 +106,7 @@ pub async fn standing(
     match Held::read(objects, key, expected).await? {
         Held::Whole => {
             mark(context, permitted).await?;
-            objects.remove_upload(key).await?;
+            objects.remove_uploads(key).await?;
             return Ok(Standing::Done);
         }
         Held::Spoiled => {
@@ -118,7 +118,7 @@ pub async fn standing(
         }
         Held::Nothing => {}
     }
-    match Parts::read(objects, key).await? {
+    match Parts::read(objects, &permitted.upload()).await? {
         Some(parts) if parts.is_expired(context.clock) => Ok(Standing::Absent),
         Some(parts) if parts.end >= expected.bytes => {
             finish::finish(context, permitted, &parts).await?;
@@ -146,29 +146,31 @@ pub async fn begin(context: PhotoContext<'_>, permitted: &Permitted) -> Result<S
         photos.marked.store(marked, Ordering::Relaxed);
     }
     // What was given up does not count for the new one.
-    photos.objects.remove_upload(&permitted.key).await?;
+    let upload = permitted.upload();
+    photos.objects.remove_upload(&upload).await?;
     let now = clock.now_us();
-    match photos.objects.create(&permitted.key.marker(bytes), now.to_string().into()).await {
+    match photos.objects.create(&upload.marker(bytes), now.to_string().into()).await {
         Ok(()) => photos.quota.add(caller.tenant, bytes),
-        // Somebody else begins it at the same moment.
+        // Another phone of theirs begins it at the same moment.
         Err(ObjectError::Exists) => {}
         Err(error) => return Err(error.into()),
     }
     Ok(Standing::Arriving(Parts { offsets: Vec::new(), end: 0, touched_us: now }))
 }
 
-/// Gives an upload up. Answers whether there was one; what is done stays.
+/// Gives the caller's upload up. Answers whether there was one; what is done stays.
 ///
 /// # Errors
 /// Those of the object store.
 pub async fn give_up(context: PhotoContext<'_>, permitted: &Permitted) -> Result<bool, Problem> {
     let objects = &context.photos.objects;
-    let begun = match Parts::read(objects, &permitted.key).await? {
+    let upload = permitted.upload();
+    let begun = match Parts::read(objects, &upload).await? {
         Some(parts) => !parts.is_expired(context.clock),
         None => false,
     };
     if begun {
-        objects.remove_upload(&permitted.key).await?;
+        objects.remove_upload(&upload).await?;
     }
     Ok(begun)
 }

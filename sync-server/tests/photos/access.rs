@@ -95,10 +95,10 @@ pub async fn an_upload_does_not_outlive_its_grant(world: World) {
     let rest = shot.patch(&world, &token, "photo", half, &shot.photo[half..], &[]).await;
     assert_eq!((rest.status, rest.code().as_str()), (404, "unknown_photo"));
     assert_eq!(shot.head(&world, &token, "photo").await.status, 404);
-    assert_eq!(shot.offset(&world, &phone.token, "photo").await, half, "nothing more is kept");
     assert_eq!(shot.state(&world, &phone.token).await, "pending");
     // Taken away while the last piece is on its way: it is not stored either.
     store.grant(company.tenant, eva, &scope).await.expect("granted");
+    assert_eq!(shot.offset(&world, &token, "photo").await, half, "nothing more was kept");
     let (pieces, body) = tokio::sync::mpsc::channel::<Result<Vec<u8>, std::io::Error>>(1);
     let body = futures::stream::unfold(body, async |mut body| Some((body.recv().await?, body)));
     let request = world
@@ -121,6 +121,41 @@ pub async fn an_upload_does_not_outlive_its_grant(world: World) {
     assert_eq!(shot.state(&world, &phone.token).await, "pending");
     let nothing = shot.get(&world, &phone.token, "photo", &[]).await;
     assert_eq!(nothing.code(), "photo_not_stored");
+}
+
+pub async fn a_colleague_spoils_nobodys_upload(world: World) {
+    let company = Company::new(&world, &["foreman"]).await;
+    let phone = company.phone(&world).await;
+    let shot = Shot::new(&world, &phone).await;
+    let eva = person(&world, company.tenant, "eva", &["foreman"]).await;
+    let scope = Scope::entity("project", shot.project.parse().expect("an id"));
+    world.store.shared().grant(company.tenant, eva, &scope).await.expect("granted");
+    let eva = company.phone_of(&world, "eva").await.token;
+    let half = shot.photo.len() / 2;
+    shot.begin(&world, &phone.token, "photo").await.ok();
+    shot.patch(&world, &phone.token, "photo", 0, &shot.photo[..half], &[]).await.ok();
+    // She does not see how far it is, gives up what is not hers, and sends something else.
+    assert_eq!(shot.head(&world, &eva, "photo").await.status, 404);
+    let path = shot.path("photo");
+    let given_up = tus(&world, Method::DELETE, &path, &eva, &[], vec![]).await;
+    assert_eq!((given_up.status, given_up.code().as_str()), (404, "unknown_upload"));
+    let begun = shot.begin(&world, &eva, "photo").await.ok();
+    assert_eq!(begun.header("upload-offset"), "0");
+    let other = vec![7; shot.photo.len()];
+    let sent = shot.patch(&world, &eva, "photo", 0, &other, &[]).await;
+    assert_eq!((sent.status, sent.code().as_str()), (422, "photo_mismatch"));
+    assert_eq!(shot.offset(&world, &phone.token, "photo").await, half);
+    // What she has sent of the right one is not needed any more when his is whole.
+    shot.patch(&world, &eva, "photo", 0, &shot.photo[..1_000], &[]).await.ok();
+    shot.patch(&world, &phone.token, "photo", half, &shot.photo[half..], &[]).await.ok();
+    assert_eq!(shot.offset(&world, &eva, "photo").await, shot.photo.len());
+    let rest = shot.patch(&world, &eva, "photo", 1_000, &shot.photo[1_000..], &[]).await;
+    assert_eq!(
+        (rest.status, rest.header("upload-offset")),
+        (409, shot.photo.len().to_string().as_str())
+    );
+    shot.send(&world, &eva, "thumbnail").await;
+    assert_eq!(shot.get(&world, &phone.token, "photo", &[]).await.ok().body, shot.photo);
 }
 
 pub async fn a_known_hash_gives_nobody_bytes(world: World) {

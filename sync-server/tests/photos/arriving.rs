@@ -236,6 +236,38 @@ pub async fn an_upload_that_is_given_up_is_gone(world: World) {
     assert_eq!(shot.get(&world, token, "photo", &[]).await.ok().body, shot.photo);
 }
 
+pub async fn a_proxy_may_let_only_post_through(world: World) {
+    let phone = Company::new(&world, &["foreman"]).await.phone(&world).await;
+    let shot = Shot::new(&world, &phone).await;
+    let token = &phone.token;
+    let path = shot.path("photo");
+    let post = async |method: &str, headers: &[(&str, &str)], body: &[u8]| {
+        let mut all = vec![("x-http-method-override", method)];
+        all.extend_from_slice(headers);
+        tus(&world, Method::POST, &path, token, &all, body.to_vec()).await
+    };
+    shot.begin(&world, token, "photo").await.ok();
+    let piece = |offset| [("content-type", PIECE), ("upload-offset", offset)];
+    assert_eq!(post("PATCH", &piece("0"), &shot.photo[..1_000]).await.status, 204);
+    let head = post("HEAD", &[], b"").await;
+    assert_eq!((head.status, head.header("upload-offset")), (200, "1000"));
+    assert_eq!(post("DELETE", &[], b"").await.status, 204);
+    assert_eq!(shot.head(&world, token, "photo").await.status, 404, "it was given up");
+    for method in ["PUT", "patch", "", "two words"] {
+        let refused = post(method, &[], b"").await;
+        let told = (refused.status, refused.code());
+        assert_eq!(told, (405, "method_not_allowed".to_owned()), "{method}");
+    }
+    // What is public by one method is so by its name only.
+    let none =
+        tus(&world, Method::OPTIONS, &path, "x", &[("x-http-method-override", "HEAD")], vec![]);
+    assert_eq!(none.await.status, 401);
+    // It is no way around the methods of anything else.
+    let elsewhere = world.client.get(world.url("photos/missing")).bearer_auth(token);
+    let elsewhere = world.send(elsewhere.header("x-http-method-override", "DELETE")).await;
+    assert_ne!(elsewhere.status, 405);
+}
+
 pub async fn every_answer_about_uploads_says_which_tus(world: World) {
     let phone = Company::new(&world, &["foreman"]).await.phone(&world).await;
     let shot = Shot::new(&world, &phone).await;

@@ -57,10 +57,12 @@ suite! {
         more_than_was_announced_is_refused,
         headers_that_make_no_sense_have_codes,
         an_upload_that_is_given_up_is_gone,
+        a_proxy_may_let_only_post_through,
         every_answer_about_uploads_says_which_tus;
     access: only_who_sees_the_record_has_to_do_with_its_photo,
         who_may_only_read_sends_nothing,
         an_upload_does_not_outlive_its_grant,
+        a_colleague_spoils_nobodys_upload,
         a_known_hash_gives_nobody_bytes,
         a_record_cannot_be_pointed_at_another_photo,
         a_deleted_record_has_no_photo,

@@ -36,7 +36,7 @@ pub(in crate::http) fn route() -> Route {
             tag: "photos",
             summary: "Begin to send a picture",
             description: "`Upload-Metadata` names `collection`, `id` and `variant` (`photo` or \
-                          `thumbnail`) in base64; `Upload-Length` is the record's. There is one upload \
+                          `thumbnail`) in base64; `Upload-Length` is the record's. You have one upload \
                           for each of them, so asking again is no second one: the answer says where it \
                           is and how far. The body may be the picture from its first byte on.",
             parameters: &[],

@@ -7,6 +7,7 @@
 pub mod append;
 pub mod create;
 pub mod head;
+pub mod method;
 pub mod options;
 pub mod receive;
 pub mod terminate;

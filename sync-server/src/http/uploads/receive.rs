@@ -68,7 +68,8 @@ pub async fn receive(
         let time_max = app.settings.request_time_max;
         let body = arriving(body, patience, time_max - time_max / LEFT_FOR_THE_REST);
         let body = body_from(body, skip);
-        let place = Place { objects: &app.photos.objects, key: &permitted.key, offset, length };
+        let upload = permitted.upload();
+        let place = Place { objects: &app.photos.objects, upload: &upload, offset, length };
         let taken = match &checksum {
             Some(checksum) => intake::take_checked(place, body, checksum).await,
             None => intake::take(place, body).await,
@@ -105,7 +106,7 @@ pub async fn drain(ticket: &Ticket, body: Body) {
 
 /// Where an upload is, for who was refused.
 async fn offset_now(app: &App, permitted: &Permitted) -> Option<u64> {
-    let parts = crate::photos::upload::Parts::read(&app.photos.objects, &permitted.key).await;
+    let parts = crate::photos::upload::Parts::read(&app.photos.objects, &permitted.upload()).await;
     parts.ok().flatten().map(|parts| parts.end)
 }
 

@@ -45,12 +45,16 @@ pub const UPLOAD_EXPIRES: HeaderName = HeaderName::from_static("upload-expires")
 const UPLOAD_METADATA: HeaderName = HeaderName::from_static("upload-metadata");
 const UPLOAD_CHECKSUM: HeaderName = HeaderName::from_static("upload-checksum");
 
+/// Whether a path is that of the uploads, or of one.
+pub fn is_of_uploads(path: &str) -> bool {
+    path.strip_prefix(PREFIX)
+        .and_then(|path| path.strip_prefix("/uploads"))
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// Says in every answer about uploads which tus it speaks, whoever answers.
 pub async fn resumable(request: Request, next: Next) -> Response {
-    let path = request.uri().path().strip_prefix(PREFIX);
-    let of_uploads = path
-        .and_then(|path| path.strip_prefix("/uploads"))
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let of_uploads = is_of_uploads(request.uri().path());
     let mut response = next.run(request).await;
     if of_uploads {
         response.headers_mut().insert(TUS_RESUMABLE, HeaderValue::from_static(VERSION));
