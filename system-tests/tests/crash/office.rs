@@ -32,6 +32,7 @@ pub enum Engine {
 pub struct Office {
     address: String,
     database: Vec<String>,
+    photos: PathBuf,
     server: Option<Child>,
     files: Option<PathBuf>,
     cluster: Option<Cluster>,
@@ -62,8 +63,8 @@ impl Office {
                 (vec!["--database".to_owned(), url], None, Some(cluster))
             }
         };
-        let mut office =
-            Self { address: format!("127.0.0.1:{port}"), database, server: None, files, cluster };
+        let (address, photos) = (format!("127.0.0.1:{port}"), folder.join("photos"));
+        let mut office = Self { address, database, photos, server: None, files, cluster };
         office.admin(&["tenant", "create", TENANT, "--name", "Robles"]);
         office.start_server();
         office
@@ -80,7 +81,9 @@ impl Office {
 
     /// Asks the server's command line; what it prints.
     pub fn asks(&self, arguments: &[&str]) -> String {
-        run(Command::new(programs().join("sync-server")).args(arguments).args(&self.database))
+        let mut command = Command::new(programs().join("sync-server"));
+        command.env("CAMPO_PHOTOS", &self.photos);
+        run(command.args(arguments).args(&self.database))
     }
 
     /// Makes an account.
@@ -101,6 +104,7 @@ impl Office {
         let mut server = Command::new(programs().join("sync-server"))
             .args(["--json", "serve", "--listen", &self.address])
             .args(&self.database)
+            .env("CAMPO_PHOTOS", &self.photos)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

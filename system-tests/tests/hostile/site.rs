@@ -137,6 +137,7 @@ fn start(database: &[String], settings: &[&str], folder: &Path) -> (Child, Socke
         .args(database)
         .args(settings)
         .env("CAMPO_LOG", "warn")
+        .env("CAMPO_PHOTOS", folder.join("photos"))
         // As docs/hostile.md advises for a server that must not grow.
         .env("MALLOC_ARENA_MAX", "2")
         .stdin(Stdio::null())

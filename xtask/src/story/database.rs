@@ -1,6 +1,6 @@
 //! The server's database: files, or a database made for the story in a PostgreSQL cluster.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{Result, Stage, program, telling};
@@ -57,6 +57,14 @@ impl Database {
         match &self.0 {
             Kind::Sqlite { folder } => ["--data".to_owned(), folder.display().to_string()],
             Kind::Postgres { server_url, .. } => ["--database".to_owned(), server_url.clone()],
+        }
+    }
+
+    /// Where its photos are: of PostgreSQL in this folder.
+    pub fn photos(&self, beside: &Path) -> PathBuf {
+        match &self.0 {
+            Kind::Sqlite { folder } => folder.join("photos"),
+            Kind::Postgres { .. } => beside.join("photos"),
         }
     }
 

@@ -28,6 +28,7 @@ impl Server {
         let mut command = Command::new(stage.programs.join("sync-server"));
         command.args(["--json", "serve", "--listen", "127.0.0.1:0"]);
         command.args(stage.database.arguments());
+        command.env("CAMPO_PHOTOS", stage.database.photos(&stage.folder));
         let log = stage.folder.join("server.log");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log)?);
         let mut process = command.spawn()?;
@@ -64,6 +65,7 @@ impl Drop for Server {
 pub fn admin(stage: &Stage, arguments: &[&str]) -> Result<Json> {
     telling::typed("office", &shown(arguments));
     let mut command = Command::new(stage.programs.join("sync-server"));
+    command.env("CAMPO_PHOTOS", stage.database.photos(&stage.folder));
     command.arg("--json").args(arguments).args(stage.database.arguments());
     program::answer(&mut command)
 }
