@@ -55,10 +55,14 @@ pub fn queue(db: &Connection, schema: &Schema, files: &PhotoFiles) -> Result<u64
              AND q.collection IN (SELECT value FROM json_each(?1)))",
         [&known],
     )?;
-    // Where none has, it may be the schema that was lost, or what its person may see has changed.
+    // Where none has, it may be the schema that was lost, or what its person may see has changed. But what
+    // waits for an insertion is not adrift.
     wrong += db.execute(
-        "UPDATE campo_photo SET adrift = 1 WHERE adrift = 0 AND
-           collection NOT IN (SELECT value FROM json_each(?1))",
+        "UPDATE campo_photo AS p SET adrift = 1 WHERE adrift = 0 AND
+           collection NOT IN (SELECT value FROM json_each(?1))
+           AND NOT EXISTS (SELECT 1 FROM campo_mutation m JOIN campo_outbox o ON o.seq = m.seq
+             WHERE m.collection = p.collection AND m.record = p.record AND m.kind = 'insert'
+               AND o.state <> 'discarded' AND o.replaced_by IS NULL)",
         [&known],
     )?;
     if wrong > 0 || adopted > 0 {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use crate::model::{Phone, Server};
 use mobile_core::photos::files::hash;
-use mobile_core::photos::sweep;
+use mobile_core::photos::{mend, sweep};
 use mobile_core::random::SystemRandom;
 use mobile_core::store::registry::Registry;
 use mobile_core::store::{aside, meta};
+use sync_protocol::schema::Schema;
 
 use crate::shot::{ana, article, files, photo, waiting};
 
@@ -124,6 +125,34 @@ async fn a_damaged_line_beside_one_that_shares_its_file_is_mended() {
         assert_eq!(server.with(|state| state.uploads.stored.len()), 4, "{sql}");
         assert_eq!(waiting(&ana), 0, "{sql}");
     }
+}
+
+/// A role that no longer shows a collection hides it also from insertions that wait.
+#[tokio::test]
+async fn a_photo_whose_collection_is_hidden_waits_for_its_insertion() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (_, ana) = ana(dir.path()).await;
+    let record = article(&ana, "puerta");
+    ana.core.add_photo("articulos", record, &photo(1, 500)).expect("added");
+    let engine = ana.core.engine().expect("signed in");
+    let store = engine.store();
+    let look = || {
+        store.write(|db| {
+            let mut schema = Schema::clone(&*store.schema_in(db)?);
+            schema.collections.retain(|_, collection| !collection.photos);
+            let wrong = mend::queue(db, &schema, store.photos())?;
+            let mut adrift = db.prepare("SELECT adrift FROM campo_photo")?;
+            let adrift: Vec<bool> =
+                adrift.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            Ok((wrong, adrift))
+        })
+    };
+    assert_eq!(look().expect("looked"), (0, vec![false, false]));
+    // Without one nobody knows whose they are.
+    let sql = "UPDATE campo_outbox SET state = 'applied'; DELETE FROM campo_mutation";
+    store.write(|db| Ok(db.execute_batch(sql)?)).expect("settled");
+    assert_eq!(look().expect("looked"), (2, vec![true, true]));
+    assert_eq!(look().expect("looked"), (0, vec![true, true]));
 }
 
 #[tokio::test]
