@@ -49,6 +49,49 @@ async fn a_backfill_shows_a_decided_edit_once() {
 }
 
 #[tokio::test]
+async fn a_role_that_changes_again_while_a_round_begins_anew_does_not_end_it() {
+    let server = Server::new();
+    let dir = tempfile::tempdir().expect("dir");
+    let ana = Phone::signed_in(&server, dir.path(), 1).await;
+    let ids: Vec<RecordId> =
+        (0..4).map(|n| ana.put("articulos", json!({ "nombre": format!("a{n}") }))).collect();
+    ana.sync().await.expect("sync");
+    server.with(|s| {
+        s.epoch += 1;
+        s.epoch_code = "cursor_visibility_changed";
+        s.page_rows = 1;
+    });
+    // The first pull is told to begin anew, and uses up a fault.
+    for _ in 0..3 {
+        server.fail_next(Fault::RoleChangesAfter(2));
+    }
+    ana.sync().await.expect("in one round");
+    assert!(ids.iter().all(|id| ana.core.get("articulos", *id).is_ok()));
+}
+
+#[tokio::test]
+async fn a_round_begins_anew_only_so_often() {
+    let server = Server::new();
+    let dir = tempfile::tempdir().expect("dir");
+    let ana = Phone::signed_in(&server, dir.path(), 1).await;
+    for n in 0..4 {
+        ana.put("articulos", json!({ "nombre": format!("a{n}") }));
+    }
+    ana.sync().await.expect("sync");
+    server.with(|s| {
+        s.epoch += 1;
+        s.epoch_code = "cursor_visibility_changed";
+        s.page_rows = 1;
+    });
+    for _ in 0..50 {
+        server.fail_next(Fault::RoleChangesAfter(1));
+    }
+    let error = ana.sync().await.expect_err("it would never end");
+    assert_eq!(error.code(), "cursor_visibility_changed");
+    assert!(server.with(|s| s.pulls) < 20);
+}
+
+#[tokio::test]
 async fn a_field_that_may_not_be_read_any_more_leaves_with_the_first_page_beside_edits_too() {
     let server = Server::new();
     let dir = tempfile::tempdir().expect("dir");

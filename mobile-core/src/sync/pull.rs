@@ -21,6 +21,10 @@ const PAGES_WAITING_MAX: usize = 1;
 /// server that never reaches a checkpoint.
 const STREAMS_MAX: usize = 10_000;
 
+/// How often a round begins anew because the server does not take its cursor: somebody's role may change
+/// again meanwhile.
+const BEGUN_ANEW_MAX: usize = 3;
+
 /// How often what differs is narrowed down to rows before everything is brought anew.
 const COMPARISONS_MAX: usize = 2;
 
@@ -72,7 +76,7 @@ async fn to_checkpoint(
     left_out: &mut Option<CoreError>,
     running: &Arc<OwnedMutexGuard<()>>,
 ) -> Result<(), CoreError> {
-    let mut begun_anew = false;
+    let mut begun_anew = 0;
     for _ in 0..STREAMS_MAX {
         let stream = one_stream(engine, report, running).await;
         match stream {
@@ -82,9 +86,11 @@ async fn to_checkpoint(
                 let text = "the server ended a pull without a page".to_owned();
                 return Err(TransportError::Garbage(text).into());
             }
-            Err(Stopped { error, .. }) if !begun_anew && cursor_is_useless(&error) => {
+            Err(Stopped { error, .. })
+                if begun_anew < BEGUN_ANEW_MAX && cursor_is_useless(&error) =>
+            {
                 tracing::warn!(code = error.code(), "the cursor is useless: beginning anew");
-                begun_anew = true;
+                begun_anew += 1;
                 fault::reached(Point::CursorUseless);
                 if error.code() == "cursor_history_ended" {
                     let now_us = engine.store.read(|db| engine.server_now_us(db))?;

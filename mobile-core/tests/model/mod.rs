@@ -51,6 +51,8 @@ pub enum Fault {
     AnswerLate(i64),
     PullCutAfter(usize),
     PullGarbageAfter(usize),
+    /// After so many pages of a pull the line breaks, and what its user may see changes.
+    RoleChangesAfter(usize),
     SessionEnded,
     RefreshFails(Box<Problem>),
     /// So many bytes of an upload arrive.
@@ -366,13 +368,25 @@ impl Transport for Link {
         let (pages, fault) = self.server.with(|state| {
             state.pulls += 1;
             let fault = state.fault(|fault| {
-                matches!(fault, Fault::PullCutAfter(_) | Fault::PullGarbageAfter(_))
+                matches!(
+                    fault,
+                    Fault::PullCutAfter(_)
+                        | Fault::PullGarbageAfter(_)
+                        | Fault::RoleChangesAfter(_)
+                )
             });
             Ok::<_, TransportError>((pull::pages(state, request)?, fault))
         })?;
         for (index, mut page) in pages.into_iter().enumerate() {
             match fault {
                 Some(Fault::PullCutAfter(n)) if index == n => {
+                    return Err(offline(OfflineReason::Interrupted, true).into());
+                }
+                Some(Fault::RoleChangesAfter(n)) if index == n => {
+                    self.server.with(|state| {
+                        state.epoch += 1;
+                        state.epoch_code = "cursor_visibility_changed";
+                    });
                     return Err(offline(OfflineReason::Interrupted, true).into());
                 }
                 Some(Fault::PullGarbageAfter(n)) if index == n => {
