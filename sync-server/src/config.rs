@@ -34,6 +34,8 @@ pub struct Config {
     pub database: Database,
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where to tell metrics, if anywhere.
+    pub metrics: Option<SocketAddr>,
     /// Directory of schema files; those built in by default.
     pub schemas: Option<PathBuf>,
     /// Issuers of access tokens besides the server itself.
@@ -54,6 +56,7 @@ impl Config {
         Self {
             database: Database::Sqlite(data_dir),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            metrics: None,
             schemas: None,
             issuers: Vec::new(),
             photos,

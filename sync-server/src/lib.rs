@@ -8,6 +8,7 @@ pub mod database;
 pub mod events;
 pub mod housekeeping;
 pub mod http;
+pub mod metrics;
 pub mod photos;
 pub mod pull;
 pub mod push;

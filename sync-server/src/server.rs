@@ -20,7 +20,7 @@ use crate::auth::session::Sessions;
 use crate::auth::throttle::Throttle;
 use crate::config::{Config, Database};
 use crate::database::{DirectoryHold, OpenStore};
-use crate::http::{App, connections, router};
+use crate::http::{App, connections, metrics, router};
 use crate::photos::{Photos, objects::ObjectError};
 use crate::random::SystemRandom;
 use crate::schema_files::{self, SchemaError};
@@ -61,6 +61,8 @@ pub enum ServeError {
 pub struct RunningServer {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where it tells metrics, if anywhere.
+    pub metrics: Option<SocketAddr>,
     app: Arc<App>,
     store: OpenStore,
     task: JoinHandle<()>,
@@ -82,9 +84,11 @@ pub async fn serve(config: Config) -> Result<RunningServer, ServeError> {
         files.migrate().await?;
     }
     let app = Arc::new(app(&config, &store).await?);
-    let listening = |source| ServeError::Listen { address: config.listen, source };
-    let listener = TcpListener::bind(config.listen).await.map_err(listening)?;
-    let address = listener.local_addr().map_err(listening)?;
+    let (listener, address) = listen(config.listen).await?;
+    let metrics = match config.metrics {
+        Some(at) => Some(tell_metrics(&app, at).await?),
+        None => None,
+    };
     let settings = app.settings.clone();
     let task = connections::serve(listener, router(&app), settings, app.stopping.clone());
     let task = tokio::spawn(task);
@@ -96,7 +100,23 @@ pub async fn serve(config: Config) -> Result<RunningServer, ServeError> {
     );
     tokio::spawn(housekeeping);
     tracing::info!(%address, "listening");
-    Ok(RunningServer { address, app, store, task, _hold: hold })
+    Ok(RunningServer { address, metrics, app, store, task, _hold: hold })
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let failed = |source| ServeError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+/// Tells metrics until the server stops. Answers where.
+async fn tell_metrics(app: &App, at: SocketAddr) -> Result<SocketAddr, ServeError> {
+    let (listener, address) = listen(at).await?;
+    let router = metrics::router(&app.metrics);
+    let task = connections::serve(listener, router, app.settings.clone(), app.stopping.clone());
+    tokio::spawn(task);
+    Ok(address)
 }
 
 async fn app(config: &Config, store: &OpenStore) -> Result<App, ServeError> {

@@ -36,6 +36,9 @@ pub(super) struct Serve {
     /// Address to listen on; port 0 takes a free one.
     #[arg(long, env = "CAMPO_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    /// Address to tell metrics on, for Prometheus (`GET /metrics`). It asks for no token: keep it to yourself.
+    #[arg(long, env = "CAMPO_METRICS", value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
     /// Accept access tokens of another issuer (several times for several):
     /// `ISSUER;audience=NAME;algorithm=RS256|ES256|EdDSA;jwks=FILE|https://…`.
     #[arg(long = "issuer", env = "CAMPO_ISSUERS", value_delimiter = ' ', value_name = "ISSUER")]
@@ -112,6 +115,7 @@ impl Serve {
         let config = Config {
             database: self.target.database(),
             listen: self.listen,
+            metrics: self.metrics,
             schemas: self.target.schemas.clone(),
             issuers: self.issuers,
             photos: PhotoSettings {
@@ -147,7 +151,18 @@ impl Serve {
         let stop = StopSignal::listen()?;
         let server = server::serve(config).await?;
         let url = server.url();
-        output.print(&format!("listening on {url}"), &json!({ "listening": url }))?;
+        match server.metrics {
+            None => {
+                output.print(&format!("listening on {url}"), &json!({ "listening": url }))?;
+            }
+            Some(address) => {
+                let metrics = format!("http://{address}/metrics");
+                output.print(
+                    &format!("listening on {url}, metrics at {metrics}"),
+                    &json!({ "listening": url, "metrics": metrics }),
+                )?;
+            }
+        }
         stop.received().await;
         tracing::info!("stopping");
         server.shutdown().await;

@@ -12,6 +12,7 @@ use crate::clock::SharedClock;
 use crate::events::{EventSettings, Events};
 use crate::http::limits::Turns;
 use crate::http::limits::budget::Budget;
+use crate::metrics::Metrics;
 use crate::photos::{PhotoContext, Photos};
 use crate::push::PushContext;
 use crate::review::ReviewContext;
@@ -106,6 +107,8 @@ pub struct App {
     pub answers: Budget,
     /// Who listens to events.
     pub events: Arc<Events>,
+    /// What is counted.
+    pub metrics: Metrics,
     /// Set when the server is asked to stop: streams end at their next page.
     pub stopping: CancellationToken,
 }
@@ -142,6 +145,7 @@ impl App {
             authenticator,
             sessions,
             events,
+            metrics: Metrics::default(),
             turns: Turns::new(&settings),
             bodies: Budget::new(BODIES_BYTES_MAX.0, BODIES_BYTES_MAX.1),
             answers: Budget::new(ANSWERS_BYTES_MAX.0, ANSWERS_BYTES_MAX.1),

@@ -24,6 +24,7 @@ const REQUEST_ID_BYTES_MAX: usize = 64;
 pub async fn span(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let id = request_id(&request);
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
+    let route = route.to_owned();
     let span = tracing::info_span!(
         "request",
         id = %id.to_str().unwrap_or_default(),
@@ -37,7 +38,9 @@ pub async fn span(State(app): State<Arc<App>>, request: Request, next: Next) -> 
     let began = Instant::now();
     let mut response = next.run(request).instrument(span.clone()).await;
     let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    span.in_scope(|| tracing::info!(status = response.status().as_u16(), milliseconds));
+    let status = response.status().as_u16();
+    span.in_scope(|| tracing::info!(status, milliseconds));
+    app.metrics.request(&route, status);
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, id);
     // Answers are somebody's own; nothing on the way may keep them.

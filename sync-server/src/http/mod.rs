@@ -22,6 +22,7 @@ pub mod guard;
 pub mod health;
 pub mod json_depth;
 pub mod limits;
+pub mod metrics;
 pub mod openapi;
 pub mod photos;
 pub mod problem;

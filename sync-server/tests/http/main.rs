@@ -14,6 +14,7 @@ mod fresh;
 mod issuer_keys;
 mod issuers;
 mod listener;
+mod metrics;
 mod pulls;
 mod samples;
 mod sessions;
@@ -46,6 +47,7 @@ macro_rules! suite {
 }
 
 suite! {
+    metrics: rows_that_differ_are_counted;
     endpoints: without_a_good_token_nothing_answers,
         ids_of_another_company_do_not_exist,
         a_permission_that_is_missing_is_named;

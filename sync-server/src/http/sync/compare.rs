@@ -49,5 +49,11 @@ async fn handle(
 ) -> Result<Json<CompareAnswer>, Refusal> {
     // It reads as much as a pull, and holds a snapshot as long.
     let _turn = app.turns.pull(caller.tenant, caller.user).await?;
-    Ok(Json(crate::pull::compare::compare(&*app.store, &caller, request).await?))
+    // One without digests is to look at rows that may be right.
+    let digests_of = request.buckets.as_ref().map(|_| request.collection.clone());
+    let answer = crate::pull::compare::compare(&*app.store, &caller, request).await?;
+    if let Some(collection) = digests_of {
+        app.metrics.compared(&collection, &answer);
+    }
+    Ok(Json(answer))
 }

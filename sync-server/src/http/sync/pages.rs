@@ -52,7 +52,9 @@ pub(super) async fn one_as_json(
 ) -> Result<Response, Refusal> {
     let _turn = app.turns.pull(caller.tenant, caller.user).await?;
     let mut sink = FirstPage(None);
+    let wanted = request.refetch.clone();
     pull(&*app.store, &*app.clock, caller, request, &mut sink).await?;
+    app.metrics.refetched(&wanted);
     let page = sink.0.ok_or_else(no_page)?;
     let schema = app.store.schema().clone();
     // Beside the threads that serve the others: a page is long.
@@ -76,9 +78,13 @@ pub(super) async fn stream(
         let _turn = turn;
         let ends = Instant::now() + app.settings.stream_time_max;
         let mut sink = Frames { app: &app, frames: frames.clone(), ends };
-        if let Err(problem) = pull(&*app.store, &*app.clock, &caller, request, &mut sink).await {
-            // The reader may be gone; then there is nobody to tell.
-            let _ = frames.send(Err(problem)).await;
+        let wanted = request.refetch.clone();
+        match pull(&*app.store, &*app.clock, &caller, request, &mut sink).await {
+            Ok(()) => app.metrics.refetched(&wanted),
+            Err(problem) => {
+                // The reader may be gone; then there is nobody to tell.
+                let _ = frames.send(Err(problem)).await;
+            }
         }
     };
     tokio::spawn(task.in_current_span());

@@ -52,5 +52,7 @@ async fn handle(
     caller: Caller,
     JsonBody(request): JsonBody<PushRequest, PUSH_BODY_BYTES_MAX>,
 ) -> Result<Json<PushAnswer>, Refusal> {
-    Ok(Json(crate::push::push(app.push_context(&caller), request).await?))
+    let answer = crate::push::push(app.push_context(&caller), request).await?;
+    app.metrics.pushed(&answer);
+    Ok(Json(answer))
 }
