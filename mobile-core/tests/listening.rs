@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod model;
+#[path = "model/own_pauses.rs"]
+mod own_pauses;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use mobile_core::clock::{Clock, ManualClock};
+use mobile_core::clock::ManualClock;
 use mobile_core::random::SeededRandom;
 use mobile_core::sync::Engine;
 use mobile_core::transport::{Event, OfflineReason, TransportError};
@@ -18,34 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use model::{Link, START_US, Server};
-
-/// Time passes where a test lets it; a pause lasts until the test drops what ends it.
-struct Pauses {
-    clock: Arc<ManualClock>,
-    begun: mpsc::UnboundedSender<(Duration, oneshot::Sender<()>)>,
-}
-
-#[async_trait::async_trait]
-impl Clock for Pauses {
-    fn wall_us(&self) -> i64 {
-        self.clock.wall_us()
-    }
-
-    fn boot_us(&self) -> i64 {
-        self.clock.boot_us()
-    }
-
-    fn boot_id(&self) -> String {
-        self.clock.boot_id()
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        let (end, ended) = oneshot::channel();
-        // Nobody looks after the test.
-        let _ = self.begun.send((duration, end));
-        let _ = ended.await;
-    }
-}
+use own_pauses::OwnPauses;
 
 struct Phone {
     server: Arc<Server>,
@@ -67,7 +42,15 @@ impl Phone {
         let (link_server, link_clock) = (Arc::clone(&server), Arc::clone(&clock));
         let core = Core::open(Config {
             dir: dir.path().to_owned(),
-            clock: Arc::new(Pauses { clock: Arc::clone(&clock), begun }),
+            // A pause lasts until the test drops what ends it.
+            clock: OwnPauses::new(Arc::clone(&clock) as Arc<_>, move |duration| {
+                let (end, ended) = oneshot::channel();
+                // Nobody looks after the test.
+                let _ = begun.send((duration, end));
+                async move {
+                    let _ = ended.await;
+                }
+            }),
             random: Arc::new(SeededRandom::new(1)),
             connect: Arc::new(move |_| {
                 let (server, clock) = (Arc::clone(&link_server), Arc::clone(&link_clock));

@@ -2,49 +2,24 @@
 #![allow(missing_docs, reason = "tests are named by what they show")]
 
 mod model;
+#[path = "model/own_pauses.rs"]
+mod own_pauses;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mobile_core::clock::{Clock, ManualClock};
+use mobile_core::clock::ManualClock;
 use mobile_core::random::SeededRandom;
 use mobile_core::sync::Engine;
 use mobile_core::{Config, Core};
 use model::{Fault, Link, Phone, START_US, Server, object};
+use own_pauses::OwnPauses;
 use serde_json::json;
 use sync_protocol::problem::Problem;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-
-/// A pause lasts until the test ends it.
-struct PausedClock {
-    clock: Arc<ManualClock>,
-    pauses: mpsc::UnboundedSender<Duration>,
-    end_of_pause: Arc<Notify>,
-}
-
-#[async_trait::async_trait]
-impl Clock for PausedClock {
-    fn wall_us(&self) -> i64 {
-        self.clock.wall_us()
-    }
-
-    fn boot_us(&self) -> i64 {
-        self.clock.boot_us()
-    }
-
-    fn boot_id(&self) -> String {
-        self.clock.boot_id()
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        // Nobody listens after the test.
-        let _ = self.pauses.send(duration);
-        self.end_of_pause.notified().await;
-    }
-}
 
 /// A phone whose loop runs, with an edit that waits.
 struct Looping {
@@ -67,10 +42,14 @@ impl Looping {
         let link = (Arc::clone(&server), Arc::clone(&clock));
         let core = Core::open(Config {
             dir: dir.to_owned(),
-            clock: Arc::new(PausedClock {
-                clock,
-                pauses: sender,
-                end_of_pause: Arc::clone(&end_of_pause),
+            clock: OwnPauses::new(clock, {
+                let end_of_pause = Arc::clone(&end_of_pause);
+                move |duration| {
+                    // Nobody listens after the test.
+                    let _ = sender.send(duration);
+                    let end_of_pause = Arc::clone(&end_of_pause);
+                    async move { end_of_pause.notified().await }
+                }
             }),
             random: Arc::new(SeededRandom::new(1)),
             connect: Arc::new(move |_| {

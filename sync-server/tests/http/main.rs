@@ -18,33 +18,13 @@ mod metrics;
 mod pulls;
 mod samples;
 mod sessions;
+#[macro_use]
+mod suite;
 mod tokens;
 mod views;
 mod world;
 
 use world::World;
-
-macro_rules! suite {
-    ($($module:ident: $($case:ident),+ $(,)?;)+) => {
-        mod on_sqlite {
-            $(mod $module {
-                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $case() {
-                    crate::$module::$case(crate::World::on_sqlite().await).await;
-                })+
-            })+
-        }
-        mod on_postgres {
-            $(mod $module {
-                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $case() {
-                    let world = crate::World::on_postgres().await;
-                    crate::$module::$case(world).await;
-                })+
-            })+
-        }
-    };
-}
 
 suite! {
     metrics: rows_that_differ_are_counted;

@@ -17,34 +17,15 @@ mod missing;
 #[allow(dead_code, reason = "the tests of HTTP use all of it")]
 mod samples;
 mod shot;
+#[macro_use]
+#[path = "../http/suite.rs"]
+mod suite;
 mod tidy;
 #[path = "../http/world.rs"]
 #[allow(dead_code, reason = "the tests of HTTP use all of it")]
 mod world;
 
 use world::World;
-
-macro_rules! suite {
-    ($($module:ident: $($case:ident),+ $(,)?;)+) => {
-        mod on_sqlite {
-            $(mod $module {
-                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $case() {
-                    crate::$module::$case(crate::World::on_sqlite().await).await;
-                })+
-            })+
-        }
-        mod on_postgres {
-            $(mod $module {
-                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $case() {
-                    let world = crate::World::on_postgres().await;
-                    crate::$module::$case(world).await;
-                })+
-            })+
-        }
-    };
-}
 
 suite! {
     arriving: a_photo_comes_and_others_see_it,

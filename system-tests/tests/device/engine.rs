@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mobile_core::clock::{Clock, SystemClock};
+use mobile_core::clock::SystemClock;
 use mobile_core::sync::{Engine, Phase};
 use mobile_core::{Config, Core};
 use serde_json::json;
@@ -12,35 +12,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::on_both_databases;
+use crate::own_pauses::OwnPauses;
 use crate::site::{Phone, Site, sign_in};
-
-/// The machine's clock, but a pause lasts until the test ends it.
-struct PausedClock {
-    clock: SystemClock,
-    pauses: mpsc::UnboundedSender<Duration>,
-    end_of_pause: Arc<Notify>,
-}
-
-#[async_trait::async_trait]
-impl Clock for PausedClock {
-    fn wall_us(&self) -> i64 {
-        self.clock.wall_us()
-    }
-
-    fn boot_us(&self) -> i64 {
-        self.clock.boot_us()
-    }
-
-    fn boot_id(&self) -> String {
-        self.clock.boot_id()
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        // Nobody listens after the test.
-        let _ = self.pauses.send(duration);
-        self.end_of_pause.notified().await;
-    }
-}
 
 /// A phone whose loop runs.
 struct Looping {
@@ -56,17 +29,18 @@ impl Looping {
     async fn start(site: &Site, login: &str) -> Self {
         let (sender, pauses) = mpsc::unbounded_channel();
         let end_of_pause = Arc::new(Notify::new());
-        let clock = PausedClock {
-            clock: SystemClock::new(),
-            pauses: sender,
-            end_of_pause: Arc::clone(&end_of_pause),
-        };
+        let clock = OwnPauses::new(Arc::new(SystemClock::new()), {
+            let end_of_pause = Arc::clone(&end_of_pause);
+            move |duration| {
+                // Nobody listens after the test.
+                let _ = sender.send(duration);
+                let end_of_pause = Arc::clone(&end_of_pause);
+                async move { end_of_pause.notified().await }
+            }
+        });
         // Rounds are counted here, so none may begin for an event.
-        let config = Config {
-            clock: Arc::new(clock),
-            connect: crate::quiet::silent(),
-            ..Config::new(site.dir("looping"))
-        };
+        let config =
+            Config { clock, connect: crate::quiet::silent(), ..Config::new(site.dir("looping")) };
         let core = Core::open(config).expect("a phone");
         core.login(sign_in(site, login)).await.expect("the password is right");
         let engine = core.engine().expect("signed in");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mobile_core::clock::{Clock, SystemClock};
+use mobile_core::clock::SystemClock;
 use mobile_core::core::Connect;
 use mobile_core::query::LiveQuery;
 use mobile_core::sync::Engine;
@@ -13,40 +13,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::on_both_databases;
+use crate::own_pauses::OwnPauses;
 use crate::quiet::failing;
 use crate::site::{Phone, Site, sign_in};
 
 /// How long a test waits for what has to come.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The machine's clock, with pauses that are shorter, or do not end.
-struct Pauses {
-    clock: SystemClock,
-    /// One pause lasts so much less; none ends without it.
-    divided_by: Option<u32>,
-}
-
-#[async_trait::async_trait]
-impl Clock for Pauses {
-    fn wall_us(&self) -> i64 {
-        self.clock.wall_us()
-    }
-
-    fn boot_us(&self) -> i64 {
-        self.clock.boot_us()
-    }
-
-    fn boot_id(&self) -> String {
-        self.clock.boot_id()
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        match self.divided_by {
-            Some(by) => tokio::time::sleep(duration / by).await,
-            None => std::future::pending().await,
-        }
-    }
-}
 
 /// A phone whose loop runs.
 struct Running {
@@ -64,7 +36,13 @@ impl Running {
         connect: Option<Arc<Connect>>,
     ) -> Self {
         let mut config = Config::new(site.dir("running"));
-        config.clock = Arc::new(Pauses { clock: SystemClock::new(), divided_by });
+        // One pause lasts so much less; none ends without it.
+        config.clock = OwnPauses::new(Arc::new(SystemClock::new()), move |duration| async move {
+            match divided_by {
+                Some(by) => tokio::time::sleep(duration / by).await,
+                None => std::future::pending().await,
+            }
+        });
         if let Some(connect) = connect {
             config.connect = connect;
         }

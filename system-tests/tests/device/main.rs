@@ -2,6 +2,8 @@
 
 #[path = "../../../sync-server/tests/fresh/mod.rs"]
 mod fresh;
+#[path = "../../../mobile-core/tests/model/own_pauses.rs"]
+mod own_pauses;
 mod site;
 
 mod copies;
