@@ -10,6 +10,7 @@ mod demo;
 mod fuzz;
 mod interrupt;
 mod lint;
+mod moto;
 mod photos;
 mod postgres;
 mod shell;

@@ -7,7 +7,7 @@
 use clap::ValueEnum;
 
 use crate::shell::{cargo, programs, run};
-use crate::{Result, photos, postgres, tus_clients};
+use crate::{Result, moto, photos, postgres, tus_clients};
 
 /// What to test.
 #[derive(Debug, clap::Args)]
@@ -103,6 +103,13 @@ pub fn run_all(args: &Args) -> Result {
         && let Some(folder) = tus_clients::ensure()
     {
         test.env("CAMPO_TEST_TUS_CLIENTS", folder);
+    }
+    let moto = match args.only {
+        None | Some(Group::Server) => moto::Moto::start(),
+        Some(_) => None,
+    };
+    if let Some(moto) = &moto {
+        test.envs(moto.environment());
     }
     if let Some(cluster) = &cluster {
         test.env("CAMPO_TEST_POSTGRES_URL", postgres::superuser_url(cluster));

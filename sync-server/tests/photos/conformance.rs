@@ -88,8 +88,8 @@ async fn memory_conforms() {
     conforms(Arc::new(InMemory::new())).await;
 }
 
-/// A store by URL, such as that of moto or MinIO: `CAMPO_TEST_PHOTOS_URL=s3://bucket`, with `AWS_*` for the
-/// rest (`docs/photos.md`).
+/// A store by URL: `CAMPO_TEST_PHOTOS_URL=s3://bucket`, with `AWS_*` for the rest (`docs/photos.md`). `cargo xtask
+/// test` starts moto for it; MinIO can be named as well.
 fn by_url() -> Option<PhotoSettings> {
     let url = std::env::var("CAMPO_TEST_PHOTOS_URL").ok()?;
     let unique = format!("{}/{}", url.trim_end_matches('/'), uuid::Uuid::new_v4());
