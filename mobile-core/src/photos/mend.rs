@@ -161,7 +161,8 @@ fn unlike(
     Ok(mended)
 }
 
-/// Gives lines to pictures that are here, that the server lacks, and that nothing but their records names. Answers
+/// Gives lines to pictures that are here and that nothing but their records names: where the server lacks them,
+/// and where no line and nobody who let go of them explains the file, so that it leaves with its record. Answers
 /// how many.
 ///
 /// # Errors
@@ -171,42 +172,59 @@ pub fn adopt(db: &Connection, schema: &Schema, files: &PhotoFiles) -> Result<u64
     if here.is_empty() {
         return Ok(0);
     }
+    let mut explained = queue::wanted(db)?;
+    explained.extend(queue::released(db)?);
+    let puzzling: Vec<&String> = here.difference(&explained).collect();
     let mut adopted = 0;
-    for (name, hash) in needed(db, schema)? {
-        if !here.contains(&hash) || queue::get(db, &name)?.is_some() {
+    for Named { name, sha256, state } in named(db, schema, &puzzling)? {
+        let is_here = here.contains(&sha256);
+        let is_for_this = state == State::Waiting || puzzling.contains(&&sha256);
+        if !is_here || !is_for_this || queue::get(db, &name)?.is_some() {
             continue;
         }
-        let Ok(file) = fs::metadata(files.path(&hash)) else { continue };
-        queue::add(db, &name, &hash, usize::try_from(file.len()).unwrap_or(0), State::Waiting)?;
-        queue::note_wanted(db, &name)?;
+        let Ok(file) = fs::metadata(files.path(&sha256)) else { continue };
+        queue::add(db, &name, &sha256, usize::try_from(file.len()).unwrap_or(0), state)?;
+        if state == State::Waiting {
+            queue::note_wanted(db, &name)?;
+        }
         adopted += 1;
     }
     Ok(adopted)
 }
 
-/// Pictures that the server lacks, as far as records and insertions on their way say.
-fn needed(db: &Connection, schema: &Schema) -> Result<Vec<(PhotoName, String)>, CoreError> {
-    let mut needed = Vec::new();
+/// A picture that a record names, or its insertion on its way.
+struct Named {
+    name: PhotoName,
+    sha256: String,
+    /// Waiting where the server lacks it.
+    state: State,
+}
+
+/// Pictures that the server lacks, and those of these hashes.
+fn named(db: &Connection, schema: &Schema, hashes: &[&String]) -> Result<Vec<Named>, CoreError> {
+    let hashes = serde_json::to_string(hashes)?;
+    let mut named = Vec::new();
     for collection in schema.collections.values().filter(|c| c.photos) {
+        let (photo, thumbnail) = (quoted(columns::SHA256), quoted(columns::THUMBNAIL_SHA256));
+        let (state, table) = (quoted(columns::STATE), quoted(&collection.name));
         let sql = format!(
-            "SELECT id, {}, {}, coalesce({}, '') FROM {} WHERE {} IS NOT ?1",
-            quoted(columns::SHA256),
-            quoted(columns::THUMBNAIL_SHA256),
-            quoted(columns::STATE),
-            quoted(&collection.name),
-            quoted(columns::STATE),
+            "SELECT id, {photo}, {thumbnail}, coalesce({state}, '') FROM {table}
+             WHERE {state} IS NOT ?1 OR {photo} IN (SELECT value FROM json_each(?2))
+               OR {thumbnail} IN (SELECT value FROM json_each(?2))"
         );
         let mut statement = db.prepare(&sql)?;
-        let mut rows = statement.query([columns::STORED])?;
+        let mut rows = statement.query([columns::STORED, &hashes])?;
         while let Some(row) = rows.next()? {
             let text = |index: usize| row.get_ref(index).ok()?.as_str().ok().map(str::to_owned);
             let Some(record) = text(0).and_then(|id| id.parse::<RecordId>().ok()) else { continue };
-            let state = text(3).unwrap_or_default();
+            let told = text(3).unwrap_or_default();
             for (variant, hash) in [(Variant::Photo, text(1)), (Variant::Thumbnail, text(2))] {
-                if let Some(hash) = hash.filter(|_| !variant.is_stored(&state)) {
-                    let collection = collection.name.clone();
-                    needed.push((PhotoName { collection, record, variant }, hash));
-                }
+                let Some(sha256) = hash else { continue };
+                let collection = collection.name.clone();
+                let name = PhotoName { collection, record, variant };
+                let is_stored = variant.is_stored(&told);
+                let state = if is_stored { State::Stored } else { State::Waiting };
+                named.push(Named { name, sha256, state });
             }
         }
         let mut statement = db.prepare(
@@ -221,15 +239,14 @@ fn needed(db: &Connection, schema: &Schema) -> Result<Vec<(PhotoName, String)>, 
             let content: Json =
                 text(1).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
             for variant in Variant::ALL {
-                let hash = content["set"][variant.columns().0].as_str();
+                let Some(hash) = content["set"][variant.columns().0].as_str() else { continue };
                 let collection = collection.name.clone();
-                needed.extend(
-                    hash.map(|hash| (PhotoName { collection, record, variant }, hash.to_owned())),
-                );
+                let name = PhotoName { collection, record, variant };
+                named.push(Named { name, sha256: hash.to_owned(), state: State::Waiting });
             }
         }
     }
-    Ok(needed)
+    Ok(named)
 }
 
 /// Looks whether all files are there and are what their hashes say. One that the server has goes, to be

@@ -363,6 +363,16 @@ pub fn wanted(db: &Connection) -> Result<BTreeSet<String>, CoreError> {
     Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
+/// The hashes of files that somebody let go of and that may still be here.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn released(db: &Connection) -> Result<BTreeSet<String>, CoreError> {
+    let mut statement =
+        db.prepare_cached("SELECT sha256 FROM campo_photo_released WHERE typeof(sha256) = 'text'")?;
+    Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
 /// Files that only this device has, as far as it knows, and no export has saved.
 ///
 /// # Errors

@@ -27,10 +27,7 @@ pub fn released(store: &Store) -> Result<(), CoreError> {
     // Inside a writing transaction: nobody adds one meanwhile.
     store.write(|db| {
         let wanted = queue::wanted(db)?;
-        let mut statement = db.prepare_cached("SELECT sha256 FROM campo_photo_released")?;
-        let released: Vec<String> =
-            statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-        for sha256 in released.iter().filter(|sha256| !wanted.contains(*sha256)) {
+        for sha256 in queue::released(db)?.difference(&wanted) {
             store.photos().remove(sha256)?;
         }
         db.execute("DELETE FROM campo_photo_released", [])?;

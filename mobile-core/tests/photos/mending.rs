@@ -10,7 +10,7 @@ use mobile_core::store::registry::Registry;
 use mobile_core::store::{aside, meta};
 use sync_protocol::schema::Schema;
 
-use crate::shot::{ana, article, files, photo, waiting};
+use crate::shot::{ana, article, files, photo, views, waiting};
 
 #[tokio::test]
 async fn a_damaged_queue_is_written_anew_and_no_photo_is_lost() {
@@ -124,6 +124,35 @@ async fn a_damaged_line_beside_one_that_shares_its_file_is_mended() {
         ana.sync().await.unwrap_or_else(|error| panic!("{sql}: {error}"));
         assert_eq!(server.with(|state| state.uploads.stored.len()), 4, "{sql}");
         assert_eq!(waiting(&ana), 0, "{sql}");
+    }
+}
+
+/// Also pictures that the server has: without a line they would outlive their record here.
+#[tokio::test]
+async fn a_stored_picture_whose_line_was_lost_leaves_with_its_record() {
+    for sql in [
+        "DELETE FROM campo_photo",
+        "UPDATE campo_photo SET sha256 = '§' || sha256",
+        "DELETE FROM campo_photo WHERE variant = 'thumbnail'",
+    ] {
+        let dir = tempfile::tempdir().expect("dir");
+        let (_, ana) = ana(dir.path()).await;
+        let record = article(&ana, "puerta");
+        let made = ana.core.add_photo("articulos", record, &photo(1, 500)).expect("added");
+        for _ in 0..2 {
+            ana.sync().await.expect("it is stored, and that is known");
+        }
+        let engine = ana.core.engine().expect("signed in");
+        let _ = engine.store().write(|db| {
+            db.execute_batch("PRAGMA ignore_check_constraints = ON")?;
+            Ok(db.execute(sql, [])?)
+        });
+        let cancel = tokio_util::sync::CancellationToken::new();
+        ana.core.verify(&cancel).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        assert_eq!((views(&ana).len(), waiting(&ana)), (2, 0), "{sql}");
+        ana.core.delete("articulo_fotos", made).expect("deleted");
+        ana.sync().await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        assert!(files(dir.path()).is_empty(), "{sql}");
     }
 }
 
