@@ -185,6 +185,10 @@ fn bookkeeping(found: &BTreeMap<String, Found>) -> Vec<String> {
             Some(table) => check_triggers(name, table, triggers.iter().copied(), &mut differences),
         }
     }
+    // Deltas read it.
+    if found.get("sync.scope_log").is_some_and(|log| !log.columns.contains_key("records")) {
+        differences.push(format!("sync.scope_log has no column records: {MIGRATE}"));
+    }
     for (name, table) in found.iter().filter(|(name, _)| name.starts_with("sync.")) {
         if table.columns.contains_key("tenant_id") {
             check_wall(name, table, &mut differences);
