@@ -175,7 +175,7 @@ fn bookkeeping(found: &BTreeMap<String, Found>) -> Vec<String> {
         ("sync.scope_log", &["guard"]),
         ("sync.audit", &["guard"]),
         ("sync.grants", &["stamp", "moved"]),
-        ("sync.receipts", &["stamp", "echo", "moved"]),
+        ("sync.receipts", &["stamp", "echo", "moved", "tenant"]),
         ("sync.users", &["moved"]),
         ("sync.devices", &["moved"]),
     ];
