@@ -126,15 +126,15 @@ const COLUMNS: &str = "seq, ord, id, state, settled, maybe_sent, wall_us, boot_u
 impl Entry {
     /// As it goes to the server, once its time is fixed.
     #[must_use]
-    pub fn to_transaction(&self) -> Option<Transaction> {
+    pub fn into_transaction(self) -> Option<Transaction> {
         Some(Transaction {
             id: self.id,
             edited: self.edited?,
             wall_clock_us: self.made.wall_us,
             replaces: self.replaces,
-            builds_on: self.builds_on.clone(),
+            builds_on: self.builds_on,
             position: self.position,
-            mutations: self.mutations.clone(),
+            mutations: self.mutations,
         })
     }
 

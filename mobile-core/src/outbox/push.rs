@@ -34,6 +34,32 @@ pub struct Chunk {
     pub bytes_max: usize,
 }
 
+/// A transaction that goes with a push, as it was before. Its content is in the request alone.
+#[derive(Debug, Clone, Copy)]
+pub struct Sent {
+    /// Its row.
+    pub seq: i64,
+    /// Its id.
+    pub id: ReceiptId,
+    /// The server may have it from an earlier push.
+    pub maybe_sent: bool,
+}
+
+impl From<&Entry> for Sent {
+    fn from(entry: &Entry) -> Self {
+        Self { seq: entry.seq, id: entry.id, maybe_sent: entry.maybe_sent }
+    }
+}
+
+/// What a push takes along.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// The transactions, in order.
+    pub entries: Vec<Entry>,
+    /// Others wait behind them.
+    pub more: bool,
+}
+
 /// Takes the next transactions in order. `answered` are those that this sync has had an answer for, which
 /// it does not send again; `skipped` those that it leaves out, to which what builds on them is added:
 /// without them the server would refuse it.
@@ -46,13 +72,13 @@ pub fn take(
     answered: &HashSet<ReceiptId>,
     skipped: &mut HashSet<ReceiptId>,
     server_now_us: i64,
-) -> Result<Vec<Entry>, CoreError> {
+) -> Result<Taken, CoreError> {
     parking::refresh(db)?;
     fix_times(db, server_now_us)?;
     if planted::is(Bug::RefusalBlocks) && has_refused(db)? {
-        return Ok(Vec::new());
+        return Ok(Taken::default());
     }
-    let mut taken = Vec::new();
+    let mut taken = Taken::default();
     let mut bytes = 0;
     let condition = "settled = 0 AND withdraw = 0 AND state IN ('waiting', 'sending')";
     entry::list(db, condition, |entry| {
@@ -64,11 +90,12 @@ pub fn take(
             return Ok(true);
         }
         bytes += serde_json::to_string(&entry.mutations)?.len();
-        let full = taken.len() >= chunk.transactions_max || bytes > chunk.bytes_max;
-        if full && !taken.is_empty() {
+        let full = taken.entries.len() >= chunk.transactions_max || bytes > chunk.bytes_max;
+        if full && !taken.entries.is_empty() {
+            taken.more = true;
             return Ok(false);
         }
-        taken.push(entry);
+        taken.entries.push(entry);
         Ok(true)
     })?;
     Ok(taken)
@@ -78,7 +105,7 @@ pub fn take(
 ///
 /// # Errors
 /// Those of SQLite.
-pub fn note_sending(db: &Connection, taken: &[Entry], push: PushId) -> Result<(), CoreError> {
+pub fn note_sending(db: &Connection, taken: &[Sent], push: PushId) -> Result<(), CoreError> {
     if planted::is(Bug::SentNotNoted) {
         return Ok(());
     }
@@ -115,8 +142,8 @@ pub fn to_withdraw(db: &Connection, max: usize) -> Result<Vec<ReceiptId>, CoreEr
 ///
 /// # Errors
 /// Those of SQLite.
-pub fn release(db: &Connection, entries: &[Entry], push: PushId) -> Result<(), CoreError> {
-    for entry in entries.iter().filter(|entry| !entry.maybe_sent) {
+pub fn release(db: &Connection, taken: &[Sent], push: PushId) -> Result<(), CoreError> {
+    for entry in taken.iter().filter(|entry| !entry.maybe_sent) {
         db.prepare_cached(
             "UPDATE campo_outbox SET state = 'waiting', maybe_sent = 0
              WHERE seq = ?1 AND state = 'sending' AND push = ?2",
@@ -168,7 +195,7 @@ pub fn forget_content(db: &Connection, server_now_us: i64) -> Result<(), CoreErr
 /// # Errors
 /// A sentence that says what differs.
 pub fn check_answer(
-    sent: &[Entry],
+    sent: &[Sent],
     withdrawn: &[ReceiptId],
     answer: &PushAnswer,
 ) -> Result<(), String> {
@@ -232,16 +259,17 @@ pub fn refuse_locally(
 /// # Errors
 /// Those of SQLite.
 pub fn unseen(db: &Connection, max: usize) -> Result<Vec<ReceiptId>, CoreError> {
-    let too_early = planted::is(Bug::SeenBeforeSettled);
-    let mut statement = db.prepare_cached(
+    // Two texts: with a parameter in its place, the condition on `settled` would keep SQLite from the index.
+    let settled = if planted::is(Bug::SeenBeforeSettled) { "true" } else { "settled = 1" };
+    let mut statement = db.prepare_cached(&format!(
         "SELECT id FROM campo_outbox
-         WHERE (settled = 1 OR ?2) AND seen_told = 0 AND state <> 'in_review'
+         WHERE {settled} AND seen_told = 0 AND state <> 'in_review'
            AND (receipt IS NOT NULL OR state IN ('applied', 'superseded'))
-         ORDER BY seq LIMIT ?1",
-    )?;
+         ORDER BY seq LIMIT ?1"
+    ))?;
     let max = i64::try_from(max).unwrap_or(i64::MAX);
     let ids: Vec<String> =
-        statement.query_map((max, too_early), |row| row.get(0))?.collect::<Result<_, _>>()?;
+        statement.query_map([max], |row| row.get(0))?.collect::<Result<_, _>>()?;
     Ok(ids.iter().filter_map(|id| id.parse().ok()).collect())
 }
 

@@ -28,17 +28,20 @@ pub type Brought<'a> = &'a dyn Fn(RecordId) -> Result<bool, CoreError>;
 /// # Errors
 /// Those of SQLite, and [`CoreError::Stored`].
 pub fn decided(db: &Connection, schema: &Schema, receipt: &Receipt) -> Result<(), CoreError> {
+    let early = receipt.state == ReceiptState::Applied && planted::is(Bug::SettledBeforeRows);
+    let leaves = matches!(
+        receipt.state,
+        ReceiptState::Refused | ReceiptState::HandedOver | ReceiptState::Discarded
+    );
+    // Nearly all: what they edit need not be read for it.
+    if !early && !leaves && note_decided(db, receipt)? {
+        return Ok(());
+    }
     let Some(entry) = entry::get(db, receipt.id)? else { return Ok(()) };
     if entry.settled || is_put_off_and_taken_back(&entry, receipt) {
         return Ok(());
     }
-    let early = receipt.state == ReceiptState::Applied && planted::is(Bug::SettledBeforeRows);
-    if early
-        || matches!(
-            receipt.state,
-            ReceiptState::Refused | ReceiptState::HandedOver | ReceiptState::Discarded
-        )
-    {
+    if early || leaves {
         let mut touched = Touched::new();
         settle(db, schema, receipt, &mut touched)?;
         return recompute(db, schema, &touched);
@@ -47,6 +50,21 @@ pub fn decided(db: &Connection, schema: &Schema, receipt: &Receipt) -> Result<()
         show_again(db, schema, &entry)?;
     }
     write_receipt(db, &entry, receipt, false)
+}
+
+/// Writes the receipt of an edit that is neither settled nor taken back. Answers whether there was one.
+fn note_decided(db: &Connection, receipt: &Receipt) -> Result<bool, CoreError> {
+    let noted = db
+        .prepare_cached(
+            "UPDATE campo_outbox SET state = ?2, receipt = ?3
+             WHERE id = ?1 AND settled = 0 AND withdraw = 0",
+        )?
+        .execute(params![
+            receipt.id.to_string(),
+            State::from(receipt.state).as_str(),
+            serde_json::to_string(receipt)?
+        ])?;
+    Ok(noted > 0)
 }
 
 /// The server did not keep what it puts off, so the author's word stands: the next push withdraws it.

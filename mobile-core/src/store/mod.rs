@@ -49,6 +49,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0006_settled_content.sql"),
     include_str!("../../migrations/0007_verification.sql"),
     include_str!("../../migrations/0008_photos.sql"),
+    include_str!("../../migrations/0009_waiting.sql"),
 ];
 
 /// An open database.

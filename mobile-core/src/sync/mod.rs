@@ -21,6 +21,7 @@
 //!
 //! What made a round fail is kept (`last_failure`), so that everything that waits can say why.
 
+mod attempt;
 pub(crate) mod authorised;
 pub mod backoff;
 mod listen;
@@ -307,7 +308,7 @@ impl Engine {
         let mut report = SyncReport::default();
         self.wanted.store(false, Ordering::Relaxed);
         self.progress.send_replace(Progress::at_begin(Phase::Pushing));
-        let mut left_out = push::run(self, &mut report).await?;
+        let mut left_out = push::run(self, &mut report, running).await?;
         self.progress.send_modify(|progress| progress.phase = Phase::Pulling);
         pull::run(self, &mut report, &mut left_out, running).await?;
         self.progress.send_modify(|progress| progress.phase = Phase::Photos);
@@ -417,10 +418,15 @@ impl Engine {
 
     /// The server's clock now, as far as it is known, in microseconds since 1970.
     fn server_now_us(&self, db: &rusqlite::Connection) -> Result<i64, CoreError> {
-        let anchor: Option<Anchor> = meta::get_json(db, name::ANCHOR)?;
-        match anchor.and_then(|anchor| anchor.time_of(&self.clock.read())) {
-            Some(time) => Ok(time.at_us),
-            None => meta::get_number(db, name::LAST_CONTACT_US),
+        server_now_us(db, self.clock.as_ref())
+    }
+
+    /// What attempts to push need.
+    fn desk(&self) -> attempt::Desk {
+        attempt::Desk {
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&self.clock),
+            random: Arc::clone(&self.random),
         }
     }
 
@@ -445,6 +451,15 @@ impl Engine {
             // A full disk, say: the caller has the first error, which is the one that matters.
             tracing::warn!(code = error.code(), "the outcome of the sync could not be noted");
         }
+    }
+}
+
+/// The server's clock now, as far as it is known, in microseconds since 1970.
+fn server_now_us(db: &rusqlite::Connection, clock: &dyn Clock) -> Result<i64, CoreError> {
+    let anchor: Option<Anchor> = meta::get_json(db, name::ANCHOR)?;
+    match anchor.and_then(|anchor| anchor.time_of(&clock.read())) {
+        Some(time) => Ok(time.at_us),
+        None => meta::get_number(db, name::LAST_CONTACT_US),
     }
 }
 

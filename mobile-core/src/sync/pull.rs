@@ -96,7 +96,7 @@ async fn to_checkpoint(
                     let now_us = engine.store.read(|db| engine.server_now_us(db))?;
                     pull::begin_anew(&engine.store, Some(now_us - SENT_AGAIN_US))?;
                     // Before the rows, so that they come with what the server had lost.
-                    let more_left_out = push::run(engine, report).await?;
+                    let more_left_out = push::run(engine, report, running).await?;
                     *left_out = left_out.take().or(more_left_out);
                 } else {
                     pull::begin_anew(&engine.store, None)?;

@@ -1,16 +1,18 @@
-//! The push part of a round.
+//! The push part of a round: [attempts](attempt) one after another, until nothing waits.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
-use sync_protocol::ReceiptId;
 use sync_protocol::fault::{self, Point};
 use sync_protocol::problem::Problem;
-use sync_protocol::wire::push::{PushMark, PushRequest};
+use sync_protocol::wire::push::{PushAnswer, PushRequest};
 use sync_protocol::wire::receipt::{Receipt, ReceiptState};
+use tokio::sync::OwnedMutexGuard;
 
+use super::attempt::{self, Answered, Attempt, Choice};
 use super::{Engine, SyncReport, authorised};
 use crate::CoreError;
-use crate::outbox::entry::Entry;
+use crate::clock::Reading;
 use crate::outbox::list::Failure;
 use crate::outbox::push::{self, Chunk};
 use crate::outbox::stream;
@@ -22,11 +24,6 @@ const CHUNK: Chunk = Chunk { transactions_max: 1_000, bytes_max: 1024 * 1024 };
 /// Most attempts at a quick contact in a boot that had none. On a line that is so slow all the time, edits
 /// go with uncertain times.
 const CONTACTS_MAX: usize = 3;
-/// Most withdrawals in one push.
-const WITHDRAWN_MAX: usize = 1_000;
-/// Most receipts that one push says it has seen.
-const SEEN_MAX: usize = 2_000;
-
 /// Most transactions in a row that fail alone at the server before it is the server that fails.
 const SKIPPED_MAX: usize = 3;
 /// Most times in a round that the server may say that somebody else writes in the stream: once to draw
@@ -43,14 +40,12 @@ enum Failed {
     Before(CoreError),
     /// The server (or the way to it) answered the push with it.
     Push(TransportError),
-    /// The answer is here, but not stored.
-    After(CoreError),
 }
 
 impl From<Failed> for CoreError {
     fn from(failed: Failed) -> Self {
         match failed {
-            Failed::Before(error) | Failed::After(error) => error,
+            Failed::Before(error) => error,
             Failed::Push(error) => error.into(),
         }
     }
@@ -61,56 +56,72 @@ impl From<Failed> for CoreError {
 pub(super) async fn run(
     engine: &Engine,
     report: &mut SyncReport,
+    running: &Arc<OwnedMutexGuard<()>>,
 ) -> Result<Option<CoreError>, CoreError> {
+    let desk = engine.desk();
     let boot_id = engine.clock.boot_id();
     for _ in 0..CONTACTS_MAX {
         let waiting = engine.store.read(push::is_waiting)?;
         if !waiting || engine.store.read(|db| push::is_anchored(db, &boot_id))? {
             break;
         }
-        send(engine, Load::default()).await?;
+        let attempt = desk.contact()?;
+        let (answer, read) = exchange(engine, &attempt).await?;
+        desk.store(&Answered { attempt, answer, read })?;
     }
     let last: Option<Failure> = engine.store.read(|db| meta::get_json(db, name::LAST_FAILURE))?;
-    let mut answered: HashSet<ReceiptId> = HashSet::new();
+    let mut choice = Choice { chunk: CHUNK, answered: HashSet::new(), skipped: HashSet::new() };
     let mut skipped = Skipped::default();
-    let mut chunk = CHUNK;
     let mut moves = 0;
+    // Answered by the server, and not stored yet; and prepared meanwhile.
+    let (mut former, mut prepared) = (None, None);
     loop {
-        let seen = engine.store.read(|db| push::unseen(db, SEEN_MAX))?;
-        let withdraw = engine.store.read(|db| push::to_withdraw(db, WITHDRAWN_MAX))?;
-        let (taken, mark) = engine.store.write(|db| {
-            let now_us = engine.server_now_us(db)?;
-            let taken = push::take(db, chunk, &answered, &mut skipped.ids, now_us)?;
-            let random = engine.random.as_ref();
-            let mark = (!taken.is_empty() || !withdraw.is_empty())
-                .then(|| stream::mark(db, random))
-                .transpose()?;
-            if let Some(mark) = &mark {
-                push::note_sending(db, &taken, mark.id)?;
+        let current = match prepared.take() {
+            Some(current) => current,
+            None => {
+                if let Some(answered) = former.take() {
+                    desk.store(&answered)?;
+                }
+                desk.prepare(&mut choice)?
             }
-            Ok((taken, mark))
-        })?;
-        if taken.is_empty() && seen.is_empty() && withdraw.is_empty() {
+        };
+        if current.is_empty() {
             return Ok(skipped.error);
         }
         fault::reached(Point::PushTaken);
-        let load = Load { taken: &taken, withdraw: &withdraw, seen: &seen, mark: mark.as_ref() };
-        match send(engine, load).await {
-            Ok(receipts) => {
-                answered.extend(taken.iter().map(|entry| entry.id));
-                count(report, &receipts);
+        choice.answered.extend(current.taken.iter().map(|entry| entry.id));
+        let at_server;
+        (at_server, prepared, choice) =
+            meanwhile(engine, running, current, former.take(), choice).await?;
+        let AtServer { attempt: current, outcome } = at_server;
+        if outcome.is_err() {
+            for entry in &current.taken {
+                choice.answered.remove(&entry.id);
+            }
+        }
+        let plain = outcome.as_ref().is_ok_and(|(answer, _)| attempt::is_plain(&answer.receipts));
+        if !plain && let Some(early) = prepared.take() {
+            desk.take_back(&early)?;
+        }
+        let Attempt { taken, mark, .. } = &current;
+        match outcome {
+            Ok((answer, read)) => {
+                let receipts = &answer.receipts;
+                count(report, receipts);
                 // What builds on an edit that has to come again may not overtake it.
                 let parked = receipts.iter().filter(|r| r.state == ReceiptState::Parked);
-                skipped.ids.extend(parked.map(|receipt| receipt.id));
+                choice.skipped.extend(parked.map(|receipt| receipt.id));
                 skipped.in_a_row = 0;
+                let chunk = &mut choice.chunk;
                 chunk.transactions_max = (chunk.transactions_max * 2).min(CHUNK.transactions_max);
+                former = Some(Answered { attempt: current, answer, read });
             }
             Err(Failed::Push(TransportError::Problem(problem)))
                 if problem.code == "stream_moved" && moves < MOVES_MAX =>
             {
                 moves += 1;
                 note_move(engine, &problem)?;
-                answered.clear();
+                choice.answered.clear();
             }
             Err(Failed::Push(TransportError::Problem(problem))) if is_unreadable(&problem) => {
                 match taken.as_slice() {
@@ -120,17 +131,17 @@ pub(super) async fn run(
                             let now_us = engine.server_now_us(db)?;
                             push::refuse_locally(db, &schema, culprit.id, *problem, now_us)
                         })?;
-                        answered.insert(culprit.id);
+                        choice.answered.insert(culprit.id);
                         report.sent += 1;
                         report.refused += 1;
-                        chunk = CHUNK;
+                        choice.chunk = CHUNK;
                     }
                     // The server may have read it once: only its own receipt says what became of it.
                     [culprit] => {
                         tracing::warn!(id = %culprit.id, "the server cannot read this edit");
-                        skipped.ids.insert(culprit.id);
+                        choice.skipped.insert(culprit.id);
                         skipped.error = Some(TransportError::Problem(problem).into());
-                        chunk = CHUNK;
+                        choice.chunk = CHUNK;
                     }
                     [] => return Err(TransportError::Problem(problem).into()),
                     taken => {
@@ -138,7 +149,7 @@ pub(super) async fn run(
                         if let Some(mark) = &mark {
                             engine.store.write(|db| push::release(db, taken, mark.id))?;
                         }
-                        chunk.transactions_max = taken.len().div_ceil(2);
+                        choice.chunk.transactions_max = taken.len().div_ceil(2);
                     }
                 }
             }
@@ -152,23 +163,18 @@ pub(super) async fn run(
                 match taken.as_slice() {
                     [culprit] if skipped.in_a_row < SKIPPED_MAX => {
                         tracing::warn!(id = %culprit.id, "the server fails at this edit");
-                        skipped.ids.insert(culprit.id);
+                        choice.skipped.insert(culprit.id);
                         skipped.in_a_row += 1;
                         skipped.error = Some(TransportError::Problem(problem).into());
                     }
                     [_] => return Err(TransportError::Problem(problem).into()),
-                    taken => chunk.transactions_max = taken.len().div_ceil(2),
+                    taken => choice.chunk.transactions_max = taken.len().div_ceil(2),
                 }
             }
             // Not about the edits: nothing can be done by sending fewer.
             Err(failed) => {
-                if is_provably_not_sent(&failed)
-                    && let Some(mark) = &mark
-                {
-                    engine.store.write(|db| {
-                        stream::not_sent(db, mark.id)?;
-                        push::release(db, &taken, mark.id)
-                    })?;
+                if is_provably_not_sent(&failed) {
+                    desk.take_back(&current)?;
                 }
                 return Err(failed.into());
             }
@@ -177,12 +183,10 @@ pub(super) async fn run(
     }
 }
 
-/// What a round leaves out because the server fails at it again and again, or cannot read what it may have
-/// read before.
+/// About what a round leaves out because the server fails at it again and again, or cannot read what it
+/// may have read before.
 #[derive(Default)]
 struct Skipped {
-    /// These, and what builds on them.
-    ids: HashSet<ReceiptId>,
     /// How many since the last push that went well.
     in_a_row: usize,
     /// The failure has come again: look for the culprit.
@@ -191,66 +195,68 @@ struct Skipped {
     error: Option<CoreError>,
 }
 
-/// What one push takes along.
-#[derive(Clone, Copy, Default)]
-struct Load<'a> {
-    taken: &'a [Entry],
-    withdraw: &'a [ReceiptId],
-    seen: &'a [ReceiptId],
-    mark: Option<&'a PushMark>,
+/// An attempt, and how its exchange went.
+struct AtServer {
+    attempt: Attempt,
+    outcome: Result<(PushAnswer, (Reading, Reading)), Failed>,
 }
 
-/// One exchange, and what its answer changes.
-async fn send(engine: &Engine, load: Load<'_>) -> Result<Vec<Receipt>, Failed> {
-    let Load { taken, withdraw, seen, mark } = load;
-    let stream = engine
-        .store
-        .write(|db| meta::stream(db, engine.random.as_ref()))
-        .map_err(Failed::Before)?;
-    let transactions = taken
-        .iter()
-        .map(|entry| {
-            entry.to_transaction().ok_or_else(|| {
-                CoreError::Stored(format!("the transaction {} has no time yet", entry.id))
-            })
-        })
-        .collect::<Result<_, _>>()
-        .map_err(Failed::Before)?;
-    let request = PushRequest {
-        stream,
-        transactions,
-        withdraw: withdraw.to_vec(),
-        seen: seen.to_vec(),
-        mark: mark.cloned(),
+/// One exchange; while it lasts, what the one before brought is stored and, where more waits, the next one
+/// prepared. When a round is given up, that goes on to its end with the round's lock in hand.
+async fn meanwhile(
+    engine: &Engine,
+    running: &Arc<OwnedMutexGuard<()>>,
+    attempt: Attempt,
+    former: Option<Answered>,
+    mut choice: Choice,
+) -> Result<(AtServer, Option<Attempt>, Choice), CoreError> {
+    // What is halved is gone about step by step.
+    let early = attempt.more && choice.chunk == CHUNK;
+    if former.is_none() && !early {
+        let outcome = exchange(engine, &attempt).await;
+        return Ok((AtServer { attempt, outcome }, None, choice));
+    }
+    let attempt = Arc::new(attempt);
+    let beside = {
+        let (desk, attempt, running) = (engine.desk(), Arc::clone(&attempt), Arc::clone(running));
+        move || {
+            let at_server = early.then_some(&attempt.request);
+            let next = desk.store_and_prepare(former.as_ref(), at_server, &mut choice);
+            drop(running);
+            next.map(|next| (next, choice))
+        }
     };
+    // It begins when the request is on its way, which has to read the database first.
+    let (outcome, beside) = tokio::join!(biased; exchange(engine, &attempt), async {
+        tokio::task::spawn_blocking(beside).await
+    });
+    let (next, choice) = beside
+        .map_err(|error| CoreError::Stored(format!("the task beside a push ended: {error}")))??;
+    let attempt = Arc::into_inner(attempt)
+        .ok_or_else(|| CoreError::Stored("an attempt that is still in use".to_owned()))?;
+    Ok((AtServer { attempt, outcome }, next, choice))
+}
+
+/// Sends an attempt, and checks its answer.
+async fn exchange(
+    engine: &Engine,
+    attempt: &Attempt,
+) -> Result<(PushAnswer, (Reading, Reading)), Failed> {
+    let request: &PushRequest = &attempt.request;
     let before = engine.clock.read();
     let exchange = async {
         // Errors of the tokens, inside, are kept apart from those of the push.
         Ok::<_, CoreError>(
-            authorised!(engine, |token| engine.transport.push(token, &request))
+            authorised!(engine, |token| engine.transport.push(token, request))
                 .map_err(Failed::Push),
         )
     };
     let answer = exchange.await.map_err(Failed::Before)??;
     let after = engine.clock.read();
     fault::reached(Point::PushAnswered);
-    push::check_answer(taken, withdraw, &answer)
+    push::check_answer(&attempt.taken, &request.withdraw, &answer)
         .map_err(|text| Failed::Push(TransportError::Garbage(text)))?;
-    engine
-        .store
-        .write(|db| {
-            let schema = engine.store.schema_in(db)?;
-            push::record(db, &schema, &answer.withdrawn)?;
-            push::record(db, &schema, &answer.receipts)?;
-            if let Some(mark) = mark {
-                stream::answered(db, mark.id)?;
-            }
-            push::told(db, seen)?;
-            push::forget_content(db, answer.server_time_us)?;
-            push::contact(db, &before, &after, answer.server_time_us)
-        })
-        .map_err(Failed::After)?;
-    Ok(answer.receipts)
+    Ok((answer, (before, after)))
 }
 
 /// The server has seen another push of this stream last.
@@ -271,7 +277,7 @@ fn is_provably_not_sent(failed: &Failed) -> bool {
     match failed {
         Failed::Before(_) | Failed::Push(TransportError::SessionEnded(_)) => true,
         Failed::Push(TransportError::Offline { maybe_sent, .. }) => !maybe_sent,
-        Failed::Push(_) | Failed::After(_) => false,
+        Failed::Push(_) => false,
     }
 }
 

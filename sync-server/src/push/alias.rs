@@ -1,6 +1,7 @@
 //! Records that a natural key merged into others: later edits still use the id that they were
 //! given on the device, until its next pull tells it the new one.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use sync_protocol::RecordId;
@@ -10,15 +11,15 @@ use sync_protocol::wire::push::Transaction;
 use super::load::referenced_collection;
 
 /// The transaction with every renamed record under its present id.
-pub(super) fn rename(
+pub(super) fn rename<'t>(
     schema: &Schema,
-    transaction: &Transaction,
+    transaction: &'t Transaction,
     aliases: BTreeMap<(&str, RecordId), RecordId>,
-) -> Transaction {
-    let mut transaction = transaction.clone();
+) -> Cow<'t, Transaction> {
     if aliases.is_empty() {
-        return transaction;
+        return Cow::Borrowed(transaction);
     }
+    let mut transaction = transaction.clone();
     for mutation in &mut transaction.mutations {
         if let Some(alias) = aliases.get(&(mutation.collection.as_str(), mutation.record)) {
             mutation.record = *alias;
@@ -33,5 +34,5 @@ pub(super) fn rename(
             }
         }
     }
-    transaction
+    Cow::Owned(transaction)
 }

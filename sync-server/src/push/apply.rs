@@ -1,5 +1,6 @@
 //! One chunk, one database transaction: from known receipts to the commit.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -192,7 +193,7 @@ impl Pusher<'_> {
     ) -> Result<Option<Vec<Receipt>>, StoreError> {
         let schema = self.schema();
         // Records that natural keys merged into others go by their new ids.
-        let renamed: Vec<Transaction> =
+        let renamed: Vec<Cow<'_, Transaction>> =
             transactions.iter().map(|t| known.renamed(schema, t)).collect();
         let mut entries: Vec<Entry> = transactions
             .iter()

@@ -1,6 +1,7 @@
 //! What is known of transactions before anything is loaded for them: the receipts of what was settled
 //! before, in this push or an earlier one.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use sync_protocol::schema::Schema;
@@ -76,7 +77,11 @@ impl<'a> Known<'a> {
     }
 
     /// The transaction with the present ids of records that natural keys merged into others.
-    pub fn renamed(&self, schema: &Schema, transaction: &Transaction) -> Transaction {
+    pub fn renamed<'t>(
+        &self,
+        schema: &Schema,
+        transaction: &'t Transaction,
+    ) -> Cow<'t, Transaction> {
         alias::rename(schema, transaction, self.aliases(transaction))
     }
 

@@ -18,7 +18,7 @@ pub async fn contradictions(connection: &mut PgConnection, schema: &Schema) -> V
     found
 }
 
-fn checks(collection: &Collection) -> [(&'static str, String); 3] {
+fn checks(collection: &Collection) -> [(&'static str, String); 4] {
     let table = format!("{}.{}", collection.vertical, collection.name);
     let name = &collection.name;
     let scopes: Vec<String> = collection
@@ -31,7 +31,7 @@ fn checks(collection: &Collection) -> [(&'static str, String); 3] {
         .collect();
     let scopes = scopes.join(", ");
     let expected = format!(
-        "SELECT DISTINCT b.tenant_id, s.scope, b.id AS record_id, r.version FROM {table} b \
+        "SELECT DISTINCT b.tenant_id, s.scope, b.id AS record_id, r.version, r.stamp FROM {table} b \
          JOIN sync.rows r ON r.tenant_id = b.tenant_id AND r.collection = '{name}' AND r.record_id = b.id \
          CROSS JOIN LATERAL (VALUES {scopes}) s (scope) WHERE s.scope IS NOT NULL"
     );
@@ -50,8 +50,19 @@ fn checks(collection: &Collection) -> [(&'static str, String); 3] {
             format!(
                 "SELECT coalesce(e.record_id, m.record_id)::text || ' ' || coalesce(e.scope, m.scope) \
                  FROM ({expected}) e FULL JOIN (SELECT * FROM sync.memberships \
-                 WHERE collection = '{name}' AND NOT gone) m USING (tenant_id, scope, record_id, version) \
+                 WHERE collection = '{name}' AND NOT gone) m USING (tenant_id, scope, record_id) \
                  WHERE e.record_id IS NULL OR m.record_id IS NULL"
+            ),
+        ),
+        (
+            "last changes that no delta would bring",
+            format!(
+                "SELECT e.record_id::text || ' ' || e.scope FROM ({expected}) e \
+                 JOIN sync.memberships m ON m.tenant_id = e.tenant_id AND m.scope = e.scope \
+                 AND m.collection = '{name}' AND m.record_id = e.record_id \
+                 WHERE m.stamp <> e.stamp AND NOT EXISTS (SELECT FROM sync.scope_log l \
+                 WHERE l.tenant_id = e.tenant_id AND l.scope = e.scope AND l.collection = '{name}' \
+                 AND l.stamp = e.stamp AND e.record_id = ANY (l.records))"
             ),
         ),
         (

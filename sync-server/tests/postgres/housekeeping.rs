@@ -1,14 +1,15 @@
 //! Folding the scope log while others write.
 
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use sync_server::store::{Retention, Store as _};
 
+use crate::cluster::SUPERUSER;
 use crate::consistency::contradictions;
-use crate::setting::Setting;
+use crate::setting::{Setting, cluster};
 
-/// Leaves a witness that claims to be old: what it saw may be folded.
-async fn age_witness(setting: &Setting) {
-    let mut sql = setting.superuser().await;
+/// Leaves a witness of the present that claims to be old: what it sees may be folded.
+pub async fn age_witness(url: &str) {
+    let mut sql = PgConnection::connect(url).await.expect("a connection");
     sqlx::query(
         "INSERT INTO sync.witnesses (value, snapshot, at) VALUES (gen_random_uuid()::text, \
          pg_current_snapshot(), clock_timestamp() - interval '2 minutes')",
@@ -22,6 +23,7 @@ async fn age_witness(setting: &Setting) {
 async fn a_log_that_is_folded_while_others_write_adds_up() {
     let setting = Setting::new().await;
     let mut sql = setting.superuser().await;
+    let url = cluster().url(&setting.database, SUPERUSER);
     let tenant = setting.tenant;
     let writer = async {
         let mut sql = setting.superuser().await;
@@ -39,7 +41,7 @@ async fn a_log_that_is_folded_while_others_write_adds_up() {
     let folder = async {
         let mut folded = 0;
         for _ in 0..40 {
-            age_witness(&setting).await;
+            age_witness(&url).await;
             let retention = Retention { rows_max: 7, ..Retention::at(0) };
             folded += setting.store.tidy(retention).await.expect("tidied").log_lines;
         }
@@ -48,7 +50,7 @@ async fn a_log_that_is_folded_while_others_write_adds_up() {
     let ((), folded) = tokio::join!(writer, folder);
     assert!(folded > 0, "nothing was folded meanwhile");
     assert_eq!(contradictions(&mut sql, &setting.schema).await, Vec::<String>::new());
-    age_witness(&setting).await;
+    age_witness(&url).await;
     while setting.store.tidy(Retention::at(0)).await.expect("tidied").log_lines > 0 {}
     assert_eq!(contradictions(&mut sql, &setting.schema).await, Vec::<String>::new());
     let lines: i64 = sqlx::query_scalar(

@@ -4,7 +4,7 @@
 //! transaction, with savepoints, two-phase commits, rollbacks and sleeps between write and commit;
 //! one transaction stays open for most of the race. Readers follow with small pages, cut at random.
 //! At every checkpoint a reader's copy must be what the tables hold in that snapshot, and the
-//! bookkeeping must add up in the end.
+//! bookkeeping must add up in the end. All the while the scope log is folded, long before its time.
 //!
 //! Beside them one reader follows a sequence column, as is often done. It must end wrong: that is
 //! the proof that this race can tell.
@@ -21,13 +21,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
-use sync_server::store::Accounts;
 use sync_server::store::postgres::PostgresStore;
+use sync_server::store::{Accounts, Retention, Store as _};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::cluster::SUPERUSER;
 use crate::consistency::contradictions;
+use crate::housekeeping::age_witness;
 use crate::pgbouncer::Pooler;
 use crate::setting::{Setting, cluster};
 
@@ -68,6 +69,19 @@ fn setting_of(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().map_or(default, |text| text.parse().expect(name))
 }
 
+/// Folds the log as soon as a line is committed.
+async fn fold(race: Arc<Race>, store: PostgresStore) -> u64 {
+    let mut folded = 0;
+    while !race.over.load(Ordering::SeqCst) {
+        age_witness(&race.url).await;
+        let retention = Retention { rows_max: 100, thorough: false, ..Retention::at(0) };
+        // A deadlock, say: the next one goes on.
+        folded += store.tidy(retention).await.map_or(0, |tidied| tidied.log_lines);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    folded
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn readers_of_the_cursor_end_with_the_tables_and_a_sequence_reader_does_not() {
     let rows = setting_of("CAMPO_RACE_ROWS", 6_000);
@@ -100,6 +114,7 @@ async fn readers_of_the_cursor_end_with_the_tables_and_a_sequence_reader_does_no
     }
     let naive = tokio::spawn(sequence::follow(race.clone()));
     let long = tokio::spawn(writer::stay_open(race.clone()));
+    let folder = tokio::spawn(fold(race.clone(), setting.store.clone()));
     let mut tasks = JoinSet::new();
     for number in 0..writers {
         tasks.spawn(writer::write(race.clone(), seed.wrapping_mul(number + 1) | 1));
@@ -116,6 +131,8 @@ async fn readers_of_the_cursor_end_with_the_tables_and_a_sequence_reader_does_no
     while let Some(reader) = readers.join_next().await {
         rounds.add(&reader.expect("a reader ends with exactly the tables' content"));
     }
+    let folded = folder.await.expect("housekeeping");
+    assert!(folded > 0, "nothing was folded meanwhile");
     let naive = naive.await.expect("sequence reader");
     println!("writers: {committed:?}\nreaders: {rounds:?}\nsequence reader: {naive:?}");
     let mut sql = setting.superuser().await;

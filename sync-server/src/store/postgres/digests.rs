@@ -1,4 +1,4 @@
-//! What scopes hold: counts and digests from the scope log, and ids with versions from the memberships.
+//! What scopes hold: counts and digests from the scope log, and ids from the memberships.
 
 use sqlx::{Postgres, Row as _, Transaction};
 use sync_protocol::digest::Digest;
@@ -57,10 +57,14 @@ pub(super) async fn members(
     limit: usize,
 ) -> Result<Vec<(RecordId, RowVersion)>, StoreError> {
     let rows = query(
-        "SELECT m.record_id, m.version FROM sync.memberships m \
-         WHERE m.tenant_id = $1 AND m.scope = $2 AND m.collection = $3 AND NOT m.gone \
-           AND ($4::uuid IS NULL OR m.record_id > $4) \
-         ORDER BY m.record_id LIMIT $5",
+        "SELECT m.record_id, r.version FROM ( \
+           SELECT m.record_id FROM sync.memberships m \
+           WHERE m.tenant_id = $1 AND m.scope = $2 AND m.collection = $3 AND NOT m.gone \
+             AND ($4::uuid IS NULL OR m.record_id > $4) \
+           ORDER BY m.record_id LIMIT $5) m \
+         CROSS JOIN LATERAL (SELECT r.version FROM sync.rows r \
+           WHERE r.tenant_id = $1 AND r.collection = $3 AND r.record_id = m.record_id LIMIT 1) r \
+         ORDER BY m.record_id",
     )
     .bind(tenant.0)
     .bind(scope.to_string())

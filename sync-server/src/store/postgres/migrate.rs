@@ -18,7 +18,7 @@ use super::{capture, ddl};
 use crate::store::StoreError;
 
 /// The numbered files: name, role that runs it, text.
-const FILES: [(&str, &str, &str); 13] = [
+const FILES: [(&str, &str, &str); 15] = [
     (
         "0001_bookkeeping",
         "campo_owner",
@@ -75,6 +75,16 @@ const FILES: [(&str, &str, &str); 13] = [
         "0013_seen_pictures",
         "campo_capture",
         include_str!("../../../../migrations/postgres/0013_seen_pictures.sql"),
+    ),
+    (
+        "0014_changes",
+        "campo_owner",
+        include_str!("../../../../migrations/postgres/0014_changes.sql"),
+    ),
+    (
+        "0015_receipts",
+        "campo_owner",
+        include_str!("../../../../migrations/postgres/0015_receipts.sql"),
     ),
 ];
 const ROLES: &str = include_str!("../../../../migrations/postgres/0000_roles.sql");

@@ -108,14 +108,17 @@ impl Moves for PostgresStore {
         else {
             return Ok(None);
         };
-        // Memberships, not the log: their stamps are exact however old the mark is.
-        let rows = query(
+        // As a delta: memberships, and lines of the log as long as they name records. Other lines stand for
+        // several that were folded, and say too little of an old mark.
+        let since = "m.tenant_id = $1 AND m.scope = s.scope \
+             AND m.stamp >= pg_snapshot_xmin($3::pg_snapshot) \
+             AND NOT pg_visible_in_snapshot(m.stamp, $3::pg_snapshot)";
+        let rows = query(format!(
             "SELECT s.scope, m.collection FROM unnest($2::text[]) s (scope) CROSS JOIN LATERAL ( \
-               SELECT DISTINCT m.collection FROM sync.memberships m \
-               WHERE m.tenant_id = $1 AND m.scope = s.scope \
-               AND m.stamp >= pg_snapshot_xmin($3::pg_snapshot) \
-               AND NOT pg_visible_in_snapshot(m.stamp, $3::pg_snapshot)) m",
-        )
+               SELECT m.collection FROM sync.memberships m WHERE {since} \
+               UNION SELECT m.collection FROM sync.scope_log m \
+               WHERE {since} AND m.records IS NOT NULL) m"
+        ))
         .bind(tenant.0)
         .bind(scopes.iter().map(ToString::to_string).collect::<Vec<String>>())
         .bind(snapshot.clone())

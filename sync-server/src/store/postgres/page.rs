@@ -1,8 +1,8 @@
 //! Pages of rows, in key order, straight from the binary format into columns.
 //!
-//! **Delta.** The memberships that were stamped after the position, in the scopes asked for, name
-//! the changed records (by the index on tenant, scope and stamp: nothing new costs the same in a
-//! large company); the page's records are then read from their tables. Which of the held scopes a
+//! **Delta.** The memberships and the log's lines that were stamped after the position, in the scopes
+//! asked for, name the changed records (by indexes on tenant, scope and stamp: nothing new costs the same
+//! in a large company); the page's records are then read from their tables. Which of the held scopes a
 //! row is in is computed from its own columns, as of the same snapshot. In none, or gone: an exit.
 //!
 //! **Backfill.** Collection after collection, the rows of the scopes by the tables' own indexes,
@@ -190,16 +190,31 @@ async fn changed_keys(
 ) -> Result<Vec<Key>, StoreError> {
     let names: Vec<String> = order.iter().map(|c| c.name.clone()).collect();
     let rank = "array_position($4::text[], m.collection)";
-    let changed = "SELECT m.collection, m.record_id FROM sync.memberships m WHERE m.tenant_id = $1 \
-         AND m.stamp >= pg_snapshot_xmin($3::pg_snapshot) \
-         AND NOT pg_visible_in_snapshot(m.stamp, $3::pg_snapshot) AND m.collection = ANY($4::text[])";
+    // What moved, by the memberships; what stayed where it is, by the log's lines.
+    let changed = |scopes: &str, to: &str| {
+        let since = format!(
+            "m.tenant_id = $1 AND m.scope = ANY({scopes}::text[]) \
+             AND m.stamp >= pg_snapshot_xmin($3::pg_snapshot) \
+             AND NOT pg_visible_in_snapshot(m.stamp, $3::pg_snapshot) \
+             AND m.collection = ANY($4::text[])"
+        );
+        format!(
+            "SELECT m.collection, m.record_id FROM sync.memberships m WHERE {since}{to} \
+             UNION \
+             SELECT m.collection, m.record_id FROM ( \
+               SELECT m.collection, unnest(m.records) AS record_id FROM sync.scope_log m \
+               WHERE {since}) m WHERE true{to}"
+        )
+    };
     let sql = format!(
         "SELECT {rank}, m.record_id FROM ( \
-           {changed} AND m.scope = ANY($2::text[]) \
+           {} \
            UNION \
-           {changed} AND m.scope = ANY($8::text[]) AND ({rank}, m.record_id) <= ($9::int, $10::uuid) \
+           {} \
          ) m WHERE $5::int IS NULL OR ({rank}, m.record_id) > ($5::int, $6::uuid) \
-         ORDER BY 1, 2 LIMIT $7"
+         ORDER BY 1, 2 LIMIT $7",
+        changed("$2", ""),
+        changed("$8", &format!(" AND ({rank}, m.record_id) <= ($9::int, $10::uuid)")),
     );
     let key = |key: &RowKey| {
         let rank = i32::try_from(rank_of(order, &key.collection)).unwrap_or(i32::MAX);

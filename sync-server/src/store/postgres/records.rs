@@ -1,6 +1,8 @@
 //! Receipts, conflicts, grants and the audit trail. Their bodies are kept as JSON text, exactly as
 //! they are told; beside it stand the columns by which they are looked up.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::postgres::PgRow;
@@ -23,19 +25,32 @@ pub(super) async fn receipts(
     ids: &[ReceiptId],
     lock: Lock,
 ) -> Result<Vec<StoredReceipt>, StoreError> {
-    let lock = match lock {
-        Lock::None => "",
-        Lock::Write => "ORDER BY id FOR UPDATE",
+    let sql = match lock {
+        Lock::None => format!("SELECT r.body FROM {}", each("$2", "r.body")),
+        Lock::Write => "SELECT body FROM sync.receipts WHERE tenant_id = $1 AND id = ANY($2) \
+             ORDER BY id FOR UPDATE"
+            .to_owned(),
     };
-    let sql =
-        format!("SELECT body FROM sync.receipts WHERE tenant_id = $1 AND id = ANY($2) {lock}");
     let rows = query(sql)
         .bind(tenant.0)
-        .bind(ids.iter().map(|id| id.0).collect::<Vec<Uuid>>())
+        .bind(each_once(ids))
         .fetch_all(&mut **tx)
         .await
         .map_err(store_error)?;
     rows.iter().map(|row| read(row, 0)).collect()
+}
+
+fn each_once(ids: &[ReceiptId]) -> Vec<Uuid> {
+    ids.iter().map(|id| id.0).collect::<BTreeSet<Uuid>>().into_iter().collect()
+}
+
+/// Each receipt of a parameter's ids, by the key, as `r`. With the ids in a condition, the planner may read
+/// all receipts of the company or the stream instead.
+fn each(ids: &str, columns: &str) -> String {
+    format!(
+        "unnest({ids}::uuid[]) AS u (id) CROSS JOIN LATERAL (SELECT {columns} FROM sync.receipts r \
+         WHERE r.tenant_id = $1 AND r.id = u.id LIMIT 1) r"
+    )
 }
 
 pub(super) async fn save_receipts(
@@ -52,7 +67,8 @@ pub(super) async fn save_receipts(
          FROM unnest($2::uuid[], $3::uuid[], $4::bigint[], $5::text[]) AS u (id, stream, settled, body) \
          ORDER BY u.id \
          ON CONFLICT (tenant_id, id) DO UPDATE SET \
-         settled_at_us = EXCLUDED.settled_at_us, body = EXCLUDED.body, seen = false \
+         settled_at_us = EXCLUDED.settled_at_us, body = EXCLUDED.body, seen = false, \
+         rewritten = true \
          WHERE receipts.stream = EXCLUDED.stream",
     )
     .bind(tenant.0)
@@ -93,21 +109,33 @@ pub(super) async fn echo(
     Ok(())
 }
 
+/// Receipts of the stream that [marks](mark_seen) name.
+const MARKED: &str = "(SELECT unnest(s.receipts) FROM sync.seen_receipts s \
+     WHERE s.tenant_id = $1 AND s.stream = $2)";
+
+/// Leaves marks, of at most 1,000 receipts each, which housekeeping turns into flags. Receipts that were
+/// written again get their flags at once: a mark does not tell what of them was seen.
 pub(super) async fn mark_seen(
     tx: &mut Tx,
     tenant: TenantId,
     stream: StreamId,
     ids: &[ReceiptId],
 ) -> Result<(), StoreError> {
-    query(
+    query(format!(
         "WITH echoes AS (UPDATE sync.receipt_echoes SET seen = true \
-           WHERE tenant_id = $1 AND stream = $2 AND receipt = ANY($3) AND NOT seen) \
-         UPDATE sync.receipts SET seen = true \
-         WHERE tenant_id = $1 AND stream = $2 AND id = ANY($3) AND NOT seen",
-    )
+           WHERE tenant_id = $1 AND stream = $2 AND receipt = ANY($3) AND NOT seen), \
+         rewritten AS (UPDATE sync.receipts SET seen = true \
+           WHERE tenant_id = $1 AND stream = $2 AND rewritten AND NOT seen AND id = ANY($3)) \
+         INSERT INTO sync.seen_receipts (tenant_id, stream, receipts) \
+         SELECT $1, $2, array_agg(n.id) FROM ( \
+           SELECT u.id, row_number() OVER () AS number FROM {} \
+           WHERE r.stream = $2 AND NOT r.seen AND NOT r.rewritten AND u.id NOT IN {MARKED}) n \
+         GROUP BY n.number / 1000",
+        each("$3", "r.stream, r.seen, r.rewritten")
+    ))
     .bind(tenant.0)
     .bind(stream.0)
-    .bind(ids.iter().map(|id| id.0).collect::<Vec<Uuid>>())
+    .bind(each_once(ids))
     .execute(&mut **tx)
     .await
     .map_err(store_error)?;
@@ -156,10 +184,10 @@ pub(super) async fn settled(
     after: Option<&SettledKey>,
     limit: usize,
 ) -> Result<Vec<(SettledKey, StoredReceipt)>, StoreError> {
-    let changed = |table: &str| match since {
-        None => format!(
-            "(NOT {table}.seen OR r.body LIKE '%\"conflict\":%') AND $3::pg_snapshot IS NULL"
-        ),
+    let changed = |table: &str, unseen: &str| match since {
+        None => {
+            format!("({unseen} OR r.body LIKE '%\"conflict\":%') AND $3::pg_snapshot IS NULL")
+        }
         Some(_) => format!(
             "{table}.stamp >= pg_snapshot_xmin($3::pg_snapshot) \
              AND NOT pg_visible_in_snapshot({table}.stamp, $3::pg_snapshot)"
@@ -175,8 +203,8 @@ pub(super) async fn settled(
              WHERE e.tenant_id = $1 AND e.stream = $2 AND {}) s \
          WHERE ($4::bigint IS NULL OR (s.settled_at_us, s.id) > ($4::bigint, $5::uuid)) \
          ORDER BY s.settled_at_us, s.id LIMIT $6",
-        changed("r"),
-        changed("e")
+        changed("r", &format!("NOT r.seen AND (r.rewritten OR r.id NOT IN {MARKED})")),
+        changed("e", "NOT e.seen")
     ))
     .bind(tenant.0)
     .bind(stream.0)

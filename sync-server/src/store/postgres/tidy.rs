@@ -1,4 +1,5 @@
-//! Housekeeping by the functions of `migrations/postgres/0007_housekeeping.sql` and `0009_retention.sql`.
+//! Housekeeping by functions of the numbered files: `0007_housekeeping.sql`, `0009_retention.sql`,
+//! `0014_changes.sql` and `0015_receipts.sql` of `migrations/postgres`.
 
 use sqlx::{PgPool, Row as _};
 use tokio::sync::Mutex;
@@ -28,6 +29,7 @@ pub(super) async fn tidy(
     let tombstones = count(pool, tombstones).await?;
     let log_lines = count(pool, query("SELECT sync.fold_scope_log($1)").bind(rows_max)).await?;
     let user_lines = count(pool, query("SELECT sync.tidy_user_log($1)").bind(rows_max)).await?;
+    let marks = count(pool, query("SELECT sync.fold_seen($1)").bind(rows_max)).await?;
     let (receipts, through) = match retention.thorough {
         true => receipts(pool, place, retention.receipts_before_us, rows_max).await?,
         false => (0, true),
@@ -35,7 +37,12 @@ pub(super) async fn tidy(
     let full = |count: u64| count >= retention.rows_max as u64;
     // Of the lines that were taken up, at least every second one is gone.
     let many_lines = log_lines > 0 && log_lines.saturating_add(1) >= retention.rows_max as u64 / 2;
-    let more = full(tokens) || full(tombstones) || full(user_lines) || many_lines || !through;
+    let more = full(tokens)
+        || full(tombstones)
+        || full(marks)
+        || full(user_lines)
+        || many_lines
+        || !through;
     Ok(Tidied { tokens, receipts, tombstones, log_lines, user_lines, more })
 }
 

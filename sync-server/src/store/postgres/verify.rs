@@ -175,7 +175,7 @@ fn bookkeeping(found: &BTreeMap<String, Found>) -> Vec<String> {
         ("sync.scope_log", &["guard"]),
         ("sync.audit", &["guard"]),
         ("sync.grants", &["stamp", "moved"]),
-        ("sync.receipts", &["stamp", "echo", "moved"]),
+        ("sync.receipts", &["stamp", "echo", "moved", "tenant"]),
         ("sync.users", &["moved"]),
         ("sync.devices", &["moved"]),
     ];
@@ -184,6 +184,10 @@ fn bookkeeping(found: &BTreeMap<String, Found>) -> Vec<String> {
             None => differences.push(format!("{name} does not exist: {MIGRATE}")),
             Some(table) => check_triggers(name, table, triggers.iter().copied(), &mut differences),
         }
+    }
+    // Deltas read it.
+    if found.get("sync.scope_log").is_some_and(|log| !log.columns.contains_key("records")) {
+        differences.push(format!("sync.scope_log has no column records: {MIGRATE}"));
     }
     for (name, table) in found.iter().filter(|(name, _)| name.starts_with("sync.")) {
         if table.columns.contains_key("tenant_id") {

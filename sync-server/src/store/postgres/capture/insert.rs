@@ -23,6 +23,11 @@ pub(super) fn body(collection: &Collection) -> String {
         .map(|field| literal(&field.name))
         .collect();
     let sets = format!("ARRAY[{}]::text[]", sets.join(", "));
+    let changed = format!(
+        "SELECT n.tenant_id, n.id, r.version FROM new_rows n CROSS JOIN LATERAL (
+        SELECT r.version FROM sync.rows r
+        WHERE r.tenant_id = n.tenant_id AND r.collection = {name} AND r.record_id = n.id LIMIT 1) r"
+    );
     format!(
         "  IF sync.restoring() THEN
     WITH entry AS (
@@ -58,6 +63,6 @@ pub(super) fn body(collection: &Collection) -> String {
 {}  END IF;
 ",
         memberships::of_new_rows(collection),
-        memberships::of_changed_rows(collection)
+        memberships::of_changed_rows(collection, &changed)
     )
 }

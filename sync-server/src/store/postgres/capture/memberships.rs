@@ -9,36 +9,39 @@ use sync_protocol::schema::{Collection, ScopeRule};
 use super::super::ddl::table;
 use super::super::quote::{ident, literal};
 
-/// After any change of `new_rows`: the scopes that the rows are in *now* are read from the base
-/// table, as other triggers may have changed them since, and compared with the ones noted.
-pub(super) fn of_changed_rows(collection: &Collection) -> String {
+/// Most records that a line of the log names.
+const LINE_RECORDS_MAX: usize = 1_000;
+
+/// After any change of the rows of `changed`, SQL that has `tenant_id`, `id` and the entry's `version`:
+/// the scopes that the rows are in *now* are read from the base table, as other triggers may have changed
+/// them since, and compared with the ones noted. A scope that a row was in counts it with the version
+/// before, because each capture of a row raises its version by one and counts it anew in all its scopes.
+pub(super) fn of_changed_rows(collection: &Collection, changed: &str) -> String {
     let name = literal(&collection.name);
     let mut columns: BTreeSet<String> = BTreeSet::from(["b.id".to_owned()]);
     columns.extend(collection.scope_fields().map(|field| format!("b.{}", ident(field))));
     let columns: Vec<String> = columns.into_iter().collect();
     format!(
-        "    WITH seen AS (
-      SELECT k.tenant_id, k.id, m.scope, m.version AS was, NULL::bigint AS present
-      FROM new_rows k CROSS JOIN LATERAL (SELECT m.scope, m.version FROM sync.memberships m
+        "    WITH changed AS MATERIALIZED ({changed}), seen AS (
+      SELECT k.tenant_id, k.id, m.scope, k.version - 1 AS was, NULL::bigint AS present
+      FROM changed k CROSS JOIN LATERAL (SELECT m.scope FROM sync.memberships m
         WHERE m.tenant_id = k.tenant_id AND m.collection = {name} AND m.record_id = k.id AND NOT m.gone
         LIMIT 1000) m
       UNION ALL
-      SELECT k.tenant_id, k.id, s.scope, NULL, r.version
-      FROM new_rows k
+      SELECT k.tenant_id, k.id, s.scope, NULL, k.version
+      FROM changed k
       CROSS JOIN LATERAL (SELECT {} FROM {} b WHERE b.tenant_id = k.tenant_id AND b.id = k.id LIMIT 1) b
-      CROSS JOIN LATERAL (SELECT r.version FROM sync.rows r
-        WHERE r.tenant_id = k.tenant_id AND r.collection = {name} AND r.record_id = k.id LIMIT 1) r
       CROSS JOIN LATERAL (VALUES {}) s (scope)
       WHERE s.scope IS NOT NULL
     ), difference AS (
       SELECT tenant_id, id, scope, max(was) AS was, max(present) AS present
-      FROM seen GROUP BY tenant_id, id, scope HAVING max(was) IS DISTINCT FROM max(present)
+      FROM seen GROUP BY tenant_id, id, scope
     ), written AS (
-      INSERT INTO sync.memberships (tenant_id, scope, collection, record_id, stamp, gone, version)
-      SELECT tenant_id, scope, {name}, id, pg_current_xact_id(), present IS NULL, coalesce(present, was)
+      INSERT INTO sync.memberships (tenant_id, scope, collection, record_id, stamp, gone)
+      SELECT tenant_id, scope, {name}, id, pg_current_xact_id(), present IS NULL
       FROM difference ORDER BY tenant_id, id, scope
       ON CONFLICT (tenant_id, collection, record_id, scope)
-        DO UPDATE SET stamp = EXCLUDED.stamp, gone = EXCLUDED.gone, version = EXCLUDED.version
+        DO UPDATE SET stamp = EXCLUDED.stamp, gone = EXCLUDED.gone
     )
     INSERT INTO sync.scope_log (tenant_id, scope, collection, came, went, digest, stamp)
     SELECT tenant_id, scope, {name}, count(*) FILTER (WHERE was IS NULL),
@@ -65,8 +68,8 @@ pub(super) fn of_new_rows(collection: &Collection) -> String {
     };
     format!(
         "    WITH written AS (
-      INSERT INTO sync.memberships (tenant_id, scope, collection, record_id, stamp, gone, version)
-      SELECT n.tenant_id, s.scope, {name}, n.id, pg_current_xact_id(), false, 1
+      INSERT INTO sync.memberships (tenant_id, scope, collection, record_id, stamp, gone)
+      SELECT n.tenant_id, s.scope, {name}, n.id, pg_current_xact_id(), false
       FROM new_rows n CROSS JOIN LATERAL {scopes} s (scope)
       WHERE s.scope IS NOT NULL ORDER BY n.tenant_id, n.id, s.scope
       RETURNING tenant_id, scope, record_id
@@ -78,20 +81,23 @@ pub(super) fn of_new_rows(collection: &Collection) -> String {
     )
 }
 
-/// After a change of the rows in `campo_ids` that moved none of them.
+/// After a change of the rows in `campo_ids` that moved none of them: nothing is written but the log's
+/// lines, which name the records. Many in one array cost next to nothing; the memberships' stamps, which
+/// are indexed, were half of what capture cost. Housekeeping stamps them later, each once, whatever
+/// happened to it meanwhile. Its transactions are short because no line names more than
+/// [`LINE_RECORDS_MAX`].
 pub(super) fn of_rows_that_stay(collection: &Collection) -> String {
     let name = literal(&collection.name);
     format!(
-        "    WITH written AS (
-      UPDATE sync.memberships m SET stamp = pg_current_xact_id(), version = k.version
-      FROM unnest(campo_tenants, campo_ids, campo_versions) k (tenant_id, id, version)
+        "    INSERT INTO sync.scope_log (tenant_id, scope, collection, came, went, digest, stamp, records)
+    SELECT k.tenant_id, m.scope, {name}, 0, 0,
+      bit_xor(sync.digest(k.id, k.version - 1) # sync.digest(k.id, k.version)), pg_current_xact_id(),
+      array_agg(k.id)
+    FROM unnest(campo_tenants, campo_ids, campo_versions) WITH ORDINALITY k (tenant_id, id, version, number)
+    CROSS JOIN LATERAL (SELECT m.scope FROM sync.memberships m
       WHERE m.tenant_id = k.tenant_id AND m.collection = {name} AND m.record_id = k.id AND NOT m.gone
-      RETURNING m.tenant_id, m.scope, m.record_id, m.version
-    )
-    INSERT INTO sync.scope_log (tenant_id, scope, collection, came, went, digest, stamp)
-    SELECT tenant_id, scope, {name}, 0, 0,
-      bit_xor(sync.digest(record_id, version - 1) # sync.digest(record_id, version)), pg_current_xact_id()
-    FROM written GROUP BY tenant_id, scope;
+      LIMIT 1000) m
+    GROUP BY k.tenant_id, m.scope, k.number / {LINE_RECORDS_MAX};
 "
     )
 }
@@ -102,12 +108,13 @@ pub(super) fn of_deleted_rows(collection: &Collection) -> String {
     format!(
         "  WITH written AS (
     UPDATE sync.memberships m SET stamp = pg_current_xact_id(), gone = true
-    FROM old_rows k
+    FROM old_rows k CROSS JOIN LATERAL (SELECT r.version - 1 AS was FROM sync.rows r
+      WHERE r.tenant_id = k.tenant_id AND r.collection = {name} AND r.record_id = k.id LIMIT 1) r
     WHERE m.tenant_id = k.tenant_id AND m.collection = {name} AND m.record_id = k.id AND NOT m.gone
-    RETURNING m.tenant_id, m.scope, m.record_id, m.version
+    RETURNING m.tenant_id, m.scope, m.record_id, r.was
   )
   INSERT INTO sync.scope_log (tenant_id, scope, collection, came, went, digest, stamp)
-  SELECT tenant_id, scope, {name}, 0, count(*), bit_xor(sync.digest(record_id, version)), pg_current_xact_id()
+  SELECT tenant_id, scope, {name}, 0, count(*), bit_xor(sync.digest(record_id, was)), pg_current_xact_id()
   FROM written GROUP BY tenant_id, scope;
 "
     )

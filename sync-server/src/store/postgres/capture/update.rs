@@ -1,7 +1,7 @@
 //! The function that captures an UPDATE.
 //!
-//! Most updates change no scope. Then the scopes that a row is noted in are right as they are: they
-//! get the new version and the stamp, and nothing has to be compared. That also holds when another
+//! Most updates change no scope. Then the scopes that a row is noted in are right as they are, and
+//! nothing has to be compared or written there: the log names the records. That also holds when another
 //! trigger has moved the row in between: its own statement has been captured before this one.
 
 use std::fmt::Write as _;
@@ -22,6 +22,10 @@ pub(super) const VARIABLES: &str = "campo_writer text := ',\"w\":\"' || campo_w 
   campo_versions bigint[];
   campo_changed bigint;
   campo_moved boolean;";
+
+/// The rows whose entries were written.
+const CHANGED: &str =
+    "SELECT * FROM unnest(campo_tenants, campo_ids, campo_versions) k (tenant_id, id, version)";
 
 /// Its statements.
 pub(super) fn body(collection: &Collection) -> String {
@@ -60,9 +64,14 @@ pub(super) fn body(collection: &Collection) -> String {
   IF coalesce(cardinality(campo_ids), 0) < campo_changed THEN
     -- Rows that nobody has captured yet: older than their triggers, or inserted by a statement
     -- whose own triggers changed them before it was captured itself.
-    INSERT INTO sync.rows {COLUMNS})
-    SELECT n.tenant_id, {name}, n.id, 1, pg_current_xact_id(), campo_w, {TIME}, {UNCERTAIN}, '{{}}'
-    FROM new_rows n ORDER BY n.tenant_id, n.id ON CONFLICT DO NOTHING;
+    WITH entry AS (
+      INSERT INTO sync.rows AS r {COLUMNS})
+      SELECT n.tenant_id, {name}, n.id, 1, pg_current_xact_id(), campo_w, {TIME}, {UNCERTAIN}, '{{}}'
+      FROM new_rows n ORDER BY n.tenant_id, n.id ON CONFLICT DO NOTHING
+      RETURNING r.tenant_id, r.record_id, r.version)
+    SELECT campo_tenants || array_agg(tenant_id), campo_ids || array_agg(record_id),
+      campo_versions || array_agg(version)
+    INTO campo_tenants, campo_ids, campo_versions FROM entry;
     campo_moved := true;
   END IF;
   IF campo_moved THEN
@@ -70,7 +79,7 @@ pub(super) fn body(collection: &Collection) -> String {
 {raised}  END IF;
 ",
         moved = moved(collection),
-        compared = memberships::of_changed_rows(collection),
+        compared = memberships::of_changed_rows(collection, CHANGED),
         raised = memberships::of_rows_that_stay(collection),
     )
 }
