@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::registry::names;
 
-/// What has to occur besides operations and faults: merges and decisions.
+/// What has to occur besides operations and faults: what housekeeping takes, merges, and decisions.
 pub const MERGES: &[&str] = &[
+    "housekeeping: content of a deleted row",
+    "housekeeping: details of a receipt",
+    "housekeeping: tokens",
     "merge: adopted",
     "merge: clamped",
     "merge: concurrent lww",

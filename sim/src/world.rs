@@ -20,7 +20,7 @@ use crate::oracle::ledger::{Edit, Ledger, Page, Place};
 use crate::oracle::photos::{phone, server as pictures};
 use crate::oracle::snapshot::{Reader, Snapshot};
 use crate::oracle::{
-    Checked, Violation, checkpoint, conservation, parents, view, violated, visibility,
+    Checked, Violation, checkpoint, conservation, parents, retention, view, violated, visibility,
 };
 use crate::plan::Setup;
 use crate::rng::Rng;
@@ -211,6 +211,23 @@ impl World {
         self.reader.now()
     }
 
+    /// The server's content now, also what changed without being news to phones.
+    pub fn snapshot_afresh(&mut self) -> Arc<Snapshot> {
+        self.reader.afresh()
+    }
+
+    /// Hashes of the server's refresh tokens, with when they end.
+    #[must_use]
+    pub fn tokens(&self) -> BTreeMap<String, i64> {
+        self.reader.tokens()
+    }
+
+    /// What the server's clock says.
+    #[must_use]
+    pub fn server_now_us(&self) -> i64 {
+        self.time.now_us()
+    }
+
     /// The server starts again.
     pub async fn restart_server(&mut self, schema: Arc<Schema>) {
         self.server.restart(schema.clone()).await;
@@ -287,6 +304,7 @@ impl World {
                     (&before, &after),
                     now_us,
                 )?;
+                retention::brought_back(&self.schema(), (&asked, &answer), (&before, &after))?;
                 self.seen.extend(found);
             } else if request.path == "sync/pull" && !died {
                 self.pulled((device, person), request, &response, &after)?;
@@ -301,6 +319,7 @@ impl World {
         if before.rows != after.rows {
             parents::check(&self.server.schema, &after)?;
         }
+        self.ledger.deletions.wrote(&before, &after, now_us);
         conservation::on_server(&self.ledger, &after)?;
         Ok((!died).then_some(response))
     }
@@ -454,6 +473,7 @@ impl World {
     pub fn wrote_beside(&mut self, before: &Snapshot) -> Checked {
         let now = self.snapshot();
         self.judge.wrote(before, &now);
+        self.ledger.deletions.wrote(before, &now, self.time.now_us());
         parents::check(&self.server.schema, &now)?;
         let (schema, shelf) = (self.schema(), self.server.shelf.clone());
         pictures::shelf(&schema, &shelf, &now, &mut self.ledger)

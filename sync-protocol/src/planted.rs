@@ -128,6 +128,10 @@ bugs! {
     DoubledPieceKept,
     /// photos: a lost picture is not asked for again
     LostPhotoForgotten,
+    /// housekeeping: a row that is still to be decided about loses its content
+    ContentInReviewForgotten,
+    /// housekeeping: receipts lose their details before their devices have seen them
+    UnseenReceiptForgotten,
 }
 
 #[cfg(feature = "planted-bugs")]

@@ -3,6 +3,7 @@
 pub mod backfill;
 pub mod damage;
 pub mod edit;
+pub mod housekeeping;
 pub mod moves;
 pub mod office;
 pub mod phone;

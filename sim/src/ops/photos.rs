@@ -363,7 +363,7 @@ async fn has_room(world: &mut World, _: &mut Rng) -> Checked {
 /// Housekeeping of what nobody needs any more.
 async fn tidied(world: &mut World, _: &mut Rng) -> Checked {
     let before = world.snapshot();
-    let here = world.server.shelf.pictures();
+    let mut here = world.server.shelf.pictures();
     let (server, now_us) = (&world.server, world.time.now_us());
     let (objects, stopping) = (&server.photos().objects, CancellationToken::new());
     let done = async {
@@ -378,7 +378,13 @@ async fn tidied(world: &mut World, _: &mut Rng) -> Checked {
         found: error.to_string(),
     })?;
     world.tell(format!("uploads are tidied: {uploads}, of deleted records {deleted}"));
-    // No tombstone is old enough to have lost its content.
+    // Only pictures go whose tombstones have lost their content.
+    let left = world.server.shelf.pictures();
+    here.retain(|(collection, record, variant), _| {
+        let picture = (collection.clone(), *record, variant.clone());
+        let row = before.rows.get(&(collection.clone(), *record));
+        left.contains_key(&picture) || row.is_none_or(|row| !row.emptied)
+    });
     if world.server.shelf.pictures() != here {
         return violated("tidying takes no picture that is needed", format!("{deleted}"));
     }

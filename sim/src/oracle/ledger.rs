@@ -8,6 +8,7 @@ use sync_protocol::wire::push::Mutation;
 
 use super::damage::Standing;
 use super::photos::Remembered;
+use super::retention::Deletions;
 use super::snapshot::Snapshot;
 use super::visibility::Sees;
 
@@ -80,6 +81,8 @@ pub struct Ledger {
     pub edits: BTreeMap<ReceiptId, Edit>,
     /// What phones have.
     pub known: BTreeMap<Place, Known>,
+    /// Which rows are deleted, and since when.
+    pub deletions: Deletions,
     /// What became of pictures.
     pub photos: Remembered,
 }

@@ -10,6 +10,7 @@
 //! * [`parents`]: children are where their parent is;
 //! * [`photos`]: a picture stays on its phone until the server has it, leaves with its record, and is shown to
 //!   who sees that;
+//! * [`retention`]: housekeeping forgets only what nobody needs any more;
 //! * [`damage`]: a phone that nobody damaged finds no damage, whatever digests it compares;
 //! * [`judge`]: what the server made of each edit is what the merge rules say, from the whole history
 //!   of each field instead of the few versions that the server keeps.
@@ -21,6 +22,7 @@ pub mod judge;
 pub mod ledger;
 pub mod parents;
 pub mod photos;
+pub mod retention;
 pub mod snapshot;
 pub mod view;
 pub mod visibility;
