@@ -55,6 +55,7 @@ pub const CAUGHT_BY: &[(Bug, u64)] = &[
 const OF_INCIDENTS: &[Bug] = &[
     Bug::ContentInReviewForgotten,
     Bug::UnseenReceiptForgotten,
+    Bug::FutureReceiptUntold,
 ];
 
 /// The plan of a seed in which a bug is planted.

@@ -1,4 +1,4 @@
-//! The object store of a simulated server: in memory, with simulated times, and open to the run, which looks
+//! The object store of a simulated server: in memory, with times of the server's clock, and open to the run, which looks
 //! at it, and at times spoils something.
 
 use std::collections::BTreeMap;
@@ -16,8 +16,9 @@ use object_store::{
 };
 use sha2::{Digest as _, Sha256};
 use sync_protocol::RecordId;
+use sync_server::clock::Clock as _;
 
-use crate::time::TrueTime;
+use crate::time::ServerClock;
 
 /// One picture of one record: collection, record, and `photo` or `thumbnail`.
 pub type Picture = (String, RecordId, String);
@@ -41,7 +42,7 @@ struct Things {
 #[derive(Debug, Clone)]
 pub struct Shelf {
     things: Arc<Mutex<Things>>,
-    time: TrueTime,
+    clock: ServerClock,
 }
 
 /// SHA-256 in hexadecimal digits.
@@ -53,8 +54,8 @@ pub fn sha256(bytes: &[u8]) -> String {
 impl Shelf {
     /// An empty one.
     #[must_use]
-    pub fn new(time: TrueTime) -> Self {
-        Self { things: Arc::default(), time }
+    pub fn new(clock: ServerClock) -> Self {
+        Self { things: Arc::default(), clock }
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Things) -> T) -> T {
@@ -160,7 +161,7 @@ impl ObjectStore for Shelf {
         options: PutOptions,
     ) -> Result<PutResult> {
         let bytes: Bytes = payload.into();
-        let thing = Thing { sha256: sha256(&bytes), bytes, written_us: self.time.now_us() };
+        let thing = Thing { sha256: sha256(&bytes), bytes, written_us: self.clock.now_us() };
         self.with(|things| {
             if options.mode == PutMode::Create && things.by_name.contains_key(location) {
                 let path = location.to_string();

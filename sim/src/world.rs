@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use sync_protocol::fault::{self, Side};
 use sync_protocol::schema::Schema;
 use sync_protocol::{RecordId, Scope, UserId};
+use sync_server::clock::Clock as _;
 use uuid::Uuid;
 
 use crate::device::Device;
@@ -225,7 +226,7 @@ impl World {
     /// What the server's clock says.
     #[must_use]
     pub fn server_now_us(&self) -> i64 {
-        self.time.now_us()
+        self.server.clock.now_us()
     }
 
     /// The server starts again.
@@ -273,7 +274,7 @@ impl World {
     ) -> Result<Option<Response>, Violation> {
         self.counts.requests += 1;
         let before = self.snapshot();
-        let now_us = self.time.now_us();
+        let now_us = self.server_now_us();
         let paged = self.page_rows.filter(|_| request.path == "sync/pull");
         let paged = paged.map(|rows| wire::with_page_rows(request, rows));
         let request = paged.as_ref().unwrap_or(request);
@@ -419,7 +420,7 @@ impl World {
         (request, answer): (&Request, Option<&Response>),
         (before, after, shelf_before): (&Snapshot, &Snapshot, &pictures::Before),
     ) -> Checked {
-        let (schema, shelf, now_us) = (self.schema(), &self.server.shelf, self.time.now_us());
+        let (schema, shelf, now_us) = (self.schema(), &self.server.shelf, self.server_now_us());
         let asks = wire::bearer(request);
         let person = asks.and_then(|user| self.people.iter().find(|p| p.id == user));
         pictures::answered(
@@ -473,7 +474,7 @@ impl World {
     pub fn wrote_beside(&mut self, before: &Snapshot) -> Checked {
         let now = self.snapshot();
         self.judge.wrote(before, &now);
-        self.ledger.deletions.wrote(before, &now, self.time.now_us());
+        self.ledger.deletions.wrote(before, &now, self.server_now_us());
         parents::check(&self.server.schema, &now)?;
         let (schema, shelf) = (self.schema(), self.server.shelf.clone());
         pictures::shelf(&schema, &shelf, &now, &mut self.ledger)

@@ -132,6 +132,8 @@ bugs! {
     ContentInReviewForgotten,
     /// housekeeping: receipts lose their details before their devices have seen them
     UnseenReceiptForgotten,
+    /// pull: what was settled when the server's clock was ahead is not told
+    FutureReceiptUntold,
 }
 
 #[cfg(feature = "planted-bugs")]

@@ -11,5 +11,6 @@ pub mod photos;
 pub mod problems;
 pub mod review;
 pub mod roles;
+pub mod server_clock;
 pub mod session;
 pub mod sync;

@@ -248,7 +248,7 @@ pub async fn compares(world: &mut World, content: bool) -> Checked {
     let before = world.snapshot();
     let server = &world.server;
     let done =
-        compare::compare(server.photos(), server.store(), &world.time, server.tenant, content);
+        compare::compare(server.photos(), server.store(), &server.clock, server.tenant, content);
     let done = done.await.map_err(|error| Violation {
         invariant: "pictures can be compared",
         found: error.to_string(),
@@ -364,7 +364,7 @@ async fn has_room(world: &mut World, _: &mut Rng) -> Checked {
 async fn tidied(world: &mut World, _: &mut Rng) -> Checked {
     let before = world.snapshot();
     let mut here = world.server.shelf.pictures();
-    let (server, now_us) = (&world.server, world.time.now_us());
+    let (server, now_us) = (&world.server, world.server_now_us());
     let (objects, stopping) = (&server.photos().objects, CancellationToken::new());
     let done = async {
         let uploads = tidy::uploads(objects, now_us, &stopping).await?;
