@@ -6,6 +6,7 @@ use crate::registry::names;
 
 /// What has to occur besides operations and faults: what housekeeping takes, merges, and decisions.
 pub const MERGES: &[&str] = &[
+    "backup: put back",
     "housekeeping: content of a deleted row",
     "housekeeping: details of a receipt",
     "housekeeping: tokens",
@@ -25,6 +26,8 @@ pub const MERGES: &[&str] = &[
     "merge: repeated",
     "merge: set keeps what was not seen",
     "merge: uncertain time",
+    "wipe: done",
+    "wipe: refused",
     "review: claim",
     "review: resolve",
     "review: undo",

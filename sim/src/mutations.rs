@@ -48,6 +48,7 @@ pub const CAUGHT_BY: &[(Bug, u64)] = &[
     (Bug::DoubledPieceKept, 66),
     (Bug::LostPhotoForgotten, 1),
     (Bug::UnseenReceiptForgotten, 1),
+    (Bug::WipeTakesUnsent, 1),
 ];
 
 /// Bugs that show when something befalls a machine. The others are planted in runs without such incidents, so that
@@ -56,6 +57,8 @@ const OF_INCIDENTS: &[Bug] = &[
     Bug::ContentInReviewForgotten,
     Bug::UnseenReceiptForgotten,
     Bug::FutureReceiptUntold,
+    Bug::WipeTakesUnsent,
+    Bug::CopyKeepsStream,
 ];
 
 /// The plan of a seed in which a bug is planted.

@@ -42,8 +42,11 @@ pub fn operations() -> Vec<&'static Operation> {
 /// incident occurs at most in a run.
 #[must_use]
 pub fn incidents() -> Vec<&'static Operation> {
-    use crate::ops::{housekeeping, server_clock};
-    [housekeeping::OPERATIONS, server_clock::OPERATIONS].into_iter().flatten().collect()
+    use crate::ops::{housekeeping, leaving, server_clock};
+    [housekeeping::OPERATIONS, server_clock::OPERATIONS, leaving::OPERATIONS]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// What plans are drawn from.

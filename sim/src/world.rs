@@ -57,6 +57,8 @@ pub struct Counts {
     pub looks: u64,
     /// Sets of rows that phones compared with the server's digests.
     pub digests: u64,
+    /// Exports of phones.
+    pub exports: u64,
     /// Damages that were mended.
     pub damages: u64,
     /// Pictures of which a phone heard that the server has them.
@@ -223,6 +225,15 @@ impl World {
         self.reader.tokens()
     }
 
+    /// A file of that name that is not there, nor is a folder beside it.
+    #[must_use]
+    pub fn new_file(&mut self, name: &str) -> std::path::PathBuf {
+        self.counts.exports += 1;
+        let folder = self._directory.path().join("exports").join(self.counts.exports.to_string());
+        std::fs::create_dir_all(&folder).expect("a folder can be made");
+        folder.join(name)
+    }
+
     /// What the server's clock says.
     #[must_use]
     pub fn server_now_us(&self) -> i64 {
@@ -366,10 +377,10 @@ impl World {
                 let discarded = receipt.state == mobile_core::outbox::entry::State::Discarded;
                 let place = (device, person);
                 let taken_back = view::is_withdrawn(&receipt);
-                let mutations = receipt.mutations;
-                let edit = Edit { place, mutations, discarded, withdrawn: false };
+                let edit = Edit::made(place, receipt.mutations);
                 let known = self.ledger.edits.entry(receipt.id).or_insert(edit);
                 known.discarded = discarded;
+                known.replaced |= receipt.replaced_by.is_some();
                 known.withdrawn |= taken_back;
             }
             self.look_at(device)?;
@@ -490,6 +501,9 @@ impl World {
         let place = (device, person);
         let known = self.ledger.known.entry(place).or_default();
         let Standing::Sound { log_end } = known.damage else { return Ok(()) };
+        if self.ledger.wiping == Some(device) {
+            return Ok(());
+        }
         let user = self.people[person].id;
         let core = self.devices[device].core().clone();
         let receipts = core.receipts().map_err(|error| broken(&error))?;

@@ -134,6 +134,10 @@ bugs! {
     UnseenReceiptForgotten,
     /// pull: what was settled when the server's clock was ahead is not told
     FutureReceiptUntold,
+    /// device: a wipe takes edits that only it has, although nobody exported them
+    WipeTakesUnsent,
+    /// device: what was put back from a backup goes on as the stream that it was
+    CopyKeepsStream,
 }
 
 #[cfg(feature = "planted-bugs")]

@@ -4,6 +4,7 @@ pub mod backfill;
 pub mod damage;
 pub mod edit;
 pub mod housekeeping;
+pub mod leaving;
 pub mod moves;
 pub mod office;
 pub mod phone;

@@ -147,6 +147,8 @@ fn is_explained(error: &CoreError, what: &str) -> bool {
             true
         }
         CoreError::PhotoUnlike => what == "look",
+        // Whoever asked for it looks at what it came to.
+        _ if what == "wipe" => true,
         CoreError::Transport(TransportError::Problem(problem)) => {
             matches!(
                 problem.code.as_str(),
