@@ -59,6 +59,8 @@ const OF_INCIDENTS: &[Bug] = &[
     Bug::FutureReceiptUntold,
     Bug::WipeTakesUnsent,
     Bug::CopyKeepsStream,
+    Bug::StorageFailureIsLoss,
+    Bug::UnwrittenPictureStored,
 ];
 
 /// The plan of a seed in which a bug is planted.

@@ -42,8 +42,8 @@ pub fn operations() -> Vec<&'static Operation> {
 /// incident occurs at most in a run.
 #[must_use]
 pub fn incidents() -> Vec<&'static Operation> {
-    use crate::ops::{housekeeping, leaving, server_clock};
-    [housekeeping::OPERATIONS, server_clock::OPERATIONS, leaving::OPERATIONS]
+    use crate::ops::{housekeeping, leaving, server_clock, storage};
+    [housekeeping::OPERATIONS, server_clock::OPERATIONS, storage::OPERATIONS, leaving::OPERATIONS]
         .into_iter()
         .flatten()
         .collect()

@@ -138,6 +138,10 @@ bugs! {
     WipeTakesUnsent,
     /// device: what was put back from a backup goes on as the stream that it was
     CopyKeepsStream,
+    /// photos: a picture that cannot be looked at counts as lost
+    StorageFailureIsLoss,
+    /// photos: a picture that could not be written counts as here
+    UnwrittenPictureStored,
 }
 
 #[cfg(feature = "planted-bugs")]

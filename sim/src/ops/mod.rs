@@ -14,4 +14,5 @@ pub mod review;
 pub mod roles;
 pub mod server_clock;
 pub mod session;
+pub mod storage;
 pub mod sync;
