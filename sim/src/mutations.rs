@@ -49,6 +49,7 @@ pub const CAUGHT_BY: &[(Bug, u64)] = &[
     (Bug::LostPhotoForgotten, 1),
     (Bug::UnseenReceiptForgotten, 1),
     (Bug::WipeTakesUnsent, 1),
+    (Bug::CopyKeepsStream, 7),
 ];
 
 /// Bugs that show when something befalls a machine. The others are planted in runs without such incidents, so that

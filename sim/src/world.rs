@@ -322,6 +322,7 @@ impl World {
                     (&before, &after),
                     now_us,
                 )?;
+                self.ledger.streams.pushed(&asked, &before, &after)?;
                 retention::brought_back(&self.schema(), (&asked, &answer), (&before, &after))?;
                 self.seen.extend(found);
             } else if request.path == "sync/pull" && !died {

@@ -1,5 +1,6 @@
 //! The object store fails for a while: some of its calls, or all, before or after they have had their effect.
 
+use super::photos::compares;
 use crate::operation;
 use crate::oracle::Checked;
 use crate::registry::Operation;
@@ -19,7 +20,8 @@ async fn fails(world: &mut World, rng: &mut Rng) -> Checked {
     let percent = FAILING_PERCENT[rng.below(FAILING_PERCENT.len())];
     world.tell(format!("the object store fails {percent} times in a hundred"));
     world.server.shelf.fail(Some((Rng::new(rng.draw()), percent)));
-    Ok(())
+    // Somebody who notices compares what is there.
+    if rng.percent(30) { compares(world, rng.percent(50)).await } else { Ok(()) }
 }
 
 /// Whatever was wrong with it is over.

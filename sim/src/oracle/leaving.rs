@@ -8,9 +8,10 @@ use std::sync::Arc;
 use mobile_core::outbox::entry::State;
 use mobile_core::outbox::list::ReceiptView;
 use serde_json::Value as Json;
-use sync_protocol::ReceiptId;
 use sync_protocol::schema::Schema;
+use sync_protocol::wire::push::PushRequest;
 use sync_protocol::wire::receipt::ReceiptState;
+use sync_protocol::{ReceiptId, StreamId};
 
 use super::damage::Standing;
 use super::ledger::{Edit, Ledger, Place};
@@ -125,6 +126,44 @@ pub fn wiped(ledger: &mut Ledger, device: usize, schema: &Schema, server: &Snaps
     Ok(())
 }
 
+/// Which phone's stream brought which edit, and which streams go on without the phone that wrote in them.
+#[derive(Debug, Default)]
+pub struct Streams {
+    of: BTreeMap<ReceiptId, StreamId>,
+    /// Streams whose phone was set back to before some of what it wrote in them, with all edits until then.
+    ended: BTreeMap<StreamId, BTreeSet<ReceiptId>>,
+}
+
+impl Streams {
+    /// A push was answered. Whoever was set back has not seen what it wrote since, and writes as another stream.
+    ///
+    /// # Errors
+    /// The violation.
+    pub fn pushed(&mut self, asked: &PushRequest, before: &Snapshot, after: &Snapshot) -> Checked {
+        for transaction in &asked.transactions {
+            let id = transaction.id;
+            if before.receipts.contains_key(&id) || !after.receipts.contains_key(&id) {
+                continue;
+            }
+            self.of.insert(id, asked.stream);
+            if self.ended.get(&asked.stream).is_some_and(|until| !until.contains(&id)) {
+                return violated(
+                    "what was set back writes as another stream",
+                    format!("{id} as {}", asked.stream),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// These edits are not on the phone any more that made them.
+    fn forgotten(&mut self, left: &BTreeSet<ReceiptId>, all: &BTreeSet<ReceiptId>) {
+        for stream in left.iter().filter_map(|id| self.of.get(id)) {
+            self.ended.entry(*stream).or_insert_with(|| all.clone());
+        }
+    }
+}
+
 /// What was known of a database: what its user sees, its cursor, and whether it is sound.
 type Stood = (Option<Arc<Snapshot>>, Option<String>, Standing);
 
@@ -163,6 +202,10 @@ impl Backup {
                 None => edit.left = true,
             }
         }
+        let of_device = || ledger.edits.iter().filter(|(_, edit)| edit.place.0 == device);
+        let left = of_device().filter(|(id, _)| !self.edits.contains_key(id)).map(|(id, _)| *id);
+        let (left, all) = (left.collect(), of_device().map(|(id, _)| *id).collect());
+        ledger.streams.forgotten(&left, &all);
         ledger.known.retain(|place, _| place.0 != device || self.known.contains_key(place));
         for (place, (base, cursor, damage)) in &self.known {
             let known = ledger.known.entry(*place).or_default();

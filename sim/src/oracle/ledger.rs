@@ -7,7 +7,7 @@ use sync_protocol::ReceiptId;
 use sync_protocol::wire::push::Mutation;
 
 use super::damage::Standing;
-use super::leaving::{Backup, Exports};
+use super::leaving::{Backup, Exports, Streams};
 use super::photos::Remembered;
 use super::retention::Deletions;
 use super::snapshot::Snapshot;
@@ -100,6 +100,8 @@ pub struct Ledger {
     pub wiping: Option<usize>,
     /// What exports hold.
     pub exports: Exports,
+    /// Which streams phones write in.
+    pub streams: Streams,
     /// What was known of phones whose folders were copied.
     pub backups: BTreeMap<usize, Backup>,
     /// What became of pictures.
