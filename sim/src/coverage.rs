@@ -4,8 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::registry::names;
 
-/// What has to occur besides operations and faults: merges and decisions.
+/// What has to occur besides operations and faults: what housekeeping takes, merges, and decisions.
 pub const MERGES: &[&str] = &[
+    "backup: put back",
+    "housekeeping: content of a deleted row",
+    "housekeeping: details of a receipt",
+    "housekeeping: tokens",
     "merge: adopted",
     "merge: clamped",
     "merge: concurrent lww",
@@ -22,6 +26,8 @@ pub const MERGES: &[&str] = &[
     "merge: repeated",
     "merge: set keeps what was not seen",
     "merge: uncertain time",
+    "wipe: done",
+    "wipe: refused",
     "review: claim",
     "review: resolve",
     "review: undo",

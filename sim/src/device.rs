@@ -63,6 +63,20 @@ pub struct Device {
     pub people: Vec<usize>,
     verified: Arc<Mutex<Option<Verification>>>,
     shown: Arc<Mutex<Option<PathBuf>>>,
+    wiped: Arc<Mutex<Option<Result<(), CoreError>>>>,
+}
+
+fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let copy = to.join(entry.file_name());
+        match entry.file_type()?.is_dir() {
+            true => copy_folder(&entry.path(), &copy)?,
+            false => drop(std::fs::copy(entry.path(), copy)?),
+        }
+    }
+    Ok(())
 }
 
 impl Device {
@@ -91,6 +105,7 @@ impl Device {
             people: Vec::new(),
             verified: Arc::default(),
             shown: Arc::default(),
+            wiped: Arc::default(),
         };
         device.open();
         device
@@ -223,6 +238,43 @@ impl Device {
         let done = Connection::open(file).and_then(|db| with(&db));
         self.open();
         done
+    }
+
+    /// Begins to wipe everybody's data.
+    pub fn begin_wipe(&mut self) {
+        let (core, wiped) = (self.core().clone(), self.wiped.clone());
+        self.fly("wipe", async move {
+            let done = core.wipe().await.map(|_| ());
+            *wiped.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
+            Ok(None)
+        });
+    }
+
+    /// What the last wipe came to, if it came to its end. It is told once.
+    pub fn wiped(&self) -> Option<Result<(), CoreError>> {
+        self.wiped.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The app is killed, and its folder is copied before it is started again.
+    pub async fn back_up(&mut self) {
+        let (folder, copy) = (self.directory.clone(), self.directory.with_extension("backup"));
+        self.replace(&folder, &copy).await;
+    }
+
+    /// The app is killed, and finds its folder as it was at the backup.
+    pub async fn put_back(&mut self) {
+        let (folder, copy) = (self.directory.clone(), self.directory.with_extension("backup"));
+        self.replace(&copy, &folder).await;
+    }
+
+    async fn replace(&mut self, from: &Path, to: &Path) {
+        self.give_up().await;
+        self.core = None;
+        if to.exists() {
+            std::fs::remove_dir_all(to).expect("a folder can be removed");
+        }
+        copy_folder(from, to).expect("a folder can be copied");
+        self.open();
     }
 
     /// Begins to sign out.

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use sync_protocol::planted::{self, Bug};
 
 use crate::oracle::Violation;
-use crate::plan;
+use crate::plan::{self, Setup};
+use crate::registry::incidents;
 use crate::run::run;
 
 /// Within how many seeds, from the first on, each planted bug is found.
@@ -46,7 +47,32 @@ pub const CAUGHT_BY: &[(Bug, u64)] = &[
     (Bug::PictureUnderOther, 1),
     (Bug::DoubledPieceKept, 66),
     (Bug::LostPhotoForgotten, 1),
+    (Bug::UnseenReceiptForgotten, 1),
+    (Bug::WipeTakesUnsent, 1),
+    (Bug::CopyKeepsStream, 7),
 ];
+
+/// Bugs that show when something befalls a machine. The others are planted in runs without such incidents, so that
+/// their seeds do not have to be found anew with each new one.
+const OF_INCIDENTS: &[Bug] = &[
+    Bug::ContentInReviewForgotten,
+    Bug::UnseenReceiptForgotten,
+    Bug::FutureReceiptUntold,
+    Bug::WipeTakesUnsent,
+    Bug::CopyKeepsStream,
+    Bug::StorageFailureIsLoss,
+    Bug::UnwrittenPictureStored,
+];
+
+/// The plan of a seed in which a bug is planted.
+fn plan_for(bug: Bug, seed: u64) -> Setup {
+    let mut plan = plan::draw(seed);
+    if !OF_INCIDENTS.contains(&bug) {
+        plan.steps
+            .retain(|step| incidents().iter().all(|left_out| left_out.name != step.operation));
+    }
+    plan
+}
 
 /// A planted bug and what found it.
 #[derive(Debug, Clone)]
@@ -63,17 +89,20 @@ pub struct Caught {
 ///
 /// Nothing else may run in the process meanwhile: bugs are planted for all of it.
 ///
-/// Seeds that are known to hold without a bug are noted in `holding`, so that several hunts try each once.
+/// Seeds that are known to hold without a bug, with incidents or without, are noted in `holding`, so that several
+/// hunts try each once.
 #[must_use]
-pub fn hunt(bug: Bug, first: u64, runs: u64, holding: &mut BTreeSet<u64>) -> Caught {
+pub fn hunt(bug: Bug, first: u64, runs: u64, holding: &mut BTreeSet<(bool, u64)>) -> Caught {
     for seed in first..first.saturating_add(runs) {
         planted::plant(Some(bug));
-        let outcome = run(&plan::draw(seed), false);
+        let plan = plan_for(bug, seed);
+        let outcome = run(&plan, false);
         planted::plant(None);
         if let Some((_, violation)) = outcome.violation {
             // A seed that fails without the bug says nothing about it.
-            if holding.contains(&seed) || run(&plan::draw(seed), false).violation.is_none() {
-                holding.insert(seed);
+            let run_of = (OF_INCIDENTS.contains(&bug), seed);
+            if holding.contains(&run_of) || run(&plan, false).violation.is_none() {
+                holding.insert(run_of);
                 return Caught { bug, by: Some((seed, violation)), runs: seed - first + 1 };
             }
         }

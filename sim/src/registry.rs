@@ -34,6 +34,24 @@ macro_rules! operation {
 /// All operations.
 #[must_use]
 pub fn operations() -> Vec<&'static Operation> {
+    everyday().into_iter().chain(incidents()).collect()
+}
+
+/// What befalls machines now and then, whatever people do meanwhile. It is strewn over a plan after that is
+/// drawn, so that a new line here leaves the rest of every seed's plan as it is. The weight says how often an
+/// incident occurs at most in a run.
+#[must_use]
+pub fn incidents() -> Vec<&'static Operation> {
+    use crate::ops::{housekeeping, leaving, server_clock, storage};
+    [housekeeping::OPERATIONS, server_clock::OPERATIONS, storage::OPERATIONS, leaving::OPERATIONS]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// What plans are drawn from.
+#[must_use]
+pub fn everyday() -> Vec<&'static Operation> {
     use crate::ops::{
         backfill, damage, edit, moves, office, phone, photos, problems, review, roles, session,
         sync,

@@ -7,7 +7,7 @@ use futures::FutureExt as _;
 use sync_protocol::fault::{self, Crash, Point};
 
 use crate::nth::disk::Looking;
-use crate::ops::{damage, photos, session, sync};
+use crate::ops::{damage, photos, server_clock, session, storage, sync};
 use crate::oracle::photos::phone::{Seen, seen};
 use crate::oracle::{self, Checked, Violation, checkpoint, conservation, panicked, violated};
 use crate::plan::Setup;
@@ -146,6 +146,8 @@ pub(crate) async fn begin(world: &mut World, rng: &mut Rng) -> Checked {
 pub(crate) async fn heal(world: &mut World, rng: &mut Rng) -> Checked {
     world.tell("healing".to_owned());
     world.time.advance(3_600 * crate::time::SECOND_US);
+    server_clock::is_right_again(world, rng).await?;
+    storage::works_again(world, rng).await?;
     for (device, request) in std::mem::take(&mut world.late) {
         world.deliver(device, &request).await?;
     }

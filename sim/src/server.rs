@@ -34,7 +34,7 @@ use tower::ServiceExt as _;
 use crate::postgres::Urls;
 use crate::rng::ServerRandom;
 use crate::shelf::Shelf;
-use crate::time::TrueTime;
+use crate::time::{ServerClock, TrueTime};
 
 /// The company's short name.
 pub const COMPANY: &str = "robles";
@@ -81,7 +81,8 @@ pub struct Server {
     directory: PathBuf,
     urls: Option<Urls>,
     pulls: AtomicU64,
-    time: TrueTime,
+    /// Its machine's clock.
+    pub clock: ServerClock,
     random: SharedRandom,
     /// What it runs with.
     pub schema: Arc<Schema>,
@@ -133,16 +134,17 @@ impl Server {
         let shared = store.shared();
         let tenant = shared.create_tenant(COMPANY, "Robles").await.expect("a tenant");
         let directory = directory.to_owned();
-        let shelf = Shelf::new(time.clone());
+        let clock = ServerClock::new(time);
+        let shelf = Shelf::new(clock.clone());
         let quota_bytes = PhotoSettings::QUOTA_BYTES_DEFAULT;
         let photos = Arc::new(Photos::new(Arc::new(shelf.clone()), quota_bytes));
-        let router = serve(&shared, &photos, &time, &random).await;
+        let router = serve(&shared, &photos, &clock, &random).await;
         let pulls = AtomicU64::new(0);
         Self {
             directory,
             urls,
             pulls,
-            time,
+            clock,
             random,
             schema,
             tenant,
@@ -169,7 +171,7 @@ impl Server {
         }
         self.shared = self.store.shared();
         self.photos = Arc::new(Photos::new(Arc::new(self.shelf.clone()), self.quota_bytes));
-        self.router = serve(&self.shared, &self.photos, &self.time, &self.random).await;
+        self.router = serve(&self.shared, &self.photos, &self.clock, &self.random).await;
     }
 
     /// The company gets room for so many bytes of pictures, or as much as usual; the server starts again.
@@ -319,10 +321,10 @@ async fn open(
 async fn serve(
     shared: &Arc<dyn Store>,
     photos: &Arc<Photos>,
-    time: &TrueTime,
+    clock: &ServerClock,
     random: &SharedRandom,
 ) -> Router {
-    let clock = Arc::new(time.clone());
+    let clock = Arc::new(clock.clone());
     let key = shared.signing_key().await.expect("a key");
     let own = AccessTokens::new(&key);
     let authenticator = Arc::new(Authenticator::new(shared.clone(), own, Vec::new()));

@@ -1,5 +1,5 @@
-//! The object store of a simulated server: in memory, with simulated times, and open to the run, which looks
-//! at it, and at times spoils something.
+//! The object store of a simulated server: in memory, with times of the server's clock, and open to the run, which looks
+//! at it, and at times spoils something or has it fail.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,8 +16,10 @@ use object_store::{
 };
 use sha2::{Digest as _, Sha256};
 use sync_protocol::RecordId;
+use sync_server::clock::Clock as _;
 
-use crate::time::TrueTime;
+use crate::rng::Rng;
+use crate::time::ServerClock;
 
 /// One picture of one record: collection, record, and `photo` or `thumbnail`.
 pub type Picture = (String, RecordId, String);
@@ -35,13 +37,26 @@ struct Things {
     by_name: BTreeMap<Path, Thing>,
     /// Grows with each change.
     changes: u64,
+    /// While it fails: by which chance, and how often in a hundred.
+    failing: Option<(Rng, u32)>,
+}
+
+/// What befalls a call of a store that fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mishap {
+    /// Nothing, this time.
+    None,
+    /// It has no effect.
+    Before,
+    /// It has its effect, or a part of it, and nobody hears of it: the connection broke.
+    After,
 }
 
 /// The shelf. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Shelf {
     things: Arc<Mutex<Things>>,
-    time: TrueTime,
+    clock: ServerClock,
 }
 
 /// SHA-256 in hexadecimal digits.
@@ -53,12 +68,34 @@ pub fn sha256(bytes: &[u8]) -> String {
 impl Shelf {
     /// An empty one.
     #[must_use]
-    pub fn new(time: TrueTime) -> Self {
-        Self { things: Arc::default(), time }
+    pub fn new(clock: ServerClock) -> Self {
+        Self { things: Arc::default(), clock }
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Things) -> T) -> T {
         f(&mut self.things.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From now on so many calls in a hundred fail, or none.
+    pub fn fail(&self, failing: Option<(Rng, u32)>) {
+        self.with(|things| things.failing = failing);
+    }
+
+    /// Whether calls may fail now.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.with(|things| things.failing.is_some())
+    }
+
+    fn mishap(&self) -> Mishap {
+        self.with(|things| {
+            let Some((rng, percent)) = &mut things.failing else { return Mishap::None };
+            match (rng.percent(*percent), rng.percent(60)) {
+                (false, _) => Mishap::None,
+                (true, true) => Mishap::Before,
+                (true, false) => Mishap::After,
+            }
+        })
     }
 
     /// A number that is another one after each change.
@@ -147,6 +184,10 @@ impl fmt::Display for Shelf {
     }
 }
 
+fn failed() -> Error {
+    Error::Generic { store: "the shelf", source: "it does not answer".into() }
+}
+
 fn not_here(what: &str) -> Error {
     Error::NotImplemented { operation: what.to_owned(), implementer: "the shelf".to_owned() }
 }
@@ -159,8 +200,12 @@ impl ObjectStore for Shelf {
         payload: PutPayload,
         options: PutOptions,
     ) -> Result<PutResult> {
+        let mishap = self.mishap();
+        if mishap == Mishap::Before {
+            return Err(failed());
+        }
         let bytes: Bytes = payload.into();
-        let thing = Thing { sha256: sha256(&bytes), bytes, written_us: self.time.now_us() };
+        let thing = Thing { sha256: sha256(&bytes), bytes, written_us: self.clock.now_us() };
         self.with(|things| {
             if options.mode == PutMode::Create && things.by_name.contains_key(location) {
                 let path = location.to_string();
@@ -168,6 +213,9 @@ impl ObjectStore for Shelf {
             }
             things.changes += 1;
             things.by_name.insert(location.clone(), thing);
+            if mishap == Mishap::After {
+                return Err(failed());
+            }
             Ok(PutResult { e_tag: None, version: None, extensions: Default::default() })
         })
     }
@@ -181,6 +229,10 @@ impl ObjectStore for Shelf {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        let mishap = self.mishap();
+        if mishap == Mishap::Before || (mishap == Mishap::After && options.head) {
+            return Err(failed());
+        }
         let found = self.with(|things| things.by_name.get(location).cloned());
         let Some(thing) = found else {
             let path = location.to_string();
@@ -194,7 +246,13 @@ impl ObjectStore for Shelf {
         };
         let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
         let bytes = thing.bytes.slice(at(range.start).min(at(range.end))..at(range.end));
-        let stream = futures::stream::iter([Ok(bytes)]).boxed();
+        let stream = match mishap {
+            Mishap::After => {
+                let half = bytes.slice(..bytes.len() / 2);
+                futures::stream::iter(vec![Ok(half), Err(failed())]).boxed()
+            }
+            _ => futures::stream::iter([Ok(bytes)]).boxed(),
+        };
         Ok(GetResult {
             payload: GetResultPayload::Stream(stream),
             meta,
@@ -211,21 +269,30 @@ impl ObjectStore for Shelf {
         let shelf = self.clone();
         let remove = move |location: Result<Path>| {
             let location = location?;
-            shelf.with(|things| {
-                things.changes += u64::from(things.by_name.remove(&location).is_some());
-            });
-            Ok(location)
+            let mishap = shelf.mishap();
+            if mishap != Mishap::Before {
+                shelf.with(|things| {
+                    things.changes += u64::from(things.by_name.remove(&location).is_some());
+                });
+            }
+            if mishap == Mishap::None { Ok(location) } else { Err(failed()) }
         };
         locations.map(remove).boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         let folder = prefix.map(|prefix| format!("{prefix}/")).unwrap_or_default();
-        let found: Vec<_> = self.with(|things| {
+        let mishap = self.mishap();
+        let mut found: Vec<_> = self.with(|things| {
             let below =
                 things.by_name.iter().filter(|(path, _)| path.as_ref().starts_with(&folder));
             below.map(|(path, thing)| Ok(Self::meta(path, thing))).collect()
         });
+        if mishap != Mishap::None {
+            let heard = if mishap == Mishap::Before { 0 } else { found.len() / 2 };
+            found.truncate(heard);
+            found.push(Err(failed()));
+        }
         futures::stream::iter(found).boxed()
     }
 

@@ -41,9 +41,30 @@ impl TrueTime {
     }
 }
 
-impl sync_server::clock::Clock for TrueTime {
+/// The server's clock: the true time, until the machine comes up with another one, or somebody sets it. Clones
+/// share it.
+#[derive(Debug, Clone)]
+pub struct ServerClock {
+    time: TrueTime,
+    off_us: Arc<AtomicI64>,
+}
+
+impl ServerClock {
+    /// One that is right.
+    #[must_use]
+    pub fn new(time: TrueTime) -> Self {
+        Self { time, off_us: Arc::default() }
+    }
+
+    /// It says the true time plus this from now on.
+    pub fn set_off(&self, off_us: i64) {
+        self.off_us.store(off_us, Ordering::SeqCst);
+    }
+}
+
+impl sync_server::clock::Clock for ServerClock {
     fn now_us(&self) -> i64 {
-        self.0.load(Ordering::SeqCst)
+        self.time.now_us() + self.off_us.load(Ordering::SeqCst)
     }
 }
 

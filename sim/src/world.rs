@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use sync_protocol::fault::{self, Side};
 use sync_protocol::schema::Schema;
 use sync_protocol::{RecordId, Scope, UserId};
+use sync_server::clock::Clock as _;
 use uuid::Uuid;
 
 use crate::device::Device;
@@ -20,7 +21,7 @@ use crate::oracle::ledger::{Edit, Ledger, Page, Place};
 use crate::oracle::photos::{phone, server as pictures};
 use crate::oracle::snapshot::{Reader, Snapshot};
 use crate::oracle::{
-    Checked, Violation, checkpoint, conservation, parents, view, violated, visibility,
+    Checked, Violation, checkpoint, conservation, parents, retention, view, violated, visibility,
 };
 use crate::plan::Setup;
 use crate::rng::Rng;
@@ -31,6 +32,9 @@ use crate::wire;
 
 /// How large the pieces are in which phones send pictures: of a run, one of these.
 const PIECES_BYTES: [usize; 4] = [400, 1_000, 3_000, 512 * 1024];
+
+/// The answer where the object store fails.
+const STORAGE_FAILED: u16 = 507;
 
 /// Somebody.
 #[derive(Debug, Clone)]
@@ -56,6 +60,8 @@ pub struct Counts {
     pub looks: u64,
     /// Sets of rows that phones compared with the server's digests.
     pub digests: u64,
+    /// Exports of phones.
+    pub exports: u64,
     /// Damages that were mended.
     pub damages: u64,
     /// Pictures of which a phone heard that the server has them.
@@ -211,6 +217,32 @@ impl World {
         self.reader.now()
     }
 
+    /// The server's content now, also what changed without being news to phones.
+    pub fn snapshot_afresh(&mut self) -> Arc<Snapshot> {
+        self.reader.afresh()
+    }
+
+    /// Hashes of the server's refresh tokens, with when they end.
+    #[must_use]
+    pub fn tokens(&self) -> BTreeMap<String, i64> {
+        self.reader.tokens()
+    }
+
+    /// A file of that name that is not there, nor is a folder beside it.
+    #[must_use]
+    pub fn new_file(&mut self, name: &str) -> std::path::PathBuf {
+        self.counts.exports += 1;
+        let folder = self._directory.path().join("exports").join(self.counts.exports.to_string());
+        std::fs::create_dir_all(&folder).expect("a folder can be made");
+        folder.join(name)
+    }
+
+    /// What the server's clock says.
+    #[must_use]
+    pub fn server_now_us(&self) -> i64 {
+        self.server.clock.now_us()
+    }
+
     /// The server starts again.
     pub async fn restart_server(&mut self, schema: Arc<Schema>) {
         self.server.restart(schema.clone()).await;
@@ -256,7 +288,7 @@ impl World {
     ) -> Result<Option<Response>, Violation> {
         self.counts.requests += 1;
         let before = self.snapshot();
-        let now_us = self.time.now_us();
+        let now_us = self.server_now_us();
         let paged = self.page_rows.filter(|_| request.path == "sync/pull");
         let paged = paged.map(|rows| wire::with_page_rows(request, rows));
         let request = paged.as_ref().unwrap_or(request);
@@ -264,7 +296,10 @@ impl World {
         let response = self.server.answer(request).await;
         let died = self.bury_server().await;
         let after = self.snapshot();
-        if response.status >= 500 && !died {
+        let is_storage = response.status == STORAGE_FAILED
+            && self.server.shelf.is_failing()
+            && pictures::about(request) != pictures::About::Else;
+        if response.status >= 500 && !died && !is_storage {
             let text = wire::text(&response);
             return violated("the server does not fail", format!("{}: {text}", request.path));
         }
@@ -287,6 +322,8 @@ impl World {
                     (&before, &after),
                     now_us,
                 )?;
+                self.ledger.streams.pushed(&asked, &before, &after)?;
+                retention::brought_back(&self.schema(), (&asked, &answer), (&before, &after))?;
                 self.seen.extend(found);
             } else if request.path == "sync/pull" && !died {
                 self.pulled((device, person), request, &response, &after)?;
@@ -301,6 +338,7 @@ impl World {
         if before.rows != after.rows {
             parents::check(&self.server.schema, &after)?;
         }
+        self.ledger.deletions.wrote(&before, &after, now_us);
         conservation::on_server(&self.ledger, &after)?;
         Ok((!died).then_some(response))
     }
@@ -346,10 +384,10 @@ impl World {
                 let discarded = receipt.state == mobile_core::outbox::entry::State::Discarded;
                 let place = (device, person);
                 let taken_back = view::is_withdrawn(&receipt);
-                let mutations = receipt.mutations;
-                let edit = Edit { place, mutations, discarded, withdrawn: false };
+                let edit = Edit::made(place, receipt.mutations);
                 let known = self.ledger.edits.entry(receipt.id).or_insert(edit);
                 known.discarded = discarded;
+                known.replaced |= receipt.replaced_by.is_some();
                 known.withdrawn |= taken_back;
             }
             self.look_at(device)?;
@@ -400,7 +438,7 @@ impl World {
         (request, answer): (&Request, Option<&Response>),
         (before, after, shelf_before): (&Snapshot, &Snapshot, &pictures::Before),
     ) -> Checked {
-        let (schema, shelf, now_us) = (self.schema(), &self.server.shelf, self.time.now_us());
+        let (schema, shelf, now_us) = (self.schema(), &self.server.shelf, self.server_now_us());
         let asks = wire::bearer(request);
         let person = asks.and_then(|user| self.people.iter().find(|p| p.id == user));
         pictures::answered(
@@ -454,6 +492,7 @@ impl World {
     pub fn wrote_beside(&mut self, before: &Snapshot) -> Checked {
         let now = self.snapshot();
         self.judge.wrote(before, &now);
+        self.ledger.deletions.wrote(before, &now, self.server_now_us());
         parents::check(&self.server.schema, &now)?;
         let (schema, shelf) = (self.schema(), self.server.shelf.clone());
         pictures::shelf(&schema, &shelf, &now, &mut self.ledger)
@@ -469,6 +508,9 @@ impl World {
         let place = (device, person);
         let known = self.ledger.known.entry(place).or_default();
         let Standing::Sound { log_end } = known.damage else { return Ok(()) };
+        if self.ledger.wiping == Some(device) {
+            return Ok(());
+        }
         let user = self.people[person].id;
         let core = self.devices[device].core().clone();
         let receipts = core.receipts().map_err(|error| broken(&error))?;

@@ -128,6 +128,20 @@ bugs! {
     DoubledPieceKept,
     /// photos: a lost picture is not asked for again
     LostPhotoForgotten,
+    /// housekeeping: a row that is still to be decided about loses its content
+    ContentInReviewForgotten,
+    /// housekeeping: receipts lose their details before their devices have seen them
+    UnseenReceiptForgotten,
+    /// pull: what was settled when the server's clock was ahead is not told
+    FutureReceiptUntold,
+    /// device: a wipe takes edits that only it has, although nobody exported them
+    WipeTakesUnsent,
+    /// device: what was put back from a backup goes on as the stream that it was
+    CopyKeepsStream,
+    /// photos: a picture that cannot be looked at counts as lost
+    StorageFailureIsLoss,
+    /// photos: a picture that could not be written counts as here
+    UnwrittenPictureStored,
 }
 
 #[cfg(feature = "planted-bugs")]

@@ -20,6 +20,7 @@
 //! ids whatever stream asks, so nothing is done twice, and the server tells outcomes to both.
 
 use rusqlite::{Connection, OptionalExtension as _};
+use sync_protocol::planted::{self, Bug};
 use sync_protocol::wire::push::PushMark;
 use sync_protocol::{PushId, StreamId};
 
@@ -96,6 +97,11 @@ pub fn moved(
     };
     if let Some(seq) = known {
         db.execute("UPDATE campo_push SET answered = (seq = ?1) WHERE seq >= ?1", [seq])?;
+        return Ok(None);
+    }
+    if let Some(last) = last.filter(|_| planted::is(Bug::CopyKeepsStream)) {
+        let sql = "INSERT INTO campo_push (id, answered) VALUES (?1, 1)";
+        db.execute(sql, [last.to_string()])?;
         return Ok(None);
     }
     let stream = StreamId(random.uuid()?);

@@ -52,7 +52,7 @@ async fn big_project(world: &mut World, rng: &mut Rng) -> Result<Option<RecordId
         RecordId(Uuid::from_u128(u128::from(rng.draw()) << 64 | u128::from(rng.draw())))
     };
     let project = new(rng);
-    let at_us = world.time.now_us();
+    let at_us = world.server_now_us();
     let row = |record, collection: &Collection, own: Fields| {
         let mut set: Fields =
             collection.fields.iter().map(|f| (f.name.clone(), f.default_value())).collect();

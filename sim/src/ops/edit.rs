@@ -208,7 +208,10 @@ pub fn note(world: &mut World, place: Place, id: sync_protocol::ReceiptId) -> Ch
     let receipt = world.devices[place.0].core().receipt(id).map_err(|error| broken(&error))?;
     bases_are_inherited(world, place, &receipt)?;
     world.counts.edits += 1;
-    let edit = Noted { place, mutations: receipt.mutations, discarded: false, withdrawn: false };
+    if let Some(before) = receipt.replaces.and_then(|id| world.ledger.edits.get_mut(&id)) {
+        before.replaced = true;
+    }
+    let edit = Noted::made(place, receipt.mutations);
     if world.ledger.edits.insert(id, edit).is_some() {
         return violated("a receipt's id is never used again", id.to_string());
     }

@@ -3,6 +3,8 @@
 pub mod backfill;
 pub mod damage;
 pub mod edit;
+pub mod housekeeping;
+pub mod leaving;
 pub mod moves;
 pub mod office;
 pub mod phone;
@@ -10,5 +12,7 @@ pub mod photos;
 pub mod problems;
 pub mod review;
 pub mod roles;
+pub mod server_clock;
 pub mod session;
+pub mod storage;
 pub mod sync;

@@ -75,7 +75,7 @@ async fn put(world: &mut World, row: &Movable, place: &Json) -> Checked {
         kind: WriteKind::Update,
         set: Fields::from_iter([(row.field.to_owned(), value)]),
         touched: Vec::new(),
-        time: EditTime::certain(world.time.now_us()),
+        time: EditTime::certain(world.server_now_us()),
     };
     world.tell(format!("office: to {}/{place}", row.field));
     office::write(world, &row.collection, &[write]).await

@@ -44,6 +44,7 @@ pub async fn write(world: &mut World, collection: &Collection, writes: &[RowWrit
     let before = world.snapshot();
     let done = async {
         let mut tx = world.server.store().write(world.server.tenant, StreamId::SQL).await?;
+        tx.received_at(world.server_now_us());
         let rows = tx.lock_rows(collection, &ids).await?;
         let is_gone = |write: &RowWrite| {
             write.kind == WriteKind::Update
@@ -146,7 +147,7 @@ async fn inserts(world: &mut World, rng: &mut Rng) -> Checked {
         }
     }
     let record = RecordId(Uuid::from_u128(u128::from(rng.draw()) << 64 | u128::from(rng.draw())));
-    let time = EditTime::certain(world.time.now_us());
+    let time = EditTime::certain(world.server_now_us());
     let row = RowWrite { record, kind: WriteKind::Insert, set, touched: Vec::new(), time };
     write(world, &collection, &[row]).await?;
     if projects {
@@ -182,7 +183,7 @@ pub async fn updates(world: &mut World, rng: &mut Rng) -> Checked {
     if set.is_empty() {
         return Ok(());
     }
-    let time = EditTime::certain(world.time.now_us());
+    let time = EditTime::certain(world.server_now_us());
     let row = RowWrite { record, kind: WriteKind::Update, set, touched: Vec::new(), time };
     write(world, &collection, &[row]).await
 }
@@ -207,7 +208,7 @@ async fn simple(
     record: RecordId,
     kind: WriteKind,
 ) -> Checked {
-    let time = EditTime::certain(world.time.now_us());
+    let time = EditTime::certain(world.server_now_us());
     let row = RowWrite { record, kind, set: Fields::new(), touched: Vec::new(), time };
     write(world, collection, &[row]).await
 }

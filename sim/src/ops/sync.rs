@@ -128,12 +128,19 @@ async fn landed(world: &mut World, device: usize, what: &str, landed: Landed) ->
         }
         Err(error) => {
             world.tell(format!("phone {device}: {}", error.code()));
-            if !is_explained(&error, what) && !world.is_damaged(device) {
+            let is_storage = world.server.shelf.is_failing() && is_storage_failed(&error);
+            if !is_explained(&error, what) && !is_storage && !world.is_damaged(device) {
                 return Err(broken(&error));
             }
         }
     }
     world.look_at(device)
+}
+
+/// Whether the reason is the server's object store.
+fn is_storage_failed(error: &CoreError) -> bool {
+    matches!(error, CoreError::Transport(TransportError::Problem(problem))
+        if problem.code == "storage_failed")
 }
 
 /// Whether a fault of the run can be the reason.
@@ -147,6 +154,8 @@ fn is_explained(error: &CoreError, what: &str) -> bool {
             true
         }
         CoreError::PhotoUnlike => what == "look",
+        // Whoever asked for it looks at what it came to.
+        _ if what == "wipe" => true,
         CoreError::Transport(TransportError::Problem(problem)) => {
             matches!(
                 problem.code.as_str(),

@@ -22,7 +22,7 @@ pub fn on_phone(ledger: &Ledger, place: Place, receipts: &[ReceiptView]) -> Chec
     if has.len() != receipts.len() {
         return violated(invariant, "a receipt is there twice");
     }
-    let made = ledger.edits.iter().filter(|(_, edit)| edit.place == place);
+    let made = ledger.edits.iter().filter(|(_, edit)| edit.place == place && !edit.left);
     let made: BTreeSet<ReceiptId> = made.map(|(id, _)| *id).collect();
     if let Some(lost) = made.difference(&has).next() {
         return violated(invariant, format!("{lost} is lost"));

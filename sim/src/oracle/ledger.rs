@@ -7,7 +7,9 @@ use sync_protocol::ReceiptId;
 use sync_protocol::wire::push::Mutation;
 
 use super::damage::Standing;
+use super::leaving::{Backup, Exports, Streams};
 use super::photos::Remembered;
+use super::retention::Deletions;
 use super::snapshot::Snapshot;
 use super::visibility::Sees;
 
@@ -25,6 +27,18 @@ pub struct Edit {
     pub discarded: bool,
     /// Its author took it back when it may have been sent: the server says whether in time.
     pub withdrawn: bool,
+    /// A later one corrects it.
+    pub replaced: bool,
+    /// Its phone does not have it any more: it was wiped, or set back to before.
+    pub left: bool,
+}
+
+impl Edit {
+    /// One that was just made.
+    #[must_use]
+    pub fn made(place: Place, mutations: Vec<Mutation>) -> Self {
+        Self { place, mutations, discarded: false, withdrawn: false, replaced: false, left: false }
+    }
 }
 
 /// A page that left the server.
@@ -80,6 +94,16 @@ pub struct Ledger {
     pub edits: BTreeMap<ReceiptId, Edit>,
     /// What phones have.
     pub known: BTreeMap<Place, Known>,
+    /// Which rows are deleted, and since when.
+    pub deletions: Deletions,
+    /// The phone that is being wiped: nothing is expected of it until that is done.
+    pub wiping: Option<usize>,
+    /// What exports hold.
+    pub exports: Exports,
+    /// Which streams phones write in.
+    pub streams: Streams,
+    /// What was known of phones whose folders were copied.
+    pub backups: BTreeMap<usize, Backup>,
     /// What became of pictures.
     pub photos: Remembered,
 }

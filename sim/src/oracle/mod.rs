@@ -10,6 +10,8 @@
 //! * [`parents`]: children are where their parent is;
 //! * [`photos`]: a picture stays on its phone until the server has it, leaves with its record, and is shown to
 //!   who sees that;
+//! * [`leaving`]: a wipe takes only what the server or an export has;
+//! * [`retention`]: housekeeping forgets only what nobody needs any more;
 //! * [`damage`]: a phone that nobody damaged finds no damage, whatever digests it compares;
 //! * [`judge`]: what the server made of each edit is what the merge rules say, from the whole history
 //!   of each field instead of the few versions that the server keeps.
@@ -18,9 +20,11 @@ pub mod checkpoint;
 pub mod conservation;
 pub mod damage;
 pub mod judge;
+pub mod leaving;
 pub mod ledger;
 pub mod parents;
 pub mod photos;
+pub mod retention;
 pub mod snapshot;
 pub mod view;
 pub mod visibility;

@@ -12,6 +12,7 @@ use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::path::Path;
 use object_store::{GetOptions, ObjectStore, ObjectStoreExt as _, PutMode, PutPayload};
+use sync_protocol::planted::{self, Bug};
 use sync_protocol::problem::Problem;
 
 use super::key::{PhotoKey, UploadKey, UploadName};
@@ -133,6 +134,7 @@ impl Objects {
         match self.store.head(path).await {
             Ok(meta) => Ok(Some(meta.size)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(_) if planted::is(Bug::StorageFailureIsLoss) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

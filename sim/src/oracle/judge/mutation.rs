@@ -71,7 +71,8 @@ impl Judge {
                     history.deleted = None;
                     history.restored = Some(write);
                     history.version = write.version;
-                    trial.rows.insert(name.clone(), Row { deleted: false, ..row });
+                    let row = Row { deleted: false, emptied: false, ..row };
+                    trial.rows.insert(name.clone(), row);
                 }
                 Ok(())
             }
@@ -89,7 +90,7 @@ impl Judge {
                     if !keeps {
                         return Ok(());
                     }
-                    row.deleted = false;
+                    (row.deleted, row.emptied) = (false, false);
                     history.deleted = None;
                     history.restored = Some(write);
                 }
@@ -175,8 +176,14 @@ impl Judge {
             let value = given.unwrap_or_else(|| field.default_value().to_json(&field.kind));
             fields.insert(field.name.clone(), value);
         }
-        let row =
-            Row { version: 1, deleted: false, fields, scopes: BTreeSet::new(), meta: Json::Null };
+        let row = Row {
+            version: 1,
+            deleted: false,
+            emptied: false,
+            fields,
+            scopes: BTreeSet::new(),
+            meta: Json::Null,
+        };
         trial.rows.insert(name.clone(), row);
         let history = History {
             version: write.version,

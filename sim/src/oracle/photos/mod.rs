@@ -62,7 +62,7 @@ pub struct Sent {
 pub struct Taken {
     /// Where.
     pub place: Place,
-    /// Its author discarded or deleted it.
+    /// Its author discarded or deleted it, or it left the phone with all else there.
     pub given_up: bool,
     /// Hashes and lengths, as [`VARIANTS`] has them.
     pub pictures: [(String, u64); 2],
@@ -88,7 +88,7 @@ pub fn taken(ledger: &Ledger, schema: &Schema) -> BTreeMap<(String, RecordId), T
             given_up: false,
             pictures: VARIANTS.map(|(_, hash, bytes)| picture(hash, bytes)),
         });
-        found.given_up |= edit.discarded || edit.withdrawn;
+        found.given_up |= edit.discarded || edit.withdrawn || edit.left;
     }
     for (edit, mutation) in mutations().filter(|(_, m)| m.kind == MutationKind::Delete) {
         let name = (mutation.collection.clone(), mutation.record);

@@ -279,6 +279,10 @@ pub fn shelf(schema: &Schema, shelf: &Shelf, snapshot: &Snapshot, ledger: &mut L
         photos.looked = shelf.changes();
         for (picture, hash) in &here {
             let row = snapshot.rows.get(&(picture.0.clone(), picture.1));
+            // What the record of a deleted picture said was forgotten: the picture goes with the next tidying.
+            if row.is_some_and(|row| row.emptied) {
+                continue;
+            }
             if row.and_then(|row| hash_of(row, &picture.2)) == Some(hash) {
                 photos.kept.insert(picture.clone());
                 photos.spoiled.remove(picture);

@@ -26,6 +26,8 @@ pub struct Row {
     pub version: i64,
     /// Whether it is deleted; its fields are then those of the tombstone.
     pub deleted: bool,
+    /// The content of its tombstone was given up; its fields are then the defaults.
+    pub emptied: bool,
     /// Its content, in canonical JSON.
     pub fields: BTreeMap<String, Json>,
     /// The scopes that its columns name.
@@ -69,6 +71,29 @@ impl Reader {
         }
     }
 
+    /// The server's present content, also what changed without being news to devices.
+    ///
+    /// # Panics
+    /// When the database does not hold what it should.
+    pub fn afresh(&mut self) -> Arc<Snapshot> {
+        if let Self::Sqlite(reader) = self {
+            reader.begin_anew();
+        }
+        self.now()
+    }
+
+    /// Hashes of all refresh tokens, with when they end.
+    ///
+    /// # Panics
+    /// When the database cannot be read.
+    #[must_use]
+    pub fn tokens(&self) -> BTreeMap<String, i64> {
+        match self {
+            Self::Sqlite(reader) => reader.tokens(),
+            Self::Postgres(reader) => reader.tokens(),
+        }
+    }
+
     /// The server's present content.
     ///
     /// # Panics
@@ -79,6 +104,11 @@ impl Reader {
             Self::Postgres(reader) => reader.now(),
         }
     }
+}
+
+/// Whether a tombstone keeps nothing any more.
+fn is_emptied(tombstone: &Json) -> bool {
+    tombstone.as_object().is_some_and(serde_json::Map::is_empty)
 }
 
 /// The scopes that a row's columns name.

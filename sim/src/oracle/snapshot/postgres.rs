@@ -3,7 +3,7 @@
 //! The simulator is one thread with one runtime, and looks are calls that wait for nothing. So this
 //! reader has a runtime of its own, and a thread for as long as it reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value as Json;
@@ -15,7 +15,7 @@ use sync_server::store::postgres::PostgresStore;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
-use super::{Row, Snapshot, scopes_of};
+use super::{Row, Snapshot, is_emptied, scopes_of};
 use crate::postgres::Urls;
 
 /// Reads snapshots.
@@ -57,12 +57,34 @@ impl Reader {
         self.last.clone()
     }
 
+    /// Hashes of all refresh tokens, with when they end.
+    #[must_use]
+    pub fn tokens(&self) -> BTreeMap<String, i64> {
+        let read = async {
+            let sql = "SELECT hash, expires_at_us FROM sync.refresh_tokens WHERE tenant_id = $1";
+            let found = sqlx::query(sql).bind(self.tenant.0).fetch_all(&self.pool).await?;
+            found.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+        };
+        let found: sqlx::Result<_> =
+            beside(|| self.runtime.as_ref().expect("it is here until the end").block_on(read));
+        found.expect("the server's database can be read")
+    }
+
     async fn read(&self) -> Result<Snapshot, Box<dyn std::error::Error + Send + Sync>> {
         let mut next = Snapshot { commit: self.last.commit, ..Snapshot::default() };
         let mut ids: BTreeMap<String, Vec<RecordId>> = BTreeMap::new();
-        let sql = "SELECT collection, record_id FROM sync.rows WHERE tenant_id = $1";
+        let mut emptied = BTreeSet::new();
+        let sql =
+            "SELECT collection, record_id, tombstone::text FROM sync.rows WHERE tenant_id = $1";
         for row in sqlx::query(sql).bind(self.tenant.0).fetch_all(&self.pool).await? {
-            ids.entry(row.try_get(0)?).or_default().push(RecordId(row.try_get(1)?));
+            let (collection, record): (String, _) = (row.try_get(0)?, RecordId(row.try_get(1)?));
+            let tombstone: Option<String> = row.try_get(2)?;
+            let tombstone: Option<Json> =
+                tombstone.map(|text| serde_json::from_str(&text)).transpose()?;
+            if tombstone.as_ref().is_some_and(is_emptied) {
+                emptied.insert((collection.clone(), record));
+            }
+            ids.entry(collection).or_default().push(record);
         }
         let mut tx = self.store.read(self.tenant).await?;
         for collection in self.schema.collections.values() {
@@ -70,6 +92,7 @@ impl Reader {
             for (record, stored) in tx.rows(collection, ids).await? {
                 let name = (collection.name.clone(), record);
                 let row = self.row(collection, record, &stored)?;
+                let row = Row { emptied: row.deleted && emptied.contains(&name), ..row };
                 // Equal rows are the same: that is how others tell what changed.
                 let known = self.last.rows.get(&name).filter(|known| ***known == row).cloned();
                 next.rows.insert(name, known.unwrap_or_else(|| Arc::new(row)));
@@ -109,6 +132,7 @@ impl Reader {
         Ok(Row {
             version: stored.meta.version,
             deleted: stored.meta.deleted.is_some(),
+            emptied: false,
             scopes: scopes_of(collection, record, &fields),
             fields,
             meta: serde_json::to_value(&stored.meta)?,

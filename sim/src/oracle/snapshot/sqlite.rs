@@ -11,7 +11,7 @@ use sync_protocol::schema::{Collection, FieldType, Schema};
 use sync_protocol::{ReceiptId, RecordId, UserId, Value};
 use uuid::Uuid;
 
-use super::{Row, Snapshot, scopes_of};
+use super::{Row, Snapshot, is_emptied, scopes_of};
 
 /// Reads snapshots.
 pub struct Reader {
@@ -29,6 +29,26 @@ impl Reader {
             .expect("the server's file opens");
         db.pragma_update(None, "query_only", true).expect("a pragma");
         Self { db, schema, last: Arc::default(), fresh: true }
+    }
+
+    /// The next look reads everything, not only what has changed by the history.
+    pub fn begin_anew(&mut self) {
+        self.fresh = true;
+    }
+
+    /// Hashes of all refresh tokens, with when they end.
+    ///
+    /// # Panics
+    /// When the file cannot be read.
+    #[must_use]
+    pub fn tokens(&self) -> BTreeMap<String, i64> {
+        let read = || {
+            let mut found =
+                self.db.prepare_cached("SELECT hash, expires_at_us FROM sync_refresh_tokens")?;
+            let tokens = found.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            tokens.collect::<rusqlite::Result<_>>()
+        };
+        read().expect("the server's file can be read")
     }
 
     /// The server's present content.
@@ -100,8 +120,9 @@ impl Reader {
         while let Some(row) = found.next()? {
             let record = RecordId(id(row)?);
             let tombstone: Option<String> = row.get(2)?;
-            let kept: Option<serde_json::Map<String, Json>> =
+            let kept: Option<Json> =
                 tombstone.map(|text| serde_json::from_str(&text).expect("a tombstone"));
+            let emptied = kept.as_ref().is_some_and(is_emptied);
             let mut fields = BTreeMap::new();
             for (index, field) in collection.fields.iter().enumerate() {
                 let value = match &kept {
@@ -117,8 +138,12 @@ impl Reader {
             let scopes = scopes_of(collection, record, &fields);
             let meta: String = row.get(3)?;
             let meta = serde_json::from_str(&meta).expect("bookkeeping");
-            let row = Row { version: row.get(1)?, deleted: kept.is_some(), fields, scopes, meta };
-            next.rows.insert((collection.name.clone(), record), Arc::new(row));
+            let (version, deleted) = (row.get(1)?, kept.is_some());
+            let row = Row { version, deleted, emptied, fields, scopes, meta };
+            let name = (collection.name.clone(), record);
+            // Equal rows are the same: that is how others tell what changed.
+            let known = self.last.rows.get(&name).filter(|known| ***known == row).cloned();
+            next.rows.insert(name, known.unwrap_or_else(|| Arc::new(row)));
         }
         Ok(())
     }

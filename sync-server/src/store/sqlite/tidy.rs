@@ -5,6 +5,7 @@
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteConnection;
 use sync_protocol::TenantId;
+use sync_protocol::planted::{self, Bug};
 use tokio::sync::Mutex;
 
 use super::error::failed;
@@ -136,11 +137,12 @@ async fn tombstones(
            SELECT r.collection, r.record FROM sync_rows r INDEXED BY sync_rows_tombstones \
            JOIN sync_collections n ON n.id = r.collection \
            WHERE r.deleted = 1 AND r.tombstone <> '{}' AND r.deleted_at_us < ?1 \
-           AND NOT EXISTS (SELECT 1 FROM sync_conflicts c WHERE c.collection = n.name \
-             AND c.record = r.record AND c.status IN ('open', 'claimed')) LIMIT ?2)",
+           AND (?3 OR NOT EXISTS (SELECT 1 FROM sync_conflicts c WHERE c.collection = n.name \
+             AND c.record = r.record AND c.status IN ('open', 'claimed'))) LIMIT ?2)",
     )
     .bind(before_us)
     .bind(limit)
+    .bind(planted::is(Bug::ContentInReviewForgotten))
     .execute(connection)
     .await
     .map_err(failed)?;
@@ -170,7 +172,7 @@ async fn receipts(
     };
     let done = sqlx::query(
         "UPDATE sync_receipts SET body = json_remove(body, '$.receipt.mutations') \
-         WHERE seq > ? AND seq <= ? AND seen = 1 \
+         WHERE seq > ? AND seq <= ? AND (seen = 1 OR ?) \
          AND json_extract(body, '$.receipt.settled_at_us') < ? \
          AND json_type(body, '$.receipt.mutations') IS NOT NULL \
          AND instr(body, '\"conflict\":') = 0 AND instr(body, '\"alias\":') = 0 \
@@ -179,6 +181,7 @@ async fn receipts(
     )
     .bind(after)
     .bind(last)
+    .bind(planted::is(Bug::UnseenReceiptForgotten))
     .bind(before_us)
     .execute(connection)
     .await
