@@ -107,7 +107,8 @@ impl History {
         self.restored = told.restored.or(self.restored);
         for (name, value) in &after.fields {
             let old = before.and_then(|row| row.fields.get(name));
-            if before.is_none() || old == Some(value) {
+            // What housekeeping forgot of a deleted row, nobody has changed.
+            if before.is_none() || old == Some(value) || after.emptied {
                 continue;
             }
             let meta = &after.meta["fields"][name];
