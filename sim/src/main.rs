@@ -11,8 +11,7 @@ use sim::coverage::Coverage;
 use sim::mutations::{SEEDS_MAX, hunt};
 use sim::nth::disk::Failure;
 use sim::nth::{self, What};
-use sim::ops::damage;
-use sim::plan::Setup;
+use sim::plan::{LeftOut, Setup};
 use sim::search::{Found, Wanted, search};
 use sim::server::Database;
 use sim::{plan, run, shrink};
@@ -43,6 +42,9 @@ struct Cli {
     /// Leave phones' files undamaged.
     #[arg(long)]
     sound: bool,
+    /// Let nothing befall a machine: no clock of the server that jumps, no wiped phone, no failing store.
+    #[arg(long)]
+    calm: bool,
     /// Search for a seed that shows this (an operation, a fault, a merge) and holds, and print it.
     #[arg(long, value_name = "NAME", conflicts_with = "mutations")]
     shows: Option<String>,
@@ -109,7 +111,7 @@ fn main() -> ExitCode {
         jobs: cli.jobs,
         stop_at_first: false,
         database: cli.database,
-        damage: !cli.sound,
+        left_out: cli.left_out(),
     });
     report(first, &found, begin.elapsed());
     for (seed, step, violation) in &found.failed {
@@ -117,15 +119,19 @@ fn main() -> ExitCode {
     }
     let Some((seed, ..)) = found.failed.first() else { return ExitCode::SUCCESS };
     if !cli.no_shrink {
-        let mut plan = Setup { database: cli.database, ..plan::draw(*seed) };
-        if cli.sound {
-            plan.leave_out(damage::OPERATIONS);
-        }
+        let plan = Setup { database: cli.database, ..plan::draw(*seed) };
+        let plan = plan.without(cli.left_out());
         let (short, runs) = shrink::shrink(&plan);
         println!("\nThe shortest of seed {seed} (found with {runs} runs):\n");
         let _ = run::run(&short, true);
     }
     ExitCode::FAILURE
+}
+
+impl Cli {
+    fn left_out(&self) -> LeftOut {
+        LeftOut { damage: self.sound, incidents: self.calm }
+    }
 }
 
 /// A first seed for fresh runs.
@@ -135,10 +141,8 @@ fn from_the_clock() -> u64 {
 }
 
 fn replay(cli: &Cli, seed: u64) -> ExitCode {
-    let mut plan = Setup { database: cli.database, ..plan::draw(seed) };
-    if cli.sound {
-        plan.leave_out(damage::OPERATIONS);
-    }
+    let plan = Setup { database: cli.database, ..plan::draw(seed) };
+    let plan = plan.without(cli.left_out());
     let outcome = run::run(&plan, true);
     println!("trace {}", outcome.trace_hash);
     match outcome.violation {

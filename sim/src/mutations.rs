@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use sync_protocol::planted::{self, Bug};
 
 use crate::oracle::Violation;
-use crate::plan::{self, Setup};
-use crate::registry::incidents;
+use crate::plan::{self, LeftOut, Setup};
 use crate::run::run;
 
 /// Within how many seeds, from the first on, each planted bug is found.
@@ -66,12 +65,8 @@ const OF_INCIDENTS: &[Bug] = &[
 
 /// The plan of a seed in which a bug is planted.
 fn plan_for(bug: Bug, seed: u64) -> Setup {
-    let mut plan = plan::draw(seed);
-    if !OF_INCIDENTS.contains(&bug) {
-        plan.steps
-            .retain(|step| incidents().iter().all(|left_out| left_out.name != step.operation));
-    }
-    plan
+    let incidents = !OF_INCIDENTS.contains(&bug);
+    plan::draw(seed).without(LeftOut { incidents, ..LeftOut::default() })
 }
 
 /// A planted bug and what found it.

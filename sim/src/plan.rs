@@ -1,6 +1,7 @@
 //! A plan: what a run begins with, and its steps. Drawn from one seed; what is left of it when
 //! elements are taken out runs as before.
 
+use crate::ops::damage;
 use crate::registry::{Operation, everyday, incidents};
 use crate::rng::Rng;
 use crate::server::Database;
@@ -31,10 +32,28 @@ pub struct Setup {
     pub steps: Vec<Step>,
 }
 
+/// What of a plan is not played. The rest of its run is another for that.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LeftOut {
+    /// Phones' files stay sound.
+    pub damage: bool,
+    /// Nothing befalls a machine.
+    pub incidents: bool,
+}
+
 impl Setup {
-    /// The same without these operations.
-    pub fn leave_out(&mut self, operations: &[Operation]) {
+    /// The same without this.
+    #[must_use]
+    pub fn without(mut self, left_out: LeftOut) -> Self {
+        let mut operations: Vec<&Operation> = Vec::new();
+        if left_out.damage {
+            operations.extend(damage::OPERATIONS);
+        }
+        if left_out.incidents {
+            operations.extend(incidents());
+        }
         self.steps.retain(|step| operations.iter().all(|left_out| left_out.name != step.operation));
+        self
     }
 }
 

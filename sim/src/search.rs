@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::coverage::Coverage;
-use crate::ops::damage;
 use crate::oracle::Violation;
-use crate::plan::{self, Setup};
+use crate::plan::{self, LeftOut, Setup};
 use crate::run::run;
 use crate::server::Database;
 
@@ -26,8 +25,8 @@ pub struct Wanted {
     pub stop_at_first: bool,
     /// Which database the servers have.
     pub database: Database,
-    /// Whether phones are damaged as well.
-    pub damage: bool,
+    /// What is not played.
+    pub left_out: LeftOut,
 }
 
 /// What came of it.
@@ -73,10 +72,8 @@ pub fn search(wanted: Wanted) -> Found {
                     if over {
                         return;
                     }
-                    let mut plan = Setup { database: wanted.database, ..plan::draw(seed) };
-                    if !wanted.damage {
-                        plan.leave_out(damage::OPERATIONS);
-                    }
+                    let plan = Setup { database: wanted.database, ..plan::draw(seed) };
+                    let plan = plan.without(wanted.left_out);
                     let outcome = run(&plan, false);
                     let mut found = found.lock().expect("no run panics");
                     found.runs += 1;

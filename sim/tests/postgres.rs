@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use sim::plan::LeftOut;
 use sim::search::{Wanted, search};
 use sim::server::Database;
 
@@ -15,7 +16,7 @@ fn some_seeds_hold_on_postgresql() {
         jobs: 2,
         stop_at_first: false,
         database: Database::Postgres,
-        damage: true,
+        left_out: LeftOut::default(),
     });
     assert!(found.failed.is_empty(), "{:?}", found.failed);
     assert!(found.syncs > 40, "{found:?}");

@@ -4,7 +4,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sim::coverage::Coverage;
-use sim::plan::{Setup, Step};
+use sim::plan::{LeftOut, Setup, Step};
 use sim::search::{Found, Wanted, search};
 use sim::server::Database;
 use sim::{plan, run};
@@ -26,15 +26,13 @@ const MORE: [u64; 10] = [
 ];
 /// Runs in which little else happens than that edits meet: for merges that are rare otherwise.
 const MEETINGS: u64 = 8;
-/// Fixed seeds whose damaged phones are not mended yet (docs/simulation.md): their phones stay sound.
-const OPEN: [u64; 1] = [44];
 /// How long fresh seeds are searched.
 const FRESH: Duration = Duration::from_secs(20);
 
 fn failures(found: &Found) -> Vec<String> {
     let told = |(seed, step, violation): &(u64, usize, sim::oracle::Violation)| {
         format!(
-            "seed {seed}, step {step}: {}: {}\n  replay: cargo xtask sim --seed {seed}",
+            "seed {seed}, step {step}: {}: {}\n  replay: cargo xtask sim --seed {seed} (a fresh one: --sound --calm)",
             violation.invariant, violation.found
         )
     };
@@ -43,7 +41,8 @@ fn failures(found: &Found) -> Vec<String> {
 
 fn wanted(first: u64, runs: u64, time_max: Duration) -> Wanted {
     let database = Database::Sqlite;
-    Wanted { first, runs, time_max, jobs: 2, stop_at_first: false, database, damage: true }
+    let left_out = LeftOut::default();
+    Wanted { first, runs, time_max, jobs: 2, stop_at_first: false, database, left_out }
 }
 
 /// A plan of edits of the same fields, and rounds.
@@ -60,9 +59,7 @@ fn edits_that_meet(seed: u64) -> Setup {
 #[test]
 fn the_fixed_seeds_hold_and_show_everything() {
     let mut found = search(wanted(1, FIXED, Duration::MAX));
-    found.failed.retain(|(seed, ..)| !OPEN.contains(seed));
-    let sound = OPEN.map(|seed| Wanted { damage: false, ..wanted(seed, 1, Duration::MAX) });
-    for wanted in MORE.map(|seed| wanted(seed, 1, Duration::MAX)).into_iter().chain(sound) {
+    for wanted in MORE.map(|seed| wanted(seed, 1, Duration::MAX)) {
         let more = search(wanted);
         found.failed.extend(more.failed);
         found.coverage.join(&more.coverage);
@@ -85,8 +82,10 @@ fn the_fixed_seeds_hold_and_show_everything() {
 #[test]
 fn fresh_seeds_hold() {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock");
-    // Without damaged phones: some one in two hundred seeds with them still fails (docs/simulation.md).
-    let wanted = Wanted { damage: false, ..wanted(since.as_secs() * 1_000, 1_000, FRESH) };
+    // Some one in two hundred seeds with damaged phones, or with what befalls machines, still fails, mostly by
+    // what the oracle does not know (docs/simulation.md).
+    let left_out = LeftOut { damage: true, incidents: true };
+    let wanted = Wanted { left_out, ..wanted(since.as_secs() * 1_000, 1_000, FRESH) };
     let found = search(wanted);
     assert_eq!(failures(&found), [""; 0]);
 }

@@ -161,7 +161,12 @@ pub fn after_healing(
             let picture: Picture = (name.0.clone(), name.1, variant.to_owned());
             let is_here = row.is_some_and(|row| !row.deleted && says_it_is_here(row, variant));
             let line = phone.lines.get(&picture);
-            if may_send && line.is_some() && !is_here {
+            // Without the other one, a record does not say that this one is here.
+            let other_is_lost = VARIANTS.iter().any(|(other, ..)| {
+                let other = (name.0.clone(), name.1, (*other).to_owned());
+                other != picture && remembered.lost.contains(&other)
+            });
+            if may_send && line.is_some() && !is_here && !other_is_lost {
                 return violated(
                     "in the end every photo is at the server that can be",
                     format!("{picture:?} of {:?}: {line:?}", taken.place),
@@ -179,7 +184,7 @@ pub fn after_healing(
                 let (_, may_send) = rights(schema, snapshot, people[place.1], &name);
                 may_send && phone.lines.contains_key(&picture)
             });
-            if let (false, Some((place, phone))) = (is_here, holder) {
+            if let (false, Some((place, phone))) = (is_here || other_is_lost, holder) {
                 return violated(
                     "in the end every photo is at the server that can be",
                     format!("{picture:?}, which {place:?} has: {:?}", phone.lines[&picture]),
