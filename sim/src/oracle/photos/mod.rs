@@ -157,16 +157,24 @@ pub fn after_healing(
         let (Some(phone), false) = (phones.get(&taken.place), taken.given_up) else { continue };
         let row = snapshot.rows.get(&name);
         let (_, may_send) = rights(schema, snapshot, people[taken.place.1], &name);
+        let holder = |picture: &Picture| {
+            phones.iter().find(|(place, phone)| {
+                let (_, may_send) = rights(schema, snapshot, people[place.1], &name);
+                may_send && phone.lines.contains_key(picture)
+            })
+        };
         for (variant, ..) in VARIANTS {
             let picture: Picture = (name.0.clone(), name.1, variant.to_owned());
             let is_here = row.is_some_and(|row| !row.deleted && says_it_is_here(row, variant));
             let line = phone.lines.get(&picture);
-            // Without the other one, a record does not say that this one is here.
-            let other_is_lost = VARIANTS.iter().any(|(other, ..)| {
-                let other = (name.0.clone(), name.1, (*other).to_owned());
-                other != picture && remembered.lost.contains(&other)
-            });
-            if may_send && line.is_some() && !is_here && !other_is_lost {
+            // Without the other one, which nobody may send who has it, a record does not say that this one is
+            // here.
+            let other_cannot_come =
+                VARIANTS.iter().filter(|(other, ..)| *other != variant).any(|(other, ..)| {
+                    let is_here = row.is_some_and(|row| says_it_is_here(row, other));
+                    !is_here && holder(&(name.0.clone(), name.1, (*other).to_owned())).is_none()
+                });
+            if may_send && line.is_some() && !is_here && !other_cannot_come {
                 return violated(
                     "in the end every photo is at the server that can be",
                     format!("{picture:?} of {:?}: {line:?}", taken.place),
@@ -180,11 +188,8 @@ pub fn after_healing(
                 );
             }
             // What the server has lost, it has again where anybody who may send it has it.
-            let holder = phones.iter().find(|(place, phone)| {
-                let (_, may_send) = rights(schema, snapshot, people[place.1], &name);
-                may_send && phone.lines.contains_key(&picture)
-            });
-            if let (false, Some((place, phone))) = (is_here || other_is_lost, holder) {
+            if let (false, Some((place, phone))) = (is_here || other_cannot_come, holder(&picture))
+            {
                 return violated(
                     "in the end every photo is at the server that can be",
                     format!("{picture:?}, which {place:?} has: {:?}", phone.lines[&picture]),
