@@ -12,6 +12,7 @@
 pub mod bar;
 pub mod coverage;
 pub mod device;
+mod look;
 pub mod mutations;
 pub mod network;
 pub mod nth;
