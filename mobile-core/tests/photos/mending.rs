@@ -12,6 +12,17 @@ use sync_protocol::schema::Schema;
 
 use crate::shot::{ana, article, files, photo, views, waiting};
 
+/// Damages a phone's database, whatever its tables would not take, and lets it verify itself.
+async fn damage_and_verify(phone: &Phone, sql: &str) {
+    let engine = phone.core.engine().expect("signed in");
+    let _ = engine.store().write(|db| {
+        db.execute_batch("PRAGMA ignore_check_constraints = ON")?;
+        Ok(db.execute(sql, [])?)
+    });
+    let cancel = tokio_util::sync::CancellationToken::new();
+    phone.core.verify(&cancel).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+}
+
 #[tokio::test]
 async fn a_damaged_queue_is_written_anew_and_no_photo_is_lost() {
     for sql in [
@@ -30,13 +41,7 @@ async fn a_damaged_queue_is_written_anew_and_no_photo_is_lost() {
         let record = article(&ana, "puerta");
         ana.core.add_photo("articulos", record, &photo(1, 500)).expect("added");
         ana.core.add_photo("articulos", record, &photo(2, 500)).expect("added");
-        let engine = ana.core.engine().expect("signed in");
-        let _ = engine.store().write(|db| {
-            db.execute_batch("PRAGMA ignore_check_constraints = ON")?;
-            Ok(db.execute(sql, [])?)
-        });
-        let cancel = tokio_util::sync::CancellationToken::new();
-        ana.core.verify(&cancel).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        damage_and_verify(&ana, sql).await;
         ana.sync().await.unwrap_or_else(|error| panic!("{sql}: {error}"));
         let stored = server.with(|state| state.uploads.stored.len());
         assert_eq!(stored, 4, "{sql}");
@@ -117,10 +122,7 @@ async fn a_damaged_line_beside_one_that_shares_its_file_is_mended() {
         let record = article(&ana, "puerta");
         ana.core.add_photo("articulos", record, &photo(1, 500)).expect("added");
         ana.core.add_photo("articulos", record, &photo(1, 500)).expect("added");
-        let engine = ana.core.engine().expect("signed in");
-        let _ = engine.store().write(|db| Ok(db.execute(sql, [])?));
-        let cancel = tokio_util::sync::CancellationToken::new();
-        ana.core.verify(&cancel).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        damage_and_verify(&ana, sql).await;
         ana.sync().await.unwrap_or_else(|error| panic!("{sql}: {error}"));
         assert_eq!(server.with(|state| state.uploads.stored.len()), 4, "{sql}");
         assert_eq!(waiting(&ana), 0, "{sql}");
@@ -142,13 +144,7 @@ async fn a_stored_picture_whose_line_was_lost_leaves_with_its_record() {
         for _ in 0..2 {
             ana.sync().await.expect("it is stored, and that is known");
         }
-        let engine = ana.core.engine().expect("signed in");
-        let _ = engine.store().write(|db| {
-            db.execute_batch("PRAGMA ignore_check_constraints = ON")?;
-            Ok(db.execute(sql, [])?)
-        });
-        let cancel = tokio_util::sync::CancellationToken::new();
-        ana.core.verify(&cancel).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        damage_and_verify(&ana, sql).await;
         assert_eq!((views(&ana).len(), waiting(&ana)), (2, 0), "{sql}");
         ana.core.delete("articulo_fotos", made).expect("deleted");
         ana.sync().await.unwrap_or_else(|error| panic!("{sql}: {error}"));
