@@ -99,10 +99,18 @@ pub fn describe(conflict: &Conflict) -> String {
         text.push_str(&format!("  before   {}\n", plain(base)));
     }
     let by = conflict.current_by.as_ref().map(author).unwrap_or_default();
-    text.push_str(&format!("  server   {}{by}\n", plain(&conflict.current)));
+    let current = match conflict.scopes.as_slice() {
+        [] => plain(&conflict.current),
+        scopes => {
+            let scopes: Vec<String> = scopes.iter().map(Scope::to_string).collect();
+            format!("has no such record; it would belong to {}", line(&scopes.join(", ")))
+        }
+    };
+    text.push_str(&format!("  server   {current}{by}\n"));
     for candidate in &conflict.candidates {
         let value = plain(&candidate.value);
-        text.push_str(&format!("  edit     {value}{}\n", author(&candidate.by)));
+        let why = candidate.reason.map_or("", |_| ", who does not see the record any more");
+        text.push_str(&format!("  edit     {value}{}{why}\n", author(&candidate.by)));
         text.push_str(&format!("           --keep {}\n", candidate.receipt));
     }
     for note in &conflict.notes {

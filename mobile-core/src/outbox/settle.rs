@@ -33,8 +33,10 @@ pub fn decided(db: &Connection, schema: &Schema, receipt: &Receipt) -> Result<()
         receipt.state,
         ReceiptState::Refused | ReceiptState::HandedOver | ReceiptState::Discarded
     );
+    let asks_for_rows =
+        receipt.mutations.iter().any(|outcome| outcome.row.as_ref().is_some_and(is_in_review));
     // Nearly all: what they edit need not be read for it.
-    if !early && !leaves && note_decided(db, receipt)? {
+    if !early && !leaves && !asks_for_rows && note_decided(db, receipt)? {
         return Ok(());
     }
     let Some(entry) = entry::get(db, receipt.id)? else { return Ok(()) };
@@ -49,7 +51,36 @@ pub fn decided(db: &Connection, schema: &Schema, receipt: &Receipt) -> Result<()
     if entry.withdraw {
         show_again(db, schema, &entry)?;
     }
+    let mut touched = Touched::new();
+    hide_what_was_handed_over(db, &entry, receipt, &mut touched)?;
+    recompute(db, schema, &touched)?;
     write_receipt(db, &entry, receipt, false)
+}
+
+/// Whether a mutation wants to make a record that its author may not see any more, and a person decides about
+/// that: it is not theirs to look at either.
+#[must_use]
+pub fn is_handed_over(mutation: &Mutation, outcome: &MutationOutcome) -> bool {
+    mutation.kind == MutationKind::Insert && outcome.row.as_ref().is_some_and(is_in_review)
+}
+
+fn is_in_review(outcome: &FieldOutcome) -> bool {
+    matches!(outcome, FieldOutcome::InReview { .. })
+}
+
+fn hide_what_was_handed_over(
+    db: &Connection,
+    entry: &Entry,
+    receipt: &Receipt,
+    touched: &mut Touched,
+) -> Result<(), CoreError> {
+    for (index, (mutation, outcome)) in entry.mutations.iter().zip(&receipt.mutations).enumerate() {
+        if is_handed_over(mutation, outcome) {
+            take_out_of_view(db, entry.seq, i64::try_from(index).unwrap_or(i64::MAX))?;
+            touched.insert((mutation.collection.clone(), mutation.record));
+        }
+    }
+    Ok(())
 }
 
 /// Writes the receipt of an edit that is neither settled nor taken back. Answers whether there was one.
@@ -275,7 +306,7 @@ fn keep_what_is_in_review(
     touched: &mut Touched,
 ) -> Result<(), CoreError> {
     if receipt.held || receipt.mutations.is_empty() {
-        return Ok(());
+        return hide_what_was_handed_over(db, entry, receipt, touched);
     }
     let mut statement =
         db.prepare_cached("SELECT position, content FROM campo_mutation WHERE seq = ?1")?;
@@ -325,11 +356,13 @@ fn completed(shown: Mutation, made: &Mutation) -> Mutation {
 /// The part of a mutation that a person still decides on.
 #[must_use]
 pub fn in_review(mut mutation: Mutation, outcome: &MutationOutcome) -> Option<Mutation> {
-    let open = |outcome: &FieldOutcome| matches!(outcome, FieldOutcome::InReview { .. });
-    if outcome.row.as_ref().is_some_and(open) {
+    if is_handed_over(&mutation, outcome) {
+        return None;
+    }
+    if outcome.row.as_ref().is_some_and(is_in_review) {
         return Some(mutation);
     }
-    let is_open = |field: &String| outcome.fields.get(field).is_some_and(open);
+    let is_open = |field: &String| outcome.fields.get(field).is_some_and(is_in_review);
     mutation.set.retain(|field, _| is_open(field));
     mutation.add.retain(|field, _| is_open(field));
     mutation.elements.retain(|field, _| is_open(field));

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use crate::wire::push::Position;
 use crate::wire::unique;
-use crate::{ConflictId, DeviceId, ReceiptId, RecordId, RowVersion, UserId};
+use crate::{ConflictId, DeviceId, ReceiptId, RecordId, RowVersion, Scope, UserId};
 
 /// A conflict with everything a supervisor needs to decide.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,15 +30,19 @@ pub struct Conflict {
     /// The value that both sides started from, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<Json>,
-    /// The value on the server.
+    /// The value on the server; null for a record that is not there.
     pub current: Json,
     /// Who set the value on the server, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current_by: Option<Authorship>,
     /// Every edit that wants another value, in the order of arrival.
     pub candidates: Vec<Candidate>,
-    /// The record around it, as the caller may see it.
+    /// The record around it, as the caller may see it; of one that is not there, as its author wants it.
     pub row: serde_json::Map<String, Json>,
+    /// Where a record would belong that is not there: its author lost these scopes before its insertion came.
+    /// Only those that the caller holds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<Scope>,
     /// When it arose, in microseconds since 1970.
     pub opened_at_us: i64,
     /// Who is on it.
@@ -125,8 +129,8 @@ pub struct Candidate {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CandidateReason {
-    /// Its author does not see the row any more: a scope was taken away, or the row moved, while the edit
-    /// waited.
+    /// Its author does not see the row any more, or would not see the one that it makes: a scope was taken
+    /// away, or the row moved, while the edit waited.
     ScopeLost,
 }
 

@@ -185,6 +185,7 @@ fn conflict(status: ConflictStatus) -> Conflict {
             .as_object()
             .expect("an object")
             .clone(),
+        scopes: Vec::new(),
         opened_at_us: NOW_US,
         claimed_by: Some(id(3).into()),
         notes: vec![Note { user: id(3).into(), text: "¿Con cinta?".into(), at_us: NOW_US }],

@@ -32,8 +32,13 @@ impl Subject<'_> {
             && conflict.record == self.record
             && conflict.field.as_deref() == self.field
             && conflict.candidates.iter().any(|c| c.reason.is_some()) == self.lost
-            && matches!(conflict.status, ConflictStatus::Open | ConflictStatus::Claimed)
+            && is_open(conflict)
     }
+}
+
+/// Whether it waits for a decision.
+pub(super) fn is_open(conflict: &Conflict) -> bool {
+    matches!(conflict.status, ConflictStatus::Open | ConflictStatus::Claimed)
 }
 
 /// The open conflict about this, among those decided in this transaction and the stored ones.
@@ -94,6 +99,7 @@ pub(super) fn open_or_join(
             current_by: standing.current_by,
             candidates: vec![candidate],
             row: Map::new(),
+            scopes: Vec::new(),
             opened_at_us: now_us,
             claimed_by: None,
             notes: Vec::new(),
@@ -137,6 +143,7 @@ pub(super) fn informational(
         current_by: None,
         candidates: vec![candidate],
         row: Map::new(),
+        scopes: Vec::new(),
         opened_at_us: now_us,
         claimed_by: None,
         notes: Vec::new(),

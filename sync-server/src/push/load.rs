@@ -11,7 +11,7 @@ use sync_protocol::{RecordId, StreamId, UserId, Value};
 use super::check::CheckedMutation;
 use super::rows::{Loaded, key_text};
 use super::surroundings;
-use crate::store::{StoreError, WriteTx};
+use crate::store::{StoreError, UserScopes, WriteTx};
 
 /// Loads and locks the rows that the mutations change, and reads those that they refer to.
 pub(super) async fn load(
@@ -21,9 +21,11 @@ pub(super) async fn load(
     stream: StreamId,
     mutations: &[&CheckedMutation<'_>],
 ) -> Result<Loaded, StoreError> {
+    let UserScopes { held, lost } = tx.scopes_of(user).await?;
     let mut loaded = Loaded {
         schema: schema.clone(),
-        scopes: tx.scopes_of(user).await?,
+        scopes: held,
+        lost_scopes: lost,
         rows: BTreeMap::new(),
         lost: BTreeSet::new(),
         referenced: BTreeMap::new(),
@@ -69,7 +71,13 @@ pub(super) async fn load(
         if ids.is_empty() {
             continue;
         }
-        for (id, row) in tx.rows(collection, &ids).await? {
+        let there = tx.rows(collection, &ids).await?;
+        // The insertion of one that is not there may wait for a decision, and what belongs to it with it.
+        let missing: Vec<RecordId> = ids.into_iter().filter(|id| !there.contains_key(id)).collect();
+        if !missing.is_empty() {
+            loaded.conflicts.extend(tx.open_conflicts(name, &missing).await?);
+        }
+        for (id, row) in there {
             loaded.referenced.insert((name.to_owned(), id), row);
         }
     }

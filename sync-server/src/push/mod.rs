@@ -34,6 +34,7 @@ mod decide;
 mod held;
 mod known;
 mod load;
+mod make;
 mod outcome;
 mod patience;
 mod progress;
@@ -60,6 +61,7 @@ use repeated::Apart;
 
 pub(crate) use conflict::row_in_json;
 pub(crate) use held::release;
+pub(crate) use make::make;
 pub(crate) use outcome::{constraint_problem, state_of};
 
 /// How often a chunk is tried again after a passing failure.

@@ -19,6 +19,8 @@ pub(super) struct Loaded {
     pub schema: Arc<Schema>,
     /// Scopes that the author holds.
     pub scopes: BTreeSet<Scope>,
+    /// Scopes that the author held once, and does not hold now.
+    pub lost_scopes: BTreeSet<Scope>,
     /// Rows that are to be changed, locked, deleted ones included.
     pub rows: BTreeMap<RowName, StoredRow>,
     /// Rows that the author does not see, and held once.
@@ -29,7 +31,7 @@ pub(super) struct Loaded {
     pub natural_keys: BTreeMap<(String, Vec<String>), RecordId>,
     /// Hashes of pictures of photos to be inserted that other photos have already.
     pub pictures: BTreeSet<String>,
-    /// Open conflicts of the rows.
+    /// Open conflicts of the rows, and of records that they refer to and that are not there.
     pub conflicts: Vec<Conflict>,
     /// Who writes in the streams that last changed fields under review.
     pub authors: BTreeMap<StreamId, Authorship>,

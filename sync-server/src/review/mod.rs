@@ -26,6 +26,9 @@ mod settle;
 mod target;
 mod view;
 
+use std::collections::BTreeMap;
+
+use sync_protocol::ConflictId;
 use sync_protocol::problem::Problem;
 use sync_protocol::wire::review::{
     ResolveManyAnswer, ResolveManyRequest, ResolveRequest, ResolveResult,
@@ -71,14 +74,25 @@ pub async fn resolve_many(
         return Err(Problem::new(413, "too_many_conflicts", "Too many conflicts at once")
             .detail(format!("at most {CONFLICTS_MAX} in one request")));
     }
-    let mut results = std::collections::BTreeMap::new();
-    for (id, decision) in request.conflicts {
-        let decision: ResolveRequest = decision;
-        let result = match resolve(context, id, decision).await {
-            Ok(conflict) => ResolveResult::Resolved(Box::new(conflict)),
-            Err(problem) => ResolveResult::Failed(Box::new(problem)),
-        };
-        results.insert(id, result);
+    let mut results = BTreeMap::new();
+    let mut left: Vec<(ConflictId, ResolveRequest)> = request.conflicts.into_iter().collect();
+    while !left.is_empty() {
+        let asked = left.len();
+        let mut again = Vec::new();
+        for (id, decision) in left {
+            let result = match resolve(context, id, decision.clone()).await {
+                Ok(conflict) => ResolveResult::Resolved(Box::new(conflict)),
+                Err(problem) => {
+                    if problem.code == "unknown_reference" {
+                        again.push((id, decision));
+                    }
+                    ResolveResult::Failed(Box::new(problem))
+                }
+            };
+            results.insert(id, result);
+        }
+        // What they miss may be made by another one of these.
+        left = if again.len() < asked { again } else { Vec::new() };
     }
     Ok(ResolveManyAnswer { results })
 }

@@ -12,9 +12,9 @@ use sync_protocol::{ConflictId, EditTime, Fields, RecordId, RowVersion, Value};
 
 use super::list::show;
 use super::settle::receipts;
-use super::target::{in_force, write_back, write_for};
+use super::target::{in_force, made, write_back, write_for};
 use super::{ReviewContext, check_text, may_resolve, not_found, permit, stale};
-use crate::push::{constraint_problem, failed};
+use crate::push::{constraint_problem, failed, make};
 use crate::store::{
     AuditEntry, RowWrite, StoreError, StoredReceipt, StoredRow, WriteKind, WriteTx,
 };
@@ -34,11 +34,20 @@ pub async fn resolve(
     check_text(&request.reason, "reason")?;
     let open = [ConflictStatus::Open, ConflictStatus::Claimed];
     let mut work = Work::begin(context, id, request.revision, &open).await?;
-    let previous = in_force(&work.collection, &work.conflict, &work.row);
-    let write = write_for(&work.collection, &work.conflict, &work.row, &request.keep, work.time())?;
-    let about = (&work.collection, &work.conflict, &work.row);
-    permit::value(context, work.tx.as_mut(), about, &request.keep, write.as_ref()).await?;
-    work.write(write).await?;
+    let previous = match &work.row {
+        Some(row) => in_force(&work.collection, &work.conflict, row),
+        None => Json::from("deleted"),
+    };
+    match &work.row {
+        Some(row) => {
+            let time = work.time();
+            let write = write_for(&work.collection, &work.conflict, row, &request.keep, time)?;
+            let about = (&work.collection, &work.conflict, row);
+            permit::value(context, work.tx.as_mut(), about, &request.keep, write.as_ref()).await?;
+            work.write(write).await?;
+        }
+        None => work.make(&request.keep).await?,
+    }
     work.conflict.status = ConflictStatus::Resolved;
     work.conflict.resolution = Some(Resolution {
         keep: request.keep.clone(),
@@ -46,7 +55,7 @@ pub async fn resolve(
         user: context.caller.user,
         at_us: work.now_us,
         previous,
-        version: work.version.unwrap_or(work.row.meta.version),
+        version: work.version.unwrap_or(work.row.as_ref().map_or(0, |row| row.meta.version)),
     });
     let detail = json!({ "keep": request.keep, "reason": request.reason });
     work.finish(Some(&request.keep), "conflict.resolved", detail).await?;
@@ -68,14 +77,13 @@ pub async fn undo(
     let mut work = Work::begin(context, id, request.revision, &resolved).await?;
     let Some(resolution) = work.conflict.resolution.take() else { return Err(not_found()) };
     let after = resolution.version;
-    let deleted = work.row.meta.deleted;
-    let changed = match &work.conflict.field {
+    let changed = work.row.as_ref().is_some_and(|row| match &work.conflict.field {
         Some(field) => {
-            work.row.meta.last_change(field).version > after
-                || deleted.is_some_and(|deletion| deletion.version > after)
+            row.meta.last_change(field).version > after
+                || row.meta.deleted.is_some_and(|deletion| deletion.version > after)
         }
-        None => work.row.meta.version > after,
-    };
+        None => row.meta.version > after,
+    });
     let (collection, record) = (&work.conflict.collection, work.conflict.record);
     let open = work.tx.open_conflicts(collection, &[record]).await.map_err(store_failed)?;
     if let Some(newer) = open.iter().find(|known| known.field == work.conflict.field) {
@@ -88,8 +96,14 @@ pub async fn undo(
         return Err(Problem::new(409, "changed_since", "The value was changed after the decision")
             .detail("edit the record instead"));
     }
-    let write =
-        write_back(&work.collection, &work.conflict, &work.row, &resolution.previous, work.time())?;
+    let write = match &work.row {
+        Some(row) => {
+            let time = work.time();
+            write_back(&work.collection, &work.conflict, row, &resolution.previous, time)?
+        }
+        // Nothing was made.
+        None => None,
+    };
     work.write(write.filter(|_| !planted::is(Bug::UndoForgetsRow))).await?;
     work.conflict.status = ConflictStatus::Open;
     work.conflict.claimed_by = None;
@@ -104,7 +118,8 @@ struct Work<'a> {
     tx: Box<dyn WriteTx>,
     conflict: Conflict,
     collection: Collection,
-    row: StoredRow,
+    /// None for a record that is not there yet.
+    row: Option<StoredRow>,
     now_us: i64,
     version: Option<RowVersion>,
 }
@@ -136,8 +151,11 @@ impl<'a> Work<'a> {
         }
         let record = peek.record;
         let mut rows = tx.lock_rows(&collection, &[record]).await.map_err(store_failed)?;
-        let row = rows.remove(&record).ok_or_else(not_found)?;
+        let row = rows.remove(&record);
         let conflict = tx.lock_conflict(id).await.map_err(store_failed)?.ok_or_else(not_found)?;
+        if row.is_none() && conflict.scopes.is_empty() {
+            return Err(not_found());
+        }
         if conflict.revision != revision {
             return Err(stale(conflict.revision));
         }
@@ -162,11 +180,24 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
+    /// Makes the record that is not there yet, if the decision wants it.
+    async fn make(&mut self, keep: &Keep) -> Result<(), Problem> {
+        let Some(fields) = made(&self.conflict, keep)? else { return Ok(()) };
+        let (schema, caller) = (self.context.store.schema(), self.context.caller);
+        let about = (&self.conflict, fields);
+        self.version = make(self.tx.as_mut(), schema, caller, about, self.now_us).await?;
+        // From here on it is where its row is.
+        self.conflict.scopes.clear();
+        Ok(())
+    }
+
     /// A row that comes back brings back the deleted parents that it needs.
     async fn restore_parents(&mut self) -> Result<(), Problem> {
         let mut missing = Vec::new();
         let mut collection = self.collection.clone();
-        let mut fields = self.row.fields.clone();
+        let Some(mut fields) = self.row.as_ref().map(|row| row.fields.clone()) else {
+            return Ok(());
+        };
         while let Some(parent) = collection.parent.clone() {
             let Some(Value::Uuid(id)) = fields.get(&parent.field) else { break };
             let id = RecordId(*id);
@@ -202,7 +233,9 @@ impl<'a> Work<'a> {
     ) -> Result<(), Problem> {
         let tx = self.tx.as_mut();
         self.conflict.revision += 1;
-        self.conflict.row.clear();
+        if self.conflict.scopes.is_empty() {
+            self.conflict.row.clear();
+        }
         receipts(tx, &self.conflict, keep, self.version, self.now_us)
             .await
             .map_err(store_failed)?;

@@ -18,19 +18,7 @@ pub(super) fn write_for(
     keep: &Keep,
     time: EditTime,
 ) -> Result<Option<RowWrite>, Problem> {
-    let wanted = match keep {
-        Keep::Server => return Ok(None),
-        Keep::Value(value) => value,
-        Keep::Candidate(receipt) => {
-            let candidate = conflict.candidates.iter().find(|c| c.receipt == *receipt);
-            &candidate
-                .ok_or_else(|| {
-                    Problem::new(422, "unknown_candidate", "There is no such candidate")
-                        .detail("name the receipt of one of the conflict's candidates")
-                })?
-                .value
-        }
-    };
+    let Some(wanted) = wanted(conflict, keep)? else { return Ok(None) };
     let deleted = row.meta.deleted.is_some();
     if conflict.field.is_none() && wanted == "deleted" {
         let delete = RowWrite {
@@ -55,6 +43,32 @@ pub(super) fn write_for(
         return Ok(None);
     }
     Ok(Some(RowWrite { record: conflict.record, kind, set, touched: Vec::new(), time }))
+}
+
+/// The fields of the record that a decision makes of a conflict about one that is not there, if it makes any.
+pub(super) fn made<'a>(
+    conflict: &'a Conflict,
+    keep: &'a Keep,
+) -> Result<Option<&'a Map<String, Json>>, Problem> {
+    match wanted(conflict, keep)? {
+        Some(wanted) if wanted != "deleted" => wanted.as_object().map(Some).ok_or_else(no_object),
+        _ => Ok(None),
+    }
+}
+
+/// What is to be in force; none for what the server has.
+fn wanted<'a>(conflict: &'a Conflict, keep: &'a Keep) -> Result<Option<&'a Json>, Problem> {
+    match keep {
+        Keep::Server => Ok(None),
+        Keep::Value(value) => Ok(Some(value)),
+        Keep::Candidate(receipt) => {
+            let candidate = conflict.candidates.iter().find(|c| c.receipt == *receipt);
+            candidate.map(|candidate| Some(&candidate.value)).ok_or_else(|| {
+                Problem::new(422, "unknown_candidate", "There is no such candidate")
+                    .detail("name the receipt of one of the conflict's candidates")
+            })
+        }
+    }
 }
 
 /// The write that takes a decision back, from what was in force before it.

@@ -24,7 +24,14 @@ impl Viewer<'_> {
     /// The conflict as the caller may see it, with the row around it; none if it is hidden.
     pub fn show(&self, mut conflict: Conflict, row: Option<&StoredRow>) -> Option<Conflict> {
         let collection = self.visible.collection(&conflict.collection)?;
-        let row = row.filter(|row| self.in_scope(collection, &conflict, row))?;
+        conflict.scopes.retain(|scope| self.scopes.contains(scope));
+        let in_scope = match row {
+            Some(row) => self.in_scope(collection, &conflict, row),
+            None => !conflict.scopes.is_empty(),
+        };
+        if !in_scope {
+            return None;
+        }
         let author = conflict.candidates.iter().any(|c| c.by.user == Some(self.caller.user));
         if !author && !self.caller.may(RESOLVE_PERMISSION) {
             return None;
@@ -38,7 +45,7 @@ impl Viewer<'_> {
         if let Some(name) = &conflict.field {
             let field = collection.field(name)?;
             if conflict.status != ConflictStatus::Resolved
-                && let Some(value) = row.fields.get(name)
+                && let Some(value) = row.and_then(|row| row.fields.get(name))
             {
                 conflict.current = value.to_json(&field.kind);
             }
@@ -54,7 +61,10 @@ impl Viewer<'_> {
                 }
             }
         }
-        conflict.row = row_in_json(collection, &row.fields);
+        match row {
+            Some(row) => conflict.row = row_in_json(collection, &row.fields),
+            None => conflict.row.retain(|name, _| collection.field(name).is_some()),
+        }
         Some(conflict)
     }
 

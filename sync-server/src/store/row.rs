@@ -1,12 +1,14 @@
 //! Rows, receipts and audit entries as stores read and write them.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use sync_protocol::merge::RowMeta;
 use sync_protocol::wire::push::Transaction;
 use sync_protocol::wire::receipt::Receipt;
 use sync_protocol::wire::review::{Authorship, ConflictStatus, Severity};
 use sync_protocol::{
-    ConflictId, DeviceId, EditTime, Fields, ReceiptId, RecordId, StreamId, UserId,
+    ConflictId, DeviceId, EditTime, Fields, ReceiptId, RecordId, Scope, StreamId, UserId,
 };
 
 /// A row with its bookkeeping.
@@ -16,6 +18,15 @@ pub struct StoredRow {
     pub fields: Fields,
     /// Versions and writers.
     pub meta: RowMeta,
+}
+
+/// The scopes of a user.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UserScopes {
+    /// Those that they hold.
+    pub held: BTreeSet<Scope>,
+    /// Those that they held once, and do not hold now.
+    pub lost: BTreeSet<Scope>,
 }
 
 /// One row to be written.
@@ -94,8 +105,9 @@ pub struct ConflictFilter {
     pub severity: Option<Severity>,
     /// Only these collections (what the caller may read, or fewer).
     pub collections: Vec<String>,
-    /// Only rows that are in one of these scopes, or were when they were deleted.
-    pub scopes: Vec<sync_protocol::Scope>,
+    /// Only rows that are in one of these scopes, or were when they were deleted, and records that are not
+    /// there and would be in one of them.
+    pub scopes: Vec<Scope>,
     /// Only this one.
     pub id: Option<ConflictId>,
     /// Opened not before, in microseconds since 1970.

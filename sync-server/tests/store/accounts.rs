@@ -42,10 +42,16 @@ pub async fn grants_are_told_apart_by_a_position(b: Bench) {
 
     let mut tx = b.begin().await;
     tx.grant(b.user, &two).await.expect("granted");
-    let held = tx.scopes_of(b.user).await.expect("scopes");
-    assert_eq!(held, set(&[Scope::tenant(), own.clone(), one.clone(), two.clone()]));
+    let scopes = tx.scopes_of(b.user).await.expect("scopes");
+    assert!(scopes.lost.is_empty());
+    assert_eq!(scopes.held, set(&[Scope::tenant(), own.clone(), one.clone(), two.clone()]));
     tx.commit().await.expect("a commit");
     b.store.revoke(b.tenant, b.user, &one).await.expect("revoked");
+    let mut tx = b.begin().await;
+    let scopes = tx.scopes_of(b.user).await.expect("scopes");
+    assert_eq!(scopes.held, set(&[Scope::tenant(), own.clone(), two.clone()]));
+    assert_eq!(scopes.lost, set(std::slice::from_ref(&one)));
+    drop(tx);
     let grants = of(Some(&start)).await;
     assert_eq!(set(&grants.held), set(&[Scope::tenant(), own.clone()]));
     let changed: BTreeSet<_> = grants.changed.iter().map(|c| (c.scope.clone(), c.held)).collect();

@@ -21,6 +21,7 @@ pub fn conflict(record: RecordId, opened_at_us: i64) -> Conflict {
         current_by: None,
         candidates: Vec::new(),
         row: serde_json::Map::new(),
+        scopes: Vec::new(),
         opened_at_us,
         claimed_by: None,
         notes: Vec::new(),

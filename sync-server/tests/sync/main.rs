@@ -11,6 +11,7 @@ mod evolution;
 mod flags;
 mod held_rows;
 mod lost;
+mod lost_insertions;
 mod moves;
 mod poison;
 mod pulls;

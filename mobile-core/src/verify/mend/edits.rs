@@ -234,7 +234,8 @@ fn shown(entry: &entry::Entry, index: usize) -> Option<Shown> {
         // One that the server puts off, or put off before it went again, waits like one without an answer.
         let put_off = |receipt: &Receipt| receipt.state == ReceiptState::Parked;
         let open = decided || entry.receipt.as_ref().is_none_or(put_off);
-        return open.then_some(Shown { mutation, in_view: !entry.withdraw });
+        let in_view = !entry.withdraw && !is_handed_over(entry, index);
+        return open.then_some(Shown { mutation, in_view });
     }
     match entry.state {
         // Later edits may refer to what it wanted to insert.
@@ -246,10 +247,16 @@ fn shown(entry: &entry::Entry, index: usize) -> Option<Shown> {
                 Some(outcome) => settle::in_review(mutation, outcome)?,
                 None => mutation,
             };
-            Some(Shown { mutation, in_view: true })
+            Some(Shown { mutation, in_view: !is_handed_over(entry, index) })
         }
         _ => None,
     }
+}
+
+fn is_handed_over(entry: &entry::Entry, index: usize) -> bool {
+    let outcome = entry.receipt.as_ref().and_then(|receipt| receipt.mutations.get(index));
+    let mutation = entry.mutations.get(index);
+    mutation.zip(outcome).is_some_and(|(made, known)| settle::is_handed_over(made, known))
 }
 
 /// Where a transaction stands, as far as its columns can be read.

@@ -1,7 +1,8 @@
 //! An edit of a row that its author held once and does not see any more: a scope was taken away, or the
 //! row moved, while the edit waited on the phone. It has no effect; a person decides about it.
 //!
-//! What is in no scope that they hold or held does not exist for them.
+//! What is in no scope that they hold or held does not exist for them. A row that is not there yet is in
+//! [`super::pending`].
 //!
 //! The conflict is one of its own: it takes no place from the candidates of those who see the row. Nothing of
 //! the edit is checked here but its author's permissions; what a supervisor keeps is ([`crate::review`]).
@@ -23,6 +24,9 @@ impl Work<'_> {
     ) -> Option<Decided<MutationOutcome>> {
         let collection = mutation.collection;
         let name = (collection.name.clone(), mutation.record);
+        if self.row(&collection.name, mutation.record).is_none() {
+            return self.hand_over_edit_of_pending(mutation);
+        }
         if !self.loaded.lost.contains(&name) {
             return None;
         }

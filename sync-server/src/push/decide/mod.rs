@@ -5,6 +5,7 @@ mod deletion;
 mod facts;
 mod flags;
 mod lost;
+mod pending;
 mod reach;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -180,18 +181,28 @@ impl<'a> Work<'a> {
 
     fn insert(&mut self, mutation: &CheckedMutation<'_>) -> Decided<MutationOutcome> {
         let collection = mutation.collection;
-        let mut freed = false;
-        if let Some(values) = natural_key(mutation) {
-            let key = key_text(collection, &values);
-            match self.holder(collection, &key) {
-                Holder::Row(existing) if existing != mutation.record => {
-                    return self.duplicate(mutation, existing);
-                }
-                Holder::Row(_) | Holder::Nobody => {}
-                Holder::FreedHere => freed = true,
-            }
+        let holder = natural_key(mutation).map_or(Holder::Nobody, |values| {
+            self.holder(collection, &key_text(collection, &values))
+        });
+        let freed = matches!(holder, Holder::FreedHere);
+        let other = match holder {
+            Holder::Row(existing) if existing != mutation.record => Some(existing),
+            _ => None,
+        };
+        let is_there = self.row(&collection.name, mutation.record).is_some();
+        let is_seen = |id: RecordId| {
+            self.row(&collection.name, id).is_some_and(|row| self.sees(collection, id, row))
+        };
+        if !is_there
+            && !other.is_some_and(is_seen)
+            && let Some(handed_over) = self.hand_over_insertion(mutation)
+        {
+            return handed_over;
         }
-        if self.row(&collection.name, mutation.record).is_some() {
+        if let Some(existing) = other {
+            return self.duplicate(mutation, existing);
+        }
+        if is_there {
             return Err(Box::new(
                 Problem::new(409, "record_exists", "This record id was used before")
                     .detail("ids are never used again; draw a new UUIDv7 for each record"),

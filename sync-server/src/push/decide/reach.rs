@@ -1,5 +1,7 @@
 //! What an edit may reach: referenced rows, parents, and the scopes that the row ends in.
 
+use std::borrow::Cow;
+
 use sync_protocol::problem::{Location, Problem};
 use sync_protocol::schema::{Collection, Field, ScopeRule};
 use sync_protocol::{Fields, RecordId, Scope, Value};
@@ -54,9 +56,14 @@ impl Work<'_> {
     pub(super) fn follow_parent(&self, collection: &Collection, fields: &mut Fields) {
         let Some(parent) = &collection.parent else { return };
         let Some(Value::Uuid(id)) = fields.get(&parent.field) else { return };
-        let Some((_, row)) = self.referenced_row(&parent.collection, RecordId(*id)) else { return };
+        let id = RecordId(*id);
+        let row = match self.referenced_row(&parent.collection, id) {
+            Some((_, row)) => Some(Cow::Borrowed(&row.fields)),
+            None => self.pending_row(&parent.collection, id).map(Cow::Owned),
+        };
+        let Some(row) = row else { return };
         for field in collection.fields.iter().filter(|field| field.from_parent) {
-            let value = row.fields.get(&field.name).cloned().unwrap_or(Value::Null);
+            let value = row.get(&field.name).cloned().unwrap_or(Value::Null);
             fields.insert(field.name.clone(), value);
         }
     }

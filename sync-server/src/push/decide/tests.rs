@@ -64,6 +64,7 @@ impl Site {
         };
         let loaded = Loaded {
             schema: Arc::new(schema),
+            lost_scopes: BTreeSet::new(),
             scopes: BTreeSet::from([
                 Scope::tenant(),
                 project(),

@@ -18,7 +18,7 @@ use super::{capture, ddl};
 use crate::store::StoreError;
 
 /// The numbered files: name, role that runs it, text.
-const FILES: [(&str, &str, &str); 15] = [
+const FILES: [(&str, &str, &str); 16] = [
     (
         "0001_bookkeeping",
         "campo_owner",
@@ -85,6 +85,11 @@ const FILES: [(&str, &str, &str); 15] = [
         "0015_receipts",
         "campo_owner",
         include_str!("../../../../migrations/postgres/0015_receipts.sql"),
+    ),
+    (
+        "0016_made_by_decision",
+        "campo_owner",
+        include_str!("../../../../migrations/postgres/0016_made_by_decision.sql"),
     ),
 ];
 const ROLES: &str = include_str!("../../../../migrations/postgres/0000_roles.sql");

@@ -24,7 +24,9 @@ use super::ddl::table;
 use super::error::store_error;
 use super::quote::ident;
 use super::{decode, pictures, query, records, referring, write_rows};
-use crate::store::{AuditEntry, RowWrite, StoreError, StoredReceipt, StoredRow, WriteTx};
+use crate::store::{
+    AuditEntry, RowWrite, StoreError, StoredReceipt, StoredRow, UserScopes, WriteTx,
+};
 
 /// See the module's documentation.
 pub(super) struct PgWrite {
@@ -89,16 +91,21 @@ impl WriteTx for PgWrite {
         records::follow(&mut self.tx, self.tenant, stream, mark).await
     }
 
-    async fn scopes_of(&mut self, user: UserId) -> Result<BTreeSet<Scope>, StoreError> {
-        let rows = query(
-            "SELECT scope FROM sync.grants WHERE tenant_id = $1 AND user_id = $2 AND NOT gone",
-        )
-        .bind(self.tenant.0)
-        .bind(user.0)
-        .fetch_all(&mut *self.tx)
-        .await
-        .map_err(store_error)?;
-        rows.iter().map(|row| scope(row, 0)).collect()
+    async fn scopes_of(&mut self, user: UserId) -> Result<UserScopes, StoreError> {
+        let rows =
+            query("SELECT scope, gone FROM sync.grants WHERE tenant_id = $1 AND user_id = $2")
+                .bind(self.tenant.0)
+                .bind(user.0)
+                .fetch_all(&mut *self.tx)
+                .await
+                .map_err(store_error)?;
+        let mut scopes = UserScopes::default();
+        for row in &rows {
+            let gone: bool = row.try_get(1).map_err(store_error)?;
+            let which = if gone { &mut scopes.lost } else { &mut scopes.held };
+            which.insert(scope(row, 0)?);
+        }
+        Ok(scopes)
     }
 
     async fn once_held(

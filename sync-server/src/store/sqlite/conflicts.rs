@@ -60,10 +60,11 @@ pub(super) async fn save(
     conflict: &Conflict,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO sync_conflicts (id, collection, record, status, severity, opened_at_us, body) \
-         VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET \
+        "INSERT INTO sync_conflicts (id, collection, record, status, severity, opened_at_us, body, \
+         scopes) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET \
          collection = excluded.collection, record = excluded.record, status = excluded.status, \
-         severity = excluded.severity, opened_at_us = excluded.opened_at_us, body = excluded.body",
+         severity = excluded.severity, opened_at_us = excluded.opened_at_us, body = excluded.body, \
+         scopes = excluded.scopes",
     )
     .bind(conflict.id.0)
     .bind(conflict.collection.clone())
@@ -72,6 +73,7 @@ pub(super) async fn save(
     .bind(word(&conflict.severity)?)
     .bind(conflict.opened_at_us)
     .bind(serde_json::to_string(conflict).map_err(damaged)?)
+    .bind(serde_json::to_string(&conflict.scopes).map_err(damaged)?)
     .execute(connection)
     .await
     .map(|_| ())
@@ -79,11 +81,13 @@ pub(super) async fn save(
 }
 
 /// Conflicts of rows in the given scopes and collections, oldest first. A row that is deleted
-/// counts for the scopes that it was in when that happened: its conflict has to be found.
+/// counts for the scopes that it was in when that happened: its conflict has to be found. One that is not there
+/// counts for those that it would be in.
 pub(super) async fn list(
     connection: &mut SqliteConnection,
     filter: &ConflictFilter,
 ) -> Result<Vec<Conflict>, StoreError> {
+    let held = serde_json::to_string(&filter.scopes).map_err(damaged)?;
     let scopes = known_scopes(connection, &filter.scopes).await?;
     let scopes: Vec<i64> = scopes.into_values().collect();
     let statuses = filter.status.iter().map(word).collect::<Result<Vec<_>, _>>()?;
@@ -101,12 +105,13 @@ pub(super) async fn list(
          AND (?5 IS NULL OR c.opened_at_us >= ?5) \
          AND (?6 IS NULL OR c.opened_at_us < ?6) \
          AND (?7 IS NULL OR (c.opened_at_us, c.id) > (?7, ?8)) \
-         AND EXISTS (SELECT 1 FROM json_each(?9) s \
+         AND (EXISTS (SELECT 1 FROM json_each(c.scopes) w JOIN json_each(?11) h ON h.value = w.value) \
+          OR EXISTS (SELECT 1 FROM json_each(?9) s \
             JOIN sync_collections n ON n.name = c.collection \
             JOIN sync_memberships m \
               ON m.scope = s.value AND m.collection = n.id AND m.record = c.record \
             JOIN sync_rows r ON r.collection = n.id AND r.record = c.record \
-            WHERE m.gone = 0 OR (r.deleted = 1 AND m.stamp = r.stamp)) \
+            WHERE m.gone = 0 OR (r.deleted = 1 AND m.stamp = r.stamp))) \
          ORDER BY c.opened_at_us, c.id LIMIT ?10",
     )
     .bind(serde_json::to_string(&statuses).map_err(damaged)?)
@@ -119,6 +124,7 @@ pub(super) async fn list(
     .bind(after_id)
     .bind(serde_json::to_string(&scopes).map_err(damaged)?)
     .bind(i64::try_from(filter.limit).unwrap_or(i64::MAX))
+    .bind(held)
     .fetch_all(connection)
     .await
     .map_err(failed)?;

@@ -31,6 +31,7 @@ const TENANT: &[&str] = &[
     include_str!("../../../../migrations/sqlite/tenant/0004_retention.sql"),
     include_str!("../../../../migrations/sqlite/tenant/0005_events.sql"),
     include_str!("../../../../migrations/sqlite/tenant/0006_deleted_pictures.sql"),
+    include_str!("../../../../migrations/sqlite/tenant/0007_made_by_decision.sql"),
 ];
 
 /// Brings the catalogue up to date.

@@ -25,7 +25,9 @@ use super::tables::Table;
 use super::tenants::TenantFile;
 use super::{accounts, conflicts, load, pictures, position, receipts, referring};
 use crate::clock::{Clock as _, SystemClock};
-use crate::store::{AuditEntry, RowWrite, StoreError, StoredReceipt, StoredRow, WriteTx};
+use crate::store::{
+    AuditEntry, RowWrite, StoreError, StoredReceipt, StoredRow, UserScopes, WriteTx,
+};
 
 /// How many commits keep their witness: older positions count as unknown. About 30 bytes each.
 pub(super) const HISTORY_COMMITS: i64 = 1_000_000;
@@ -191,7 +193,7 @@ impl WriteTx for SqliteWrite {
         self.noted(result)
     }
 
-    async fn scopes_of(&mut self, user: UserId) -> Result<BTreeSet<Scope>, StoreError> {
+    async fn scopes_of(&mut self, user: UserId) -> Result<UserScopes, StoreError> {
         self.usable()?;
         let result = accounts::scopes_of(&mut self.connection, user).await;
         self.noted(result)

@@ -27,10 +27,25 @@ pub(super) fn schemas() -> Vec<Named> {
                     ("record", uuid("The record")),
                     ("field?", text("The field; none where the row as a whole is meant")),
                     ("base?", any("The value that both sides started from")),
-                    ("current", any("The value on the server")),
+                    (
+                        "current",
+                        any("The value on the server; null for a record that is not there"),
+                    ),
                     ("current_by?", to("Authorship")),
                     ("candidates", list(to("Candidate"))),
-                    ("row", map(any("Canonical JSON"), "The record around it")),
+                    (
+                        "row",
+                        map(
+                            any("Canonical JSON"),
+                            "The record around it; as its author wants it, where it is not there",
+                        ),
+                    ),
+                    (
+                        "scopes?",
+                        list(text(
+                            "Where a record that is not there would belong, as far as the caller holds it",
+                        )),
+                    ),
                     ("opened_at_us", time_us("When it arose")),
                     ("claimed_by?", uuid("Who is on it")),
                     ("notes?", list(to("Note"))),

@@ -30,6 +30,7 @@ fn gardens() -> Loaded {
     let mut loaded = Loaded {
         schema: Arc::new(schema),
         scopes: [10, 11].map(|n| Scope::entity("garden", id(n).0)).into(),
+        lost_scopes: BTreeSet::new(),
         rows: BTreeMap::new(),
         lost: BTreeSet::new(),
         referenced: BTreeMap::new(),
