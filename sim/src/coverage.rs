@@ -11,6 +11,8 @@ pub const MERGES: &[&str] = &[
     "housekeeping: details of a receipt",
     "housekeeping: tokens",
     "merge: adopted",
+    "merge: an edit of what waits",
+    "merge: an insertion into a lost scope",
     "merge: clamped",
     "merge: concurrent lww",
     "merge: concurrent max",
@@ -29,6 +31,8 @@ pub const MERGES: &[&str] = &[
     "wipe: done",
     "wipe: refused",
     "review: claim",
+    "review: made",
+    "review: not made",
     "review: resolve",
     "review: undo",
 ];

@@ -42,11 +42,17 @@ pub fn operations() -> Vec<&'static Operation> {
 /// incident occurs at most in a run.
 #[must_use]
 pub fn incidents() -> Vec<&'static Operation> {
-    use crate::ops::{housekeeping, leaving, server_clock, storage};
-    [housekeeping::OPERATIONS, server_clock::OPERATIONS, storage::OPERATIONS, leaving::OPERATIONS]
-        .into_iter()
-        .flatten()
-        .collect()
+    use crate::ops::{housekeeping, leaving, lost, server_clock, storage};
+    [
+        housekeeping::OPERATIONS,
+        server_clock::OPERATIONS,
+        storage::OPERATIONS,
+        leaving::OPERATIONS,
+        lost::OPERATIONS,
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// What plans are drawn from.

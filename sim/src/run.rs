@@ -223,8 +223,12 @@ async fn drain(world: &mut World, rng: &mut Rng, device: usize) -> Checked {
             return Ok(());
         }
     }
-    let states = world.states(device);
-    violated("the outbox drains", format!("phone {device}: {states:?}"))
+    let left = world.devices[device].core().pending().map_err(|error| broken(&error))?;
+    let left: Vec<String> = left
+        .iter()
+        .map(|view| format!("{} {:?} {:?}", view.id, view.state, view.waiting_for))
+        .collect();
+    violated("the outbox drains", format!("phone {device}: {}", left.join(", ")))
 }
 
 /// The end: phone and server say the same.

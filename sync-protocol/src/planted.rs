@@ -48,6 +48,8 @@ bugs! {
     LostAnswerAppliedTwice,
     /// push: an edit that joins a conflict replaces the candidates before it
     ConflictCandidateLost,
+    /// push: an edit of a record that waits to be made is handed over without the edits before it
+    PendingForgetsEdits,
     /// review: undoing a decision leaves the decided value in the row
     UndoForgetsRow,
     /// pull: a round that was cut and resumed ends with the newest snapshot, as a checkpoint
@@ -70,6 +72,8 @@ bugs! {
     SettledBeforeRows,
     /// device: the outbox is sent in the order of ids
     OutboxOrderById,
+    /// device: a record whose insertion was handed over stays in sight
+    HandedOverStaysSeen,
     /// device: rows of a lost scope stay
     DropIgnored,
     /// device: a backfill shows what was decided besides the edit itself

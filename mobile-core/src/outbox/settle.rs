@@ -61,7 +61,9 @@ pub fn decided(db: &Connection, schema: &Schema, receipt: &Receipt) -> Result<()
 /// that: it is not theirs to look at either.
 #[must_use]
 pub fn is_handed_over(mutation: &Mutation, outcome: &MutationOutcome) -> bool {
-    mutation.kind == MutationKind::Insert && outcome.row.as_ref().is_some_and(is_in_review)
+    mutation.kind == MutationKind::Insert
+        && outcome.row.as_ref().is_some_and(is_in_review)
+        && !planted::is(Bug::HandedOverStaysSeen)
 }
 
 fn is_in_review(outcome: &FieldOutcome) -> bool {

@@ -5,6 +5,7 @@ pub mod damage;
 pub mod edit;
 pub mod housekeeping;
 pub mod leaving;
+pub mod lost;
 pub mod moves;
 pub mod office;
 pub mod phone;

@@ -67,7 +67,8 @@ async fn discard(world: &mut World, rng: &mut Rng) -> Checked {
         })
         .collect();
     let Some(receipt) = rng.pick(&open) else { return Ok(()) };
-    let text = format!("phone {} user{}: discard {}", place.0, place.1, short(receipt.id));
+    let (id, state) = (short(receipt.id), receipt.state);
+    let text = format!("phone {} user{}: discard {id}, {}", place.0, place.1, state.as_str());
     match core.discard(receipt.id) {
         Ok(()) => {
             world.tell(text);

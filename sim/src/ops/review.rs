@@ -8,7 +8,7 @@ use sync_protocol::wire::review::{Candidate, Conflict, ConflictStatus};
 
 use super::edit::value;
 use crate::operation;
-use crate::oracle::snapshot::Snapshot;
+use crate::oracle::snapshot::{Name, Snapshot};
 use crate::oracle::{Checked, violated};
 use crate::registry::Operation;
 use crate::rng::Rng;
@@ -24,10 +24,22 @@ pub const OPERATIONS: &[Operation] = &[
 ];
 
 /// Somebody who may decide, with a token from the console's own login.
-async fn supervisor(world: &mut World, rng: &mut Rng) -> Option<(usize, HeaderValue)> {
+///
+/// Of what waits to be made, one who sees it, if there is one: many a scope has no supervisor.
+async fn supervisor(
+    world: &mut World,
+    rng: &mut Rng,
+    conflict: &Conflict,
+) -> Option<(usize, HeaderValue)> {
     let chiefs: Vec<usize> =
         (0..world.people.len()).filter(|p| world.people[*p].role == "jefe").collect();
-    let person = *rng.pick(&chiefs)?;
+    let snapshot = world.snapshot();
+    let sees = |person: &usize| {
+        let held = snapshot.grants.get(&world.people[*person].id);
+        held.is_some_and(|held| conflict.scopes.iter().any(|scope| held.contains(scope)))
+    };
+    let see: Vec<usize> = chiefs.iter().copied().filter(sees).collect();
+    let person = *rng.pick(if see.is_empty() { &chiefs } else { &see })?;
     let login = json!({
         "tenant": COMPANY, "user": world.people[person].login, "password": PASSWORD,
         "device": DeviceId(uuid::Uuid::from_u128(0x00cc_0000 + person as u128)),
@@ -74,7 +86,7 @@ async fn act(
     verb: &str,
     body: Json,
 ) -> Checked {
-    let Some((person, token)) = supervisor(world, rng).await else { return Ok(()) };
+    let Some((person, token)) = supervisor(world, rng, conflict).await else { return Ok(()) };
     let before = world.snapshot();
     let path = format!("conflicts/{}/{verb}", conflict.id);
     let answer = ask(world, Some(token), &path, &body).await;
@@ -107,9 +119,13 @@ fn came_out(
     verb: &str,
     body: &Json,
 ) -> Checked {
-    let Some(field) = &conflict.field else { return Ok(()) };
     let name = (conflict.collection.clone(), conflict.record);
     let after = world.snapshot();
+    let Some(field) = &conflict.field else {
+        let is_there = |snapshot: &Snapshot| snapshot.rows.contains_key(&name);
+        let pending = verb == "resolve" && !conflict.scopes.is_empty() && !is_there(before);
+        return if pending { was_made(world, &name, conflict, &body["keep"]) } else { Ok(()) };
+    };
     let value = |snapshot: &Snapshot| snapshot.rows[&name].fields[field].clone();
     let should = match (verb, &body["keep"]) {
         ("resolve", Json::String(_)) => value(before),
@@ -138,6 +154,30 @@ fn came_out(
         "a decision does what it says",
         format!("{name:?}.{field} should be {should}, is {is}"),
     )
+}
+
+/// Whether a record that was waiting to be made is there now, as the decision wants it, or not.
+fn was_made(world: &mut World, name: &Name, conflict: &Conflict, keep: &Json) -> Checked {
+    let kept = |c: &&Candidate| keep["candidate"] == *c.receipt.to_string();
+    let kept = conflict.candidates.iter().find(kept);
+    let wanted = kept.and_then(|candidate| candidate.value.as_object());
+    let schema = world.schema();
+    let collection = schema.collection(&name.0);
+    let snapshot = world.snapshot();
+    let row = snapshot.rows.get(name);
+    let fits = match (wanted, row) {
+        (None, row) => row.is_none(),
+        (Some(wanted), Some(row)) => wanted.iter().all(|(field, value)| {
+            let known = collection.is_none_or(|c| c.field(field).is_some());
+            !known || row.fields.get(field) == Some(value)
+        }),
+        (Some(_), None) => false,
+    };
+    if fits {
+        world.note(if wanted.is_some() { "review: made" } else { "review: not made" });
+        return Ok(());
+    }
+    violated("a decision does what it says", format!("{name:?} should be {wanted:?}, is {row:?}"))
 }
 
 async fn claim(world: &mut World, rng: &mut Rng) -> Checked {

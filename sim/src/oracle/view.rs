@@ -206,17 +206,40 @@ fn open(view: &ReceiptView, snapshot: &Snapshot) -> Vec<Mutation> {
     if is_withdrawn(view) {
         return Vec::new();
     }
-    let Some(receipt) = snapshot.receipts.get(&view.id) else { return view.mutations.clone() };
+    let Some(receipt) = snapshot.receipts.get(&view.id) else {
+        return match &view.receipt {
+            Some(told) => without_handed_over(&view.mutations, told),
+            None => view.mutations.clone(),
+        };
+    };
     match receipt.state {
-        ReceiptState::InReview if receipt.held => view.mutations.clone(),
+        ReceiptState::InReview if receipt.held => without_handed_over(&view.mutations, receipt),
         ReceiptState::InReview => in_review(&view.mutations, receipt),
         _ => Vec::new(),
     }
 }
 
+/// A record whose insertion was handed over is not for its author to see.
+fn is_handed_over(mutation: &Mutation, outcome: &MutationOutcome) -> bool {
+    mutation.kind == MutationKind::Insert
+        && matches!(outcome.row, Some(FieldOutcome::InReview { .. }))
+}
+
+fn without_handed_over(mutations: &[Mutation], receipt: &Receipt) -> Vec<Mutation> {
+    let is_out = |index: usize, mutation: &Mutation| {
+        let outcome = receipt.mutations.get(index);
+        outcome.is_some_and(|outcome| is_handed_over(mutation, outcome))
+    };
+    let shown = mutations.iter().enumerate().filter(|(index, mutation)| !is_out(*index, mutation));
+    shown.map(|(_, mutation)| mutation.clone()).collect()
+}
+
 fn in_review(mutations: &[Mutation], receipt: &Receipt) -> Vec<Mutation> {
     let is_open = |outcome: &FieldOutcome| matches!(outcome, FieldOutcome::InReview { .. });
     let left = |mutation: &Mutation, outcome: &MutationOutcome| {
+        if is_handed_over(mutation, outcome) {
+            return None;
+        }
         if outcome.row.as_ref().is_some_and(is_open) {
             return Some(mutation.clone());
         }
@@ -233,7 +256,8 @@ fn in_review(mutations: &[Mutation], receipt: &Receipt) -> Vec<Mutation> {
     mutations.iter().zip(&receipt.mutations).filter_map(|(m, o)| left(m, o)).collect()
 }
 
-fn apply(collection: &Collection, row: &mut Fields, mutation: &Mutation) {
+/// Changes a row as a mutation says.
+pub fn apply(collection: &Collection, row: &mut Fields, mutation: &Mutation) {
     let known = |name: &String| collection.field(name);
     for (name, value) in &mutation.set {
         if known(name).is_some() {

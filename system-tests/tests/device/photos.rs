@@ -2,12 +2,15 @@
 
 use std::path::Path;
 
-use mobile_core::core::new_photo;
+use mobile_core::core::{ConflictFilter, new_photo};
+use mobile_core::outbox::entry::State as OutboxState;
 use mobile_core::photos::queue::State;
 use mobile_core::photos::{Budget, Capture, NewPhoto, Variant};
 use serde_json::json;
+use sync_protocol::wire::review::{Keep, ResolveRequest, ResolveResult};
 use sync_protocol::{RecordId, UserId};
 use time::macros::datetime;
+use tokio_util::sync::CancellationToken;
 
 use crate::on_both_databases;
 use crate::site::{Phone, Site, object};
@@ -148,4 +151,71 @@ async fn a_photo_is_deleted_without_a_review_while_the_server_notes_that_it_is_s
     assert_eq!(state, mobile_core::outbox::entry::State::Applied);
     juan.sync().await;
     assert_eq!(files(&site.dir("juan")), 0);
+}
+
+on_both_databases!(a_check_in_on_a_project_that_was_lost_waits_with_its_photo);
+async fn a_check_in_on_a_project_that_was_lost_waits_with_its_photo(site: Site) {
+    let (laura, juan, project, juan_id) = building(&site).await;
+    site.revoke(juan_id, project).await;
+    // He does not know it yet.
+    let (record, picture) = check_in(&juan, project, "Pedro", photo(1));
+    let name = RecordOfPhoto { collection: "asistencia_fotos", record: picture };
+    juan.sync().await;
+    for (collection, id) in [("asistencias", record), ("asistencia_fotos", picture)] {
+        assert!(juan.core.get(collection, id).is_err(), "{collection} is not his to see any more");
+    }
+    let receipts = juan.core.receipts().expect("receipts");
+    let states: Vec<OutboxState> = receipts.iter().map(|receipt| receipt.state).collect();
+    assert_eq!(states, [OutboxState::InReview]);
+    assert!(name.is_kept_for_an_export(&juan), "only this phone has it");
+    let verified = juan.core.verify(&CancellationToken::new()).await.expect("verified");
+    assert!(verified.clean && verified.mended + verified.damaged + verified.differing == 0);
+
+    // The supervisor makes the check-in of it, and its photo's record.
+    let open = laura.core.conflicts(&ConflictFilter::default()).await.expect("listed").conflicts;
+    assert_eq!(open.len(), 2);
+    let decisions = open.iter().map(|conflict| {
+        let keep = Keep::Candidate(conflict.candidates[0].receipt);
+        let (revision, reason) = (conflict.revision, "estuvo".to_owned());
+        (conflict.id, ResolveRequest { revision, keep, reason })
+    });
+    let answer = laura.core.resolve_many(decisions.collect()).await.expect("decided");
+    let failed = answer.values().find(|result| !matches!(result, ResolveResult::Resolved(_)));
+    assert!(failed.is_none(), "{failed:?}");
+    laura.sync().await;
+    assert_eq!(laura.field("asistencias", record, "trabajador"), "Pedro");
+    assert_eq!(laura.field("asistencia_fotos", picture, "estado"), "pending");
+    juan.sync().await;
+    assert_eq!(juan.core.receipts().expect("receipts")[0].state, OutboxState::Applied);
+    assert!(juan.core.get("asistencias", record).is_err());
+
+    // Back on the project he has the record again, and his picture goes.
+    site.grant(juan_id, project).await;
+    juan.sync().await;
+    juan.sync().await;
+    assert_eq!(juan.field("asistencias", record, "trabajador"), "Pedro");
+    assert!(!name.is_kept_for_an_export(&juan));
+    laura.sync().await;
+    assert_eq!(laura.field("asistencia_fotos", picture, "estado"), "stored");
+}
+
+/// A photo's record.
+struct RecordOfPhoto {
+    collection: &'static str,
+    record: RecordId,
+}
+
+impl RecordOfPhoto {
+    fn is_kept_for_an_export(&self, phone: &Phone) -> bool {
+        let photos = phone.core.photos().expect("photos");
+        let own: Vec<_> = photos
+            .iter()
+            .filter(|photo| {
+                let name = &photo.item.name;
+                (name.collection.as_str(), name.record) == (self.collection, self.record)
+            })
+            .collect();
+        assert_eq!(own.len(), 2, "both pictures are here");
+        own.iter().all(|photo| photo.item.adrift && photo.item.state == State::Waiting)
+    }
 }

@@ -11,18 +11,20 @@ mod adoption;
 mod conflicts;
 mod history;
 mod mutation;
+mod pending;
 mod rows;
 mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde_json::Value as Json;
 use sync_protocol::limits::EDIT_TIME_AHEAD_MAX_US;
 use sync_protocol::schema::Schema;
 use sync_protocol::wire::push::{MutationKind, PushAnswer, PushRequest, Transaction};
 use sync_protocol::wire::receipt::{Receipt, ReceiptState};
-use sync_protocol::wire::review::ConflictStatus;
-use sync_protocol::{ReceiptId, RecordId, Scope, StreamId, UserId};
+use sync_protocol::wire::review::{Conflict, ConflictStatus};
+use sync_protocol::{ConflictId, ReceiptId, RecordId, Scope, StreamId, UserId};
 
 use self::adoption::{adopted, refers_to};
 use self::conflicts::{conflicts_keep_their_candidates, note_open};
@@ -36,6 +38,8 @@ const INVARIANT: &str = "edits are merged by the rules";
 #[derive(Default)]
 pub struct Judge {
     rows: BTreeMap<Name, History>,
+    /// Records that are not made yet, as their authors want them.
+    pending: BTreeMap<Name, BTreeMap<String, Json>>,
 }
 
 /// A push while it is judged.
@@ -49,6 +53,10 @@ struct Trial<'a> {
     open: BTreeSet<(Name, String)>,
     /// Receipts by which records that were merged into others are found.
     told: BTreeMap<ReceiptId, Receipt>,
+    /// Conflicts as they are afterwards.
+    conflicts: BTreeMap<ConflictId, Arc<Conflict>>,
+    /// By conflict and field, what its record should be like that waits to be made.
+    waiting: BTreeMap<(ConflictId, String), Json>,
     found: Vec<String>,
 }
 
@@ -90,6 +98,8 @@ impl Judge {
                 .iter()
                 .map(|(id, receipt)| (*id, Receipt::clone(receipt)))
                 .collect(),
+            conflicts: after.conflicts.iter().map(|known| (known.id, known.clone())).collect(),
+            waiting: BTreeMap::new(),
             found: Vec::new(),
         };
         let mut settled: BTreeSet<ReceiptId> = before.receipts.keys().copied().collect();
@@ -128,6 +138,7 @@ impl Judge {
                 )?;
             }
         }
+        pending::compare(&trial)?;
         self.compare(&trial, before, after)?;
         conflicts_keep_their_candidates(before, after, &answer.receipts)?;
         Ok(trial.found)

@@ -26,6 +26,9 @@ impl Judge {
         let Some(collection) = trial.schema.collection(&name.0) else {
             return violated(INVARIANT, format!("the unknown collection {} was written", name.0));
         };
+        if let Some(conflict) = trial.conflict_of_pending(outcome, name) {
+            return self.handed_over(trial, collection, mutation, outcome, (name, &conflict));
+        }
         if mutation.kind == MutationKind::Insert {
             return self.insert(trial, collection, mutation, name, write);
         }

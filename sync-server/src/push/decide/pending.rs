@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value as Json};
 use sync_protocol::merge::FieldEdit;
+use sync_protocol::planted::{self, Bug};
 use sync_protocol::schema::{Collection, Field, FieldType, ScopeRule};
 use sync_protocol::wire::push::MutationKind;
 use sync_protocol::wire::receipt::{FieldOutcome, MutationOutcome};
@@ -72,7 +73,11 @@ impl Work<'_> {
         let value = match mutation.kind {
             MutationKind::Delete => Json::from("deleted"),
             MutationKind::Update => {
-                let mut value: Map<String, Json> = before.clone();
+                let forgets = planted::is(Bug::PendingForgetsEdits);
+                let mut value = if forgets { Map::new() } else { before.clone() };
+                if forgets {
+                    row = facts::defaults(collection);
+                }
                 for (field, edit) in &mutation.edits {
                     let after = after(field, row.get(&field.name).unwrap_or(&Value::Null), edit);
                     value.insert(field.name.clone(), after.to_json(&field.kind));

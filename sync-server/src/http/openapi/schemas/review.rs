@@ -81,6 +81,13 @@ pub(super) fn schemas() -> Vec<Named> {
                     ("value", any("The wanted value")),
                     ("base_version?", integer("The version that its author saw")),
                     ("by", to("Authorship")),
+                    (
+                        "reason?",
+                        word(
+                            "Why it needs a decision, where nobody else changed the same",
+                            &["scope_lost"],
+                        ),
+                    ),
                 ],
             ),
         ),

@@ -1,0 +1,106 @@
+//! Records that wait for a decision before they are made: their author had lost the scopes that they would
+//! belong to.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+use sync_protocol::Scope;
+use sync_protocol::schema::{Collection, ScopeRule};
+use sync_protocol::wire::push::{Mutation, MutationKind};
+use sync_protocol::wire::receipt::{FieldOutcome, MutationOutcome};
+use sync_protocol::wire::review::Conflict;
+
+use super::{INVARIANT, Judge, Trial};
+use crate::oracle::snapshot::Name;
+use crate::oracle::view::apply;
+use crate::oracle::{Checked, violated};
+
+impl Trial<'_> {
+    /// The conflict that an edit of a record which is not there was handed to, if it was.
+    pub(super) fn conflict_of_pending(
+        &self,
+        outcome: &MutationOutcome,
+        name: &Name,
+    ) -> Option<Arc<Conflict>> {
+        let Some(FieldOutcome::InReview { conflict, .. }) = &outcome.row else { return None };
+        let known = self.conflicts.get(conflict)?;
+        (!self.rows.contains_key(name) && !known.scopes.is_empty()).then(|| known.clone())
+    }
+}
+
+impl Judge {
+    /// The author holds none of the scopes, and the conflict has their record as they made it: the insertion
+    /// with their later edits on top.
+    pub(super) fn handed_over(
+        &mut self,
+        trial: &mut Trial<'_>,
+        collection: &Collection,
+        mutation: &Mutation,
+        outcome: &MutationOutcome,
+        (name, conflict): (&Name, &Conflict),
+    ) -> Checked {
+        let inserted = mutation.kind == MutationKind::Insert;
+        if outcome.version.is_some() || outcome.alias.is_some() {
+            return violated(INVARIANT, format!("{name:?} waits, and was written: {outcome:?}"));
+        }
+        if inserted && named_scopes(collection, mutation).any(|scope| trial.grants.contains(&scope))
+        {
+            return violated(INVARIANT, format!("{name:?} is of a scope that is held, and waits"));
+        }
+        let found =
+            if inserted { "an insertion into a lost scope" } else { "an edit of what waits" };
+        trial.found.push(format!("merge: {found}"));
+        if inserted {
+            let fields = collection.fields.iter().map(|field| {
+                let given = mutation.set.get(&field.name).cloned();
+                let value = given.unwrap_or_else(|| field.default_value().to_json(&field.kind));
+                (field.name.clone(), value)
+            });
+            self.pending.insert(name.clone(), fields.collect());
+        } else if let Some(wanted) = self.pending.get_mut(name)
+            && mutation.kind == MutationKind::Update
+        {
+            apply(collection, wanted, mutation);
+        }
+        let none = BTreeMap::new();
+        let wanted = self.pending.get(name).unwrap_or(&none);
+        // What follows a parent that waits as well is the server's to know, and so are flags.
+        let own = collection
+            .fields
+            .iter()
+            .filter(|field| !field.from_parent && !collection.is_noted_by_server(&field.name));
+        trial.waiting.extend(own.filter_map(|field| {
+            Some(((conflict.id, field.name.clone()), wanted.get(&field.name)?.clone()))
+        }));
+        Ok(())
+    }
+}
+
+/// The scopes that an insertion itself names; those that follow a parent are not known here.
+fn named_scopes<'a>(
+    collection: &'a Collection,
+    insertion: &'a Mutation,
+) -> impl Iterator<Item = Scope> + 'a {
+    collection.scopes.iter().filter_map(|rule| match rule {
+        ScopeRule::Tenant => Some(Scope::tenant()),
+        ScopeRule::Entity { kind, field } => {
+            let id = insertion.set.get(field)?.as_str()?.parse().ok()?;
+            Some(Scope::entity(kind, id))
+        }
+    })
+}
+
+/// After a push: each record that waits has what the edits of this push, and those before, made of it.
+pub(super) fn compare(trial: &Trial<'_>) -> Checked {
+    for ((id, field), wanted) in &trial.waiting {
+        let is = trial.conflicts.get(id).and_then(|conflict| conflict.row.get(field));
+        if is.is_some_and(|is: &Json| is != wanted) {
+            return violated(
+                INVARIANT,
+                format!("{id}: {field} of what waits should be {wanted}, but is {is:?}"),
+            );
+        }
+    }
+    Ok(())
+}
