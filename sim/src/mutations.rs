@@ -49,6 +49,8 @@ pub const CAUGHT_BY: &[(Bug, u64)] = &[
     (Bug::UnseenReceiptForgotten, 1),
     (Bug::WipeTakesUnsent, 1),
     (Bug::CopyKeepsStream, 7),
+    (Bug::PendingForgetsEdits, 2),
+    (Bug::HandedOverStaysSeen, 2),
 ];
 
 /// Bugs that show when something befalls a machine. The others are planted in runs without such incidents, so that
@@ -61,6 +63,8 @@ const OF_INCIDENTS: &[Bug] = &[
     Bug::CopyKeepsStream,
     Bug::StorageFailureIsLoss,
     Bug::UnwrittenPictureStored,
+    Bug::PendingForgetsEdits,
+    Bug::HandedOverStaysSeen,
 ];
 
 /// The plan of a seed in which a bug is planted.
