@@ -151,6 +151,59 @@ async fn what_was_in_review_at_the_copy_is_told_to_both() {
     }
 }
 
+/// The older copy does not know that it has sent the edit, and takes it back without asking.
+#[tokio::test]
+async fn what_an_older_copy_discards_is_told_as_what_became_of_it() {
+    // It hears of it by a pull, or asks about it with the next push, as another stream.
+    for pushes in [false, true] {
+        let server = Server::new();
+        let (one, two) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
+        let (ana, id) = with_stock(&server, one.path()).await;
+        ana.put("articulos", json!({ "id": id, "existencia": { "add": -3 } }));
+        ana.put("articulos", json!({ "id": id, "nombre": "Tablero" }));
+        model::copy_folder(one.path(), two.path());
+        ana.sync().await.expect("sync");
+        drop(ana);
+        let ana = open(&server, two.path(), 9).await;
+        let waiting: Vec<_> = ana.core.pending().expect("list").iter().map(|r| r.id).collect();
+        for id in waiting {
+            ana.core.discard(id).expect("nobody has it, as far as it knows");
+        }
+        assert_eq!(ana.field(id, "existencia"), "10.00");
+        if pushes {
+            ana.put("articulos", json!({ "id": id, "existencia": { "add": -1 } }));
+        }
+        ana.sync().await.expect("sync");
+        let left = if pushes { 600 } else { 700 };
+        assert_eq!(units(&server, id), left);
+        assert_eq!(ana.field(id, "existencia"), format!("{}.00", left / 100), "shown once");
+        assert_eq!(ana.field(id, "nombre"), "Tablero");
+        assert!(states(&ana).iter().all(|state| *state == State::Applied), "{:?}", states(&ana));
+        assert!(ana.core.pending().expect("list").is_empty());
+        assert_eq!(ana.core.get("articulos", id).expect("here")["_pending"], 0);
+    }
+}
+
+/// What no other copy has sent stays discarded, also at the server.
+#[tokio::test]
+async fn what_only_a_copy_had_and_discarded_stays_discarded() {
+    let server = Server::new();
+    let (one, two) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
+    let (ana, id) = with_stock(&server, one.path()).await;
+    model::copy_folder(one.path(), two.path());
+    ana.put("articulos", json!({ "id": id, "existencia": { "add": -2 } }));
+    ana.sync().await.expect("sync");
+    let twin = open(&server, two.path(), 9).await;
+    twin.put("articulos", json!({ "id": id, "existencia": { "add": -3 } }));
+    let mistake = twin.core.pending().expect("list")[0].id;
+    twin.core.discard(mistake).expect("nobody has it");
+    twin.put("articulos", json!({ "id": id, "existencia": { "add": -1 } }));
+    twin.sync().await.expect("sync");
+    assert_eq!(states(&twin), [State::Applied, State::Discarded, State::Applied]);
+    assert_eq!(twin.field(id, "existencia"), "7.00");
+    assert_eq!(units(&server, id), 700);
+}
+
 /// A decision can be taken back, which the server tells the streams that have asked.
 #[tokio::test]
 async fn another_stream_asks_about_what_was_decided_as_well() {

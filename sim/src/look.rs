@@ -25,6 +25,7 @@ impl World {
         let core = self.devices[device].core().clone();
         let receipts = core.receipts().map_err(|error| broken(&error))?;
         conservation::on_phone(&self.ledger, place, &receipts)?;
+        self.ledger.heard(receipts.iter().filter(|view| view.settled).map(|view| view.id));
         let visible = core.schema().map_err(|error| broken(&error))?;
         let engine = core.engine().map_err(|error| broken(&error))?;
         let known = self.ledger.known.entry(place).or_default();

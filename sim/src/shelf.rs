@@ -114,6 +114,16 @@ impl Shelf {
         })
     }
 
+    /// A whole picture, as it is there.
+    #[must_use]
+    pub fn bytes(&self, name: &Picture) -> Option<Bytes> {
+        self.with(|things| {
+            let mut all = things.by_name.iter();
+            let found = all.find(|(path, _)| picture(path).as_ref() == Some(name));
+            found.map(|(_, thing)| thing.bytes.clone())
+        })
+    }
+
     /// What has come of uploads that are under way: names of parts and how long they are.
     #[must_use]
     pub fn parts(&self) -> BTreeMap<String, usize> {

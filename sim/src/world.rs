@@ -384,9 +384,9 @@ impl World {
                 let taken_back = view::is_withdrawn(&receipt);
                 let edit = Edit::made(place, receipt.mutations);
                 let known = self.ledger.edits.entry(receipt.id).or_insert(edit);
-                known.discarded = discarded;
+                known.discarded = discarded && !known.copied;
                 known.replaced |= receipt.replaced_by.is_some();
-                known.withdrawn |= taken_back;
+                known.withdrawn |= taken_back || (discarded && known.copied);
             }
             self.look_at(device)?;
         }

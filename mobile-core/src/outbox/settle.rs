@@ -13,6 +13,7 @@ use super::alias;
 use super::copy;
 use super::entry::{self, Entry, State};
 use crate::CoreError;
+use crate::edit::fill_in;
 use crate::store::rows;
 
 /// Records whose view has to be computed anew.
@@ -105,13 +106,23 @@ fn is_put_off_and_taken_back(entry: &Entry, receipt: &Receipt) -> bool {
     entry.withdraw && receipt.state == ReceiptState::Parked
 }
 
-/// It was too late to take the edit back: it is in the view again, as any edit that was decided.
+/// It was too late to take the edit back: it is in the view again, as any edit that was decided. Of one that a copied
+/// database had discarded nothing is left there.
 fn show_again(db: &Connection, schema: &Schema, entry: &Entry) -> Result<(), CoreError> {
-    let touched: Touched = entry::records(db, entry.seq)?.into_iter().collect();
+    let records = entry.mutations.iter().map(|m| (m.collection.clone(), m.record));
+    let known: Touched = entry::records(db, entry.seq)?.into_iter().collect();
+    let is_left = !known.is_empty();
+    let touched = if is_left { known } else { records.collect() };
     for (collection, record) in &touched {
         if let Some(collection) = schema.collection(collection) {
             rows::keep_server_state(db, collection, *record)?;
         }
+    }
+    for (position, made) in entry.mutations.iter().enumerate().filter(|_| !is_left) {
+        let Some(collection) = schema.collection(&made.collection) else { continue };
+        let mut shown = made.clone();
+        fill_in(db, schema, collection, &mut shown)?;
+        entry::show_mutation(db, entry.seq, position, &shown)?;
     }
     db.prepare_cached("UPDATE campo_mutation SET in_view = 1 WHERE seq = ?1")?
         .execute([entry.seq])?;
@@ -137,7 +148,9 @@ pub fn settle(
         let stays = entry.settled || is_put_off_and_taken_back(&entry, receipt);
         return if stays { Ok(()) } else { write_receipt(db, &entry, receipt, false) };
     }
-    if entry.state == State::Discarded {
+    // What was refused may be discarded here. Of an edit that took effect only an older copy of this database can
+    // have believed that nobody else had it.
+    if entry.state == State::Discarded && has_no_effect(receipt.state) {
         return Ok(());
     }
     touched.extend(entry::records(db, entry.seq)?);
@@ -153,6 +166,10 @@ pub fn settle(
     }
     alias::take_over(db, schema, receipt, touched)?;
     write_receipt(db, &entry, receipt, true)
+}
+
+fn has_no_effect(state: ReceiptState) -> bool {
+    matches!(state, ReceiptState::Refused | ReceiptState::Parked | ReceiptState::Discarded)
 }
 
 /// Rows of a backfill, and of a delta before a backfill, come without the receipts that settle their

@@ -112,7 +112,8 @@ pub fn moved(
 
 /// What a database that goes on as another stream has to ask about again: the server tells receipts by
 /// stream, and the new one what becomes of those that it asks about. Also what a person has decided, because
-/// a decision can be taken back.
+/// a decision can be taken back; and what its author discarded here without asking anybody, because the database that
+/// this one is a copy of may have sent it.
 ///
 /// # Errors
 /// Those of SQLite.
@@ -123,6 +124,12 @@ pub fn forget_old(db: &Connection) -> Result<(), CoreError> {
          WHERE receipt IS NOT NULL
            AND (state = 'in_review' OR (state IN ('applied', 'superseded')
                AND (settled = 0 OR instr(receipt, '\"conflict\"') > 0)))",
+        [],
+    )?;
+    db.execute(
+        "UPDATE campo_outbox SET state = 'sending', maybe_sent = 1, withdraw = 1, settled = 0
+         WHERE state = 'discarded'
+           AND (receipt IS NULL OR instr(receipt, '\"state\":\"parked\"') > 0)",
         [],
     )?;
     Ok(())

@@ -57,7 +57,11 @@ fn withdraw(state: &mut State, stream: StreamId, id: ReceiptId) -> Receipt {
         },
         commit,
     };
-    state.receipts.entry(id).or_insert_with(discarded).receipt.clone()
+    let kept = state.receipts.entry(id).or_insert_with(discarded);
+    if kept.stream != stream {
+        kept.echoes.insert(stream, commit);
+    }
+    kept.receipt.clone()
 }
 
 fn put_off(transaction: &Transaction, now_us: i64) -> Receipt {

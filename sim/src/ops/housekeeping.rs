@@ -107,14 +107,15 @@ async fn tidy(world: &mut World, rng: &mut Rng, days: i64) -> Checked {
     world.wrote_beside(&before)
 }
 
-/// Whether the phone of an edit has what came of it; nothing is said of one that somebody else uses now, or that
-/// is damaged.
+/// Whether the phone of an edit has what came of it, or had it before an older folder was put back; nothing is said
+/// of one that somebody else uses now, or that is damaged.
 fn is_known(world: &World, id: ReceiptId) -> Option<bool> {
-    let place = world.ledger.edits.get(&id)?.place;
+    let edit = world.ledger.edits.get(&id)?;
+    let place = edit.place;
     let sound = world.ledger.known.get(&place)?.damage != Standing::Damaged;
     if !sound || world.user_of(place.0) != Some(place.1) {
         return None;
     }
     let view: ReceiptView = world.devices[place.0].core().receipt(id).ok()?;
-    Some(view.settled)
+    Some(view.settled || edit.heard)
 }

@@ -74,8 +74,7 @@ async fn discard(world: &mut World, rng: &mut Rng) -> Checked {
             world.tell(text);
             let now = core.receipt(receipt.id).map_err(|error| broken(&error))?;
             if let Some(edit) = world.ledger.edits.get_mut(&receipt.id) {
-                edit.discarded = now.state == State::Discarded;
-                edit.withdrawn = !edit.discarded;
+                edit.take_back(now.state == State::Discarded);
             }
             Ok(())
         }

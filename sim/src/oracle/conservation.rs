@@ -10,6 +10,7 @@ use sync_protocol::{ReceiptId, RecordId};
 
 use super::ledger::{Ledger, Place};
 use super::snapshot::Snapshot;
+use super::view::is_withdrawn;
 use super::{Checked, violated};
 
 /// Looks at a phone's receipts.
@@ -34,7 +35,9 @@ pub fn on_phone(ledger: &Ledger, place: Place, receipts: &[ReceiptView]) -> Chec
         let edit = &ledger.edits[&receipt.id];
         let discarded = edit.discarded;
         let is = receipt.state == State::Discarded;
-        if discarded != is && !(is && edit.withdrawn) {
+        // As another stream a phone asks again about what it has discarded.
+        let asks = discarded && is_withdrawn(receipt);
+        if discarded != is && !(is && edit.withdrawn) && !asks {
             return violated(
                 invariant,
                 format!("{} is {:?}, discarded: {discarded}", receipt.id, receipt.state),
@@ -127,7 +130,17 @@ pub fn after_healing(receipts: &[ReceiptView], snapshot: &Snapshot) -> Checked {
                     );
                 }
             }
-            State::Discarded => {}
+            State::Discarded => {
+                let took_effect = server.filter(|server| {
+                    !matches!(server.state, ReceiptState::Refused | ReceiptState::Discarded)
+                });
+                if let Some(server) = took_effect {
+                    return violated(
+                        "both ends say the same of an edit",
+                        format!("{id}: phone {:?}, server {:?}", receipt.state, server.state),
+                    );
+                }
+            }
             State::Refused if server.is_none() => {
                 // Refused here, because the server could not even read it.
             }

@@ -197,7 +197,8 @@ impl Backup {
             match self.edits.get(id) {
                 Some(then) => {
                     let withdrawn = then.withdrawn || edit.withdrawn || edit.discarded;
-                    *edit = Edit { withdrawn, ..then.clone() };
+                    let heard = edit.heard;
+                    *edit = Edit { withdrawn, heard, copied: true, ..then.clone() };
                 }
                 None => edit.left = true,
             }

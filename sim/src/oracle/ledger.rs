@@ -31,13 +31,34 @@ pub struct Edit {
     pub replaced: bool,
     /// Its phone does not have it any more: it was wiped, or set back to before.
     pub left: bool,
+    /// Its phone had what came of it, settled, when it was looked at. It may have told the server so, and a folder
+    /// that is put back does not take that back.
+    pub heard: bool,
+    /// An older folder that has it was put back: its phone need not know that it was sent since.
+    pub copied: bool,
 }
 
 impl Edit {
     /// One that was just made.
     #[must_use]
     pub fn made(place: Place, mutations: Vec<Mutation>) -> Self {
-        Self { place, mutations, discarded: false, withdrawn: false, replaced: false, left: false }
+        Self {
+            place,
+            mutations,
+            discarded: false,
+            withdrawn: false,
+            replaced: false,
+            left: false,
+            heard: false,
+            copied: false,
+        }
+    }
+
+    /// Its author took it back; `at_once` says that the phone counts it as discarded. What an older copy knows of it
+    /// may not be all: then the server says whether in time.
+    pub fn take_back(&mut self, at_once: bool) {
+        self.discarded = at_once && !self.copied;
+        self.withdrawn |= !self.discarded;
     }
 }
 
@@ -78,6 +99,15 @@ impl Ledger {
     pub fn damaged(&self) -> Vec<Place> {
         let damaged = self.known.iter().filter(|(_, known)| known.damage == Standing::Damaged);
         damaged.map(|(place, _)| *place).collect()
+    }
+
+    /// A phone has what came of these.
+    pub fn heard(&mut self, settled: impl Iterator<Item = ReceiptId>) {
+        for id in settled {
+            if let Some(edit) = self.edits.get_mut(&id) {
+                edit.heard = true;
+            }
+        }
     }
 
     /// Nothing is expected of a phone's database until it is mended. Answers how it stood.

@@ -82,6 +82,13 @@ struct Progress {
     grants: Vec<GrantChange>,
 }
 
+impl Progress {
+    /// Whether there are scopes whose rows the device is still to get.
+    fn is_bringing(&self) -> bool {
+        self.backfill.as_ref().is_some_and(|b| !(b.scopes.is_empty() && b.queued.is_empty()))
+    }
+}
+
 impl Round<'_> {
     /// Sends pages from the cursor on, until the sink has enough.
     pub async fn run(&mut self, cursor: Option<Cursor>) -> Result<(), StoreError> {
@@ -248,7 +255,9 @@ impl Round<'_> {
             }
             return Ok(false);
         }
-        page.checkpoint = checkpoint;
+        // A device that has lost all that was being brought knows of no backfill: it would take this page for the
+        // last one, although its receipts are still to come. It waits for the page that ends the backfill.
+        page.checkpoint = checkpoint && progress.is_bringing();
         // A page that says nothing is left out where pages of a backfill follow.
         if page.tables.is_empty() {
             return Ok(true);

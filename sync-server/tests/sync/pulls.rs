@@ -82,6 +82,31 @@ async fn pages_that_are_cut_anywhere_add_up_to_the_whole(company: Company) {
     assert_eq!(fresh.rows.len(), 43);
 }
 
+on_every_store!(a_page_without_receipts_is_no_checkpoint_where_nothing_is_being_brought_any_more);
+async fn a_page_without_receipts_is_no_checkpoint_where_nothing_is_being_brought_any_more(
+    company: Company,
+) {
+    let (mut juan, torre) = project(&company, "juan").await;
+    let (ana, nave) = project(&company, "ana").await;
+    reports(&company, &ana, nave, 5).await;
+    let report = reports(&company, &juan, torre, 1).await[0];
+    juan.pull(10).await;
+    company.grant(&juan, Scope::entity("project", nave.0)).await;
+    juan.pull_some(2, 1).await;
+    let set = json!({ "resumen": "techo" });
+    let edit = juan.edit(update("avances", report, set, 1), ReceiptState::Applied).await;
+    let nave = Scope::entity("project", nave.0);
+    company.store.revoke(company.tenant, juan.caller.user, &nave).await.expect("revoked");
+    let before = juan.checkpoints;
+    juan.pull_some(10, 1).await;
+    let told = juan.settled.contains_key(&edit.id);
+    assert!(told || juan.checkpoints == before, "what is shown is not settled");
+    juan.pull(10).await;
+    assert!(juan.settled.contains_key(&edit.id));
+    assert_eq!(juan.value("avances", report, "resumen"), json!("techo"));
+    assert_eq!(juan.rows.len(), 2, "the lost project's rows have left");
+}
+
 on_every_store!(rows_with_much_text_come_in_smaller_pages);
 async fn rows_with_much_text_come_in_smaller_pages(company: Company) {
     let (mut juan, torre) = project(&company, "juan").await;

@@ -133,6 +133,7 @@ pub fn answered(
             let is_here = shelf.pictures().contains_key(picture);
             let row = before.rows.get(&name).filter(|_| sees);
             shown(picture, row, response, (is_here, spoiled))?;
+            began_well(picture, response, shelf.bytes(picture).as_deref())?;
             // Whoever looks for a lost picture has its record ask for it again.
             finds_loss = sees && spoiled && !is_here;
             finds_loss.then_some(name)
@@ -261,8 +262,24 @@ fn shown(
         return violated("only stored pictures are shown", format!("{picture:?}"));
     }
     let hash = sha256(&response.body);
-    if response.status == 200 && !is_spoiled && hash_of(row, &picture.2) != Some(&hash) {
+    let is_whole = response.status == 200 && !response.broken;
+    if is_whole && !is_spoiled && hash_of(row, &picture.2) != Some(&hash) {
         return violated("a picture is its record's", format!("{picture:?}: {hash}"));
+    }
+    Ok(())
+}
+
+/// What came of a picture before the store broke it off is how that picture begins, and who asked learns that it is
+/// not all.
+fn began_well(picture: &Picture, response: Option<&Response>, here: Option<&[u8]>) -> Checked {
+    let Some(response) = response.filter(|response| response.status == 200 && response.broken)
+    else {
+        return Ok(());
+    };
+    let begins = here.is_some_and(|bytes| bytes.starts_with(&response.body));
+    if !begins || here.is_some_and(|bytes| bytes.len() == response.body.len()) {
+        let found = format!("{picture:?}: {} bytes broke off", response.body.len());
+        return violated("a picture is its record's, as far as it comes", found);
     }
     Ok(())
 }
@@ -353,4 +370,25 @@ pub fn flagged(
         known.push(hash);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn what_breaks_off_is_how_the_picture_begins_and_not_all_of_it() {
+        let id = "01970000-0000-7000-8000-000000000001".parse().expect("an id");
+        let picture = ("fotos".to_owned(), id, "photo".to_owned());
+        let came = |body: &'static [u8]| {
+            let (status, headers) = (200, axum::http::HeaderMap::new());
+            let response =
+                Response { status, headers, body: Bytes::from_static(body), broken: true };
+            began_well(&picture, Some(&response), Some(b"picture")).is_ok()
+        };
+        assert!(came(b"") && came(b"pict"));
+        assert!(!came(b"pixt") && !came(b"picture"));
+    }
 }
