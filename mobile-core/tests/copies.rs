@@ -151,6 +151,42 @@ async fn what_was_in_review_at_the_copy_is_told_to_both() {
     }
 }
 
+/// The older copy has nothing to send, and the server takes what it waits for as told.
+#[tokio::test]
+async fn what_another_copy_was_told_is_asked_about() {
+    let server = Server::new();
+    let dirs = [0, 1, 2].map(|_| tempfile::tempdir().expect("dir"));
+    let (ana, id) = with_stock(&server, dirs[0].path()).await;
+    let ben = Phone::signed_in(&server, dirs[2].path(), 2).await;
+    ben.put("articulos", json!({ "id": id, "medida": 2 }));
+    ben.sync().await.expect("sync");
+    ana.put("articulos", json!({ "id": id, "existencia": { "add": -3 } }));
+    ana.put("articulos", json!({ "id": id, "medida": 3 }));
+    server.fail_next(Fault::PullCutAfter(0));
+    ana.sync().await.expect_err("the line broke before the checkpoint");
+    model::copy_folder(dirs[0].path(), dirs[1].path());
+    ana.sync().await.expect("sync");
+    server.with(model::State::decide_all);
+    ana.put("articulos", json!({ "nombre": "Clavo" }));
+    ana.sync().await.expect("sync");
+    ana.sync().await.expect("sync");
+    let before = stream(&ana);
+    drop(ana);
+    server.with(|s| {
+        s.epoch += 1;
+        s.epoch_code = "cursor_visibility_changed";
+    });
+    let ana = open(&server, dirs[1].path(), 9).await;
+    ana.sync().await.expect("sync");
+    assert_ne!(stream(&ana), before);
+    ana.sync().await.expect("sync");
+    assert!(ana.core.pending().expect("list").is_empty(), "{:?}", states(&ana));
+    assert_eq!(states(&ana), [State::Applied; 3], "also what was decided meanwhile");
+    assert_eq!(units(&server, id), 700);
+    assert_eq!(ana.field(id, "existencia"), "7.00");
+    assert_eq!(ana.core.get("articulos", id).expect("here")["_pending"], 0);
+}
+
 /// The older copy does not know that it has sent the edit, and takes it back without asking.
 #[tokio::test]
 async fn what_an_older_copy_discards_is_told_as_what_became_of_it() {

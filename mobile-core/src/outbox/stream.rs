@@ -15,9 +15,14 @@
 //!                          another process with this database)
 //!             unknown    → somebody else did: draw a new stream, ask anew about all that is not over
 //! ```
+//! A copy that has nothing to push notices by the pull: what the server has told its stream already, to the
+//! other one, it does not hear again ([`told`]).
+//!
 //! By induction whoever is let in has every push of the stream in their own past, and with them every
 //! edit. The first copy that pushes keeps the stream, whichever it is. Receipts are found by their own
 //! ids whatever stream asks, so nothing is done twice, and the server tells outcomes to both.
+
+use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension as _};
 use sync_protocol::planted::{self, Bug};
@@ -104,10 +109,43 @@ pub fn moved(
         db.execute(sql, [last.to_string()])?;
         return Ok(None);
     }
+    draw_another(db, random).map(Some)
+}
+
+/// What the server has decided of and no checkpoint has brought yet.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn untold(db: &Connection) -> Result<BTreeSet<String>, CoreError> {
+    let mut statement = db.prepare_cached(
+        "SELECT id FROM campo_outbox WHERE settled = 0 AND receipt IS NOT NULL
+           AND state IN ('applied', 'superseded', 'in_review')",
+    )?;
+    Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
+/// A checkpoint has come, of a round before which the server had decided of `expected`. It tells each stream
+/// what was decided until then, once: what it has not told now it has told to another database with this
+/// stream, of which this one is an older copy. That goes on as another stream, and asks anew.
+///
+/// # Errors
+/// Those of SQLite and of the random source.
+pub fn told(
+    db: &Connection,
+    random: &dyn Random,
+    expected: &BTreeSet<String>,
+) -> Result<Option<StreamId>, CoreError> {
+    if expected.is_empty() || untold(db)?.is_disjoint(expected) {
+        return Ok(None);
+    }
+    draw_another(db, random).map(Some)
+}
+
+fn draw_another(db: &Connection, random: &dyn Random) -> Result<StreamId, CoreError> {
     let stream = StreamId(random.uuid()?);
     meta::set(db, name::STREAM, &stream.to_string())?;
     forget_old(db)?;
-    Ok(Some(stream))
+    Ok(stream)
 }
 
 /// What a database that goes on as another stream has to ask about again: the server tells receipts by

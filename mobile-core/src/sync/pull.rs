@@ -1,5 +1,6 @@
 //! The pull part of a round: one task receives pages, another applies them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sync_protocol::fault::{self, Point};
@@ -9,6 +10,7 @@ use tokio::sync::{OwnedMutexGuard, mpsc, watch};
 use super::{Engine, Progress, SyncReport, authorised, push};
 use crate::CoreError;
 use crate::outbox::push::SENT_AGAIN_US;
+use crate::outbox::stream;
 use crate::pull::{self, Applied};
 use crate::store::Store;
 use crate::store::meta::{self, name};
@@ -77,10 +79,11 @@ async fn to_checkpoint(
     running: &Arc<OwnedMutexGuard<()>>,
 ) -> Result<(), CoreError> {
     let mut begun_anew = 0;
+    let expected = engine.store.read(stream::untold)?;
     for _ in 0..STREAMS_MAX {
         let stream = one_stream(engine, report, running).await;
         match stream {
-            Ok(Some(last)) if last.complete => return Ok(()),
+            Ok(Some(last)) if last.complete => return note_untold(engine, &expected),
             Ok(Some(_)) => {}
             Ok(None) => {
                 let text = "the server ended a pull without a page".to_owned();
@@ -108,6 +111,15 @@ async fn to_checkpoint(
         }
     }
     Err(TransportError::Garbage("the server never reaches a checkpoint".to_owned()).into())
+}
+
+/// What the server takes for told, and nobody told this database, is asked about with the next push.
+fn note_untold(engine: &Engine, expected: &BTreeSet<String>) -> Result<(), CoreError> {
+    let random = engine.random.as_ref();
+    if let Some(stream) = engine.store.write(|db| stream::told(db, random, expected))? {
+        tracing::warn!(%stream, "this database is an older copy: it goes on with a stream of its own");
+    }
+    Ok(())
 }
 
 /// A stream that did not end well, and how many of its pages were applied.

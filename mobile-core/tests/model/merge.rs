@@ -408,6 +408,7 @@ impl State {
             self.sql(&collection, record, &field, candidates[0].1.clone());
             for (index, (receipt, _)) in candidates.iter().enumerate() {
                 let commit = self.commit;
+                self.seen.retain(|seen| seen != receipt);
                 let kept = self.receipts.get_mut(receipt).expect("candidates have receipts");
                 kept.commit = commit;
                 kept.echoes.values_mut().for_each(|told| *told = commit);

@@ -150,7 +150,9 @@ fn settle(state: &State, request: &PullRequest, at: &mut Cursor, page: &mut Pull
         .values()
         .filter(|kept| {
             let echo = kept.echoes.get(&request.stream).copied();
-            let own = (kept.stream == request.stream).then_some(kept.commit);
+            // Who begins anew is told again what its stream has not been seen to know.
+            let is_known = at.told < 0 && state.seen.contains(&kept.receipt.id);
+            let own = (kept.stream == request.stream && !is_known).then_some(kept.commit);
             own.max(echo).is_some_and(|commit| commit > at.told)
         })
         .map(|kept| kept.receipt.clone())

@@ -128,8 +128,10 @@ async fn landed(world: &mut World, device: usize, what: &str, landed: Landed) ->
         }
         Err(error) => {
             world.tell(format!("phone {device}: {}", error.code()));
-            let is_storage = world.server.shelf.is_failing() && is_storage_failed(&error);
-            if !is_explained(&error, what) && !is_storage && !world.is_damaged(device) {
+            if !is_explained(&error, what)
+                && !is_storage_failed(&error)
+                && !world.is_damaged(device)
+            {
                 return Err(broken(&error));
             }
         }
@@ -137,7 +139,7 @@ async fn landed(world: &mut World, device: usize, what: &str, landed: Landed) ->
     world.look_at(device)
 }
 
-/// Whether the reason is the server's object store.
+/// Whether the reason is the server's object store. That it failed when the server answered was looked at then.
 fn is_storage_failed(error: &CoreError) -> bool {
     matches!(error, CoreError::Transport(TransportError::Problem(problem))
         if problem.code == "storage_failed")

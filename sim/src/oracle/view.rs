@@ -144,7 +144,12 @@ fn open_difference(view: &ReceiptView, name: &Name, field: &str, version: i64) -
         return 0;
     }
     let held = view.receipt.as_ref().is_some_and(|receipt| receipt.held);
-    let decided = matches!(view.state, State::Applied | State::Superseded | State::InReview);
+    // One that is asked about again was decided as well.
+    let took_effect = |receipt: &Receipt| {
+        use ReceiptState::{Applied, InReview, Superseded};
+        matches!(receipt.state, Applied | Superseded | InReview)
+    };
+    let decided = view.receipt.as_ref().is_some_and(took_effect);
     let mut sum = 0;
     for (index, mutation) in view.mutations.iter().enumerate() {
         if (&mutation.collection, mutation.record) != (&name.0, name.1) {
