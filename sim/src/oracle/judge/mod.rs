@@ -129,6 +129,7 @@ impl Judge {
             if receipt.held {
                 trial.found.push("merge: held".to_owned());
                 note_open(&mut trial, receipt);
+                self.held(&mut trial, transaction, receipt)?;
             } else if took_effect {
                 self.transaction(&mut trial, transaction, receipt, now_us).map_err(
                     |violation| Violation {

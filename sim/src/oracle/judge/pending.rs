@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 use sync_protocol::Scope;
 use sync_protocol::schema::{Collection, ScopeRule};
-use sync_protocol::wire::push::{Mutation, MutationKind};
-use sync_protocol::wire::receipt::{FieldOutcome, MutationOutcome};
+use sync_protocol::wire::push::{Mutation, MutationKind, Transaction};
+use sync_protocol::wire::receipt::{FieldOutcome, MutationOutcome, Receipt};
 use sync_protocol::wire::review::Conflict;
 
 use super::{INVARIANT, Judge, Trial};
@@ -30,6 +30,25 @@ impl Trial<'_> {
 }
 
 impl Judge {
+    /// Of a transaction that is held as a whole nothing has taken effect; what its edits want of records that wait
+    /// is with these all the same.
+    pub(super) fn held(
+        &mut self,
+        trial: &mut Trial<'_>,
+        transaction: &Transaction,
+        receipt: &Receipt,
+    ) -> Checked {
+        let schema = trial.schema;
+        for (mutation, outcome) in transaction.mutations.iter().zip(&receipt.mutations) {
+            let name = (outcome.collection.clone(), outcome.record);
+            let Some(collection) = schema.collection(&name.0) else { continue };
+            if let Some(conflict) = trial.conflict_of_pending(outcome, &name) {
+                self.handed_over(trial, collection, mutation, outcome, (&name, &conflict))?;
+            }
+        }
+        Ok(())
+    }
+
     /// The author holds none of the scopes, and the conflict has their record as they made it: the insertion
     /// with their later edits on top.
     pub(super) fn handed_over(
