@@ -1,3 +1,5 @@
--- Where a record would belong whose insertion waits for a decision: it has no row that would say so. Run as
--- campo_owner.
+-- Where a record would belong that a decision makes: it has no row that would say so. Those that belong to another record
+-- are where that is. Run as campo_owner.
 ALTER TABLE sync.conflicts ADD COLUMN scopes text[] NOT NULL DEFAULT '{}';
+ALTER TABLE sync.conflicts ADD COLUMN parent_collection text;
+ALTER TABLE sync.conflicts ADD COLUMN parent_id uuid;

@@ -39,10 +39,13 @@ pub struct Conflict {
     pub candidates: Vec<Candidate>,
     /// The record around it, as the caller may see it; of one that is not there, as its author wants it.
     pub row: serde_json::Map<String, Json>,
-    /// Where a record would belong that is not there: its author lost these scopes before its insertion came.
-    /// Only those that the caller holds.
+    /// Of a record that a decision makes: the scopes that it is in, or would be in, of those that the caller
+    /// holds. Its author had lost some of them before its insertion came.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<Scope>,
+    /// The record that such a one belongs to, which may wait as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub belongs_to: Option<BelongsTo>,
     /// When it arose, in microseconds since 1970.
     pub opened_at_us: i64,
     /// Who is on it.
@@ -54,6 +57,15 @@ pub struct Conflict {
     /// The decision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolution: Option<Resolution>,
+}
+
+/// The parent of a record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BelongsTo {
+    /// Its collection.
+    pub collection: String,
+    /// Its id.
+    pub record: RecordId,
 }
 
 /// Where a conflict stands.

@@ -186,6 +186,7 @@ fn conflict(status: ConflictStatus) -> Conflict {
             .expect("an object")
             .clone(),
         scopes: Vec::new(),
+        belongs_to: None,
         opened_at_us: NOW_US,
         claimed_by: Some(id(3).into()),
         notes: vec![Note { user: id(3).into(), text: "¿Con cinta?".into(), at_us: NOW_US }],

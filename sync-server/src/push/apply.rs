@@ -9,7 +9,7 @@ use serde_json::json;
 use sync_protocol::limits::EDIT_TIME_AHEAD_MAX_US;
 use sync_protocol::planted::{self, Bug};
 use sync_protocol::schema::Schema;
-use sync_protocol::wire::push::{PushMark, Transaction};
+use sync_protocol::wire::push::{MutationKind, PushMark, Transaction};
 use sync_protocol::wire::receipt::Receipt;
 use sync_protocol::wire::review::{Authorship, ConflictStatus};
 use sync_protocol::{DeviceId, EditTime, PushId, RowVersion, StreamId};
@@ -157,7 +157,14 @@ impl Pusher<'_> {
                     };
                     tx.rollback_to_savepoint().await?;
                     let renamed = known.renamed(self.schema(), transaction);
-                    let children = in_the_way(tx.as_mut(), self.schema(), &renamed, &error).await?;
+                    let deletions: Vec<_> = renamed
+                        .mutations
+                        .iter()
+                        .filter(|mutation| mutation.kind == MutationKind::Delete)
+                        .map(|mutation| (mutation.collection.as_str(), mutation.record))
+                        .collect();
+                    let children =
+                        in_the_way(tx.as_mut(), self.schema(), &deletions, &error).await?;
                     let problem = children.unwrap_or(problem);
                     let receipt = refused(transaction, problem, self.now_us);
                     let stored = self.stored(transaction, &renamed, &receipt);

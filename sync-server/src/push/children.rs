@@ -5,26 +5,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use sync_protocol::RecordId;
 use sync_protocol::problem::Problem;
 use sync_protocol::schema::Schema;
-use sync_protocol::wire::push::{MutationKind, Transaction};
 
 use super::load::referenced_collection;
 use crate::store::error::ConstraintKind;
 use crate::store::{StoreError, WriteTx};
 
-/// The problem of a transaction that deletes what live records refer to, after the database has refused and
-/// undone it; none if that was not the reason.
-pub(super) async fn in_the_way(
+/// The problem of deletions of what live records refer to, after the database has refused and undone them;
+/// none if that was not the reason.
+pub(crate) async fn in_the_way(
     tx: &mut dyn WriteTx,
     schema: &Schema,
-    transaction: &Transaction,
+    deletions: &[(&str, RecordId)],
     error: &StoreError,
 ) -> Result<Option<Problem>, StoreError> {
     if !matches!(error, StoreError::Constraint { kind: ConstraintKind::ForeignKey, .. }) {
         return Ok(None);
     }
     let mut deleted: BTreeMap<&str, BTreeSet<RecordId>> = BTreeMap::new();
-    for mutation in transaction.mutations.iter().filter(|m| m.kind == MutationKind::Delete) {
-        deleted.entry(&mutation.collection).or_default().insert(mutation.record);
+    for (collection, record) in deletions {
+        deleted.entry(collection).or_default().insert(*record);
     }
     let mut children = BTreeSet::new();
     for child in schema.collections.values() {

@@ -32,6 +32,8 @@ impl Subject<'_> {
             && conflict.record == self.record
             && conflict.field.as_deref() == self.field
             && conflict.candidates.iter().any(|c| c.reason.is_some()) == self.lost
+            // What waits to be made is its author's alone.
+            && conflict.scopes.is_empty()
             && is_open(conflict)
     }
 }
@@ -73,38 +75,13 @@ pub(super) fn open_or_join(
     let known = find(subject, decided, &loaded.conflicts).cloned();
     let conflict = match known {
         Some(mut conflict) => {
-            conflict.revision += 1;
-            conflict.current = standing.current;
-            conflict.current_by = standing.current_by;
             // One transaction has one candidate: its last word on the field.
             conflict.candidates.retain(|known| {
                 known.receipt != candidate.receipt && !planted::is(Bug::ConflictCandidateLost)
             });
-            if conflict.candidates.len() >= CONFLICT_CANDIDATES_MAX {
-                return Err(Box::new(full(&conflict)));
-            }
-            conflict.candidates.push(candidate);
-            conflict
+            joined(conflict, standing, candidate)?
         }
-        None => Conflict {
-            id: conflict_id(candidate.receipt, subject, if subject.lost { "lost" } else { "" }),
-            revision: 1,
-            status: ConflictStatus::Open,
-            severity: Severity::Collision,
-            collection: subject.collection.name.clone(),
-            record: subject.record,
-            field: subject.field.map(str::to_owned),
-            base: standing.base,
-            current: standing.current,
-            current_by: standing.current_by,
-            candidates: vec![candidate],
-            row: Map::new(),
-            scopes: Vec::new(),
-            opened_at_us: now_us,
-            claimed_by: None,
-            notes: Vec::new(),
-            resolution: None,
-        },
+        None => opened(subject, standing, candidate, now_us),
     };
     let id = conflict.id;
     decided.retain(|known| known.id != id);
@@ -112,7 +89,53 @@ pub(super) fn open_or_join(
     Ok(id)
 }
 
-fn full(conflict: &Conflict) -> Problem {
+/// An open conflict with one more candidate.
+pub(super) fn joined(
+    mut conflict: Conflict,
+    standing: Standing,
+    candidate: Candidate,
+) -> Result<Conflict, Box<Problem>> {
+    conflict.revision += 1;
+    conflict.current = standing.current;
+    conflict.current_by = standing.current_by;
+    if conflict.candidates.len() >= CONFLICT_CANDIDATES_MAX {
+        return Err(Box::new(full(&conflict)));
+    }
+    conflict.candidates.push(candidate);
+    Ok(conflict)
+}
+
+/// A conflict with its first candidate.
+pub(super) fn opened(
+    subject: Subject<'_>,
+    standing: Standing,
+    candidate: Candidate,
+    now_us: i64,
+) -> Conflict {
+    Conflict {
+        id: conflict_id(candidate.receipt, subject, if subject.lost { "lost" } else { "" }),
+        revision: 1,
+        status: ConflictStatus::Open,
+        severity: Severity::Collision,
+        collection: subject.collection.name.clone(),
+        record: subject.record,
+        field: subject.field.map(str::to_owned),
+        base: standing.base,
+        current: standing.current,
+        current_by: standing.current_by,
+        candidates: vec![candidate],
+        row: Map::new(),
+        scopes: Vec::new(),
+        belongs_to: None,
+        opened_at_us: now_us,
+        claimed_by: None,
+        notes: Vec::new(),
+        resolution: None,
+    }
+}
+
+/// The answer to an edit that its conflict has no room for.
+pub(super) fn full(conflict: &Conflict) -> Problem {
     let mut problem = Problem::new(409, CONFLICT_FULL, "Too many edits wait for one decision")
         .detail(format!(
             "{CONFLICT_CANDIDATES_MAX} edits want another value already; \
@@ -144,6 +167,7 @@ pub(super) fn informational(
         candidates: vec![candidate],
         row: Map::new(),
         scopes: Vec::new(),
+        belongs_to: None,
         opened_at_us: now_us,
         claimed_by: None,
         notes: Vec::new(),

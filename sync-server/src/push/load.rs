@@ -6,12 +6,13 @@ use std::sync::Arc;
 use sync_protocol::merge::FieldEdit;
 use sync_protocol::schema::{Collection, MergeRule, Schema};
 use sync_protocol::wire::push::MutationKind;
-use sync_protocol::{RecordId, StreamId, UserId, Value};
+use sync_protocol::wire::review::Conflict;
+use sync_protocol::{RecordId, Scope, StreamId, UserId, Value};
 
 use super::check::CheckedMutation;
 use super::rows::{Loaded, key_text};
 use super::surroundings;
-use crate::store::{StoreError, UserScopes, WriteTx};
+use crate::store::{StoreError, StoredRow, WriteTx};
 
 /// Loads and locks the rows that the mutations change, and reads those that they refer to.
 pub(super) async fn load(
@@ -21,11 +22,10 @@ pub(super) async fn load(
     stream: StreamId,
     mutations: &[&CheckedMutation<'_>],
 ) -> Result<Loaded, StoreError> {
-    let UserScopes { held, lost } = tx.scopes_of(user).await?;
     let mut loaded = Loaded {
         schema: schema.clone(),
-        scopes: held,
-        lost_scopes: lost,
+        scopes: tx.scopes_of(user).await?,
+        lost_scopes: BTreeSet::new(),
         rows: BTreeMap::new(),
         lost: BTreeSet::new(),
         referenced: BTreeMap::new(),
@@ -56,6 +56,15 @@ pub(super) async fn load(
             loaded.rows.insert(((*name).to_owned(), id), row);
         }
         loaded.conflicts.extend(tx.open_conflicts(name, &ids).await?);
+        // A decision may have made, before these conflicts could be locked, what was not there yet.
+        let missing: Vec<RecordId> = edited(mutations, name)
+            .filter(|id| !loaded.rows.contains_key(&((*name).to_owned(), *id)))
+            .collect();
+        if !missing.is_empty() {
+            for (id, row) in tx.lock_rows(collection, &missing).await? {
+                loaded.rows.insert(((*name).to_owned(), id), row);
+            }
+        }
         let hidden = hidden(&loaded, collection, &ids);
         if !hidden.is_empty() {
             let lost = tx.once_held(user, collection, &hidden).await?;
@@ -68,18 +77,12 @@ pub(super) async fn load(
             .into_iter()
             .filter(|id| !loaded.rows.contains_key(&(name.to_owned(), *id)))
             .collect();
-        if ids.is_empty() {
-            continue;
+        if !ids.is_empty() {
+            refer(tx, user, collection, &ids, &changed, &mut loaded).await?;
         }
-        let there = tx.rows(collection, &ids).await?;
-        // The insertion of one that is not there may wait for a decision, and what belongs to it with it.
-        let missing: Vec<RecordId> = ids.into_iter().filter(|id| !there.contains_key(id)).collect();
-        if !missing.is_empty() {
-            loaded.conflicts.extend(tx.open_conflicts(name, &missing).await?);
-        }
-        for (id, row) in there {
-            loaded.referenced.insert((name.to_owned(), id), row);
-        }
+    }
+    if mutations.iter().any(|mutation| may_be_handed_over(&loaded, mutation, &changed)) {
+        loaded.lost_scopes = tx.lost_scopes(user).await?;
     }
     surroundings::load(tx, schema, mutations, &mut loaded).await?;
     for writer in writers_under_review(&loaded, mutations) {
@@ -90,6 +93,105 @@ pub(super) async fn load(
         }
     }
     Ok(loaded)
+}
+
+/// Records by collection.
+type Records<'a> = BTreeMap<&'a str, BTreeSet<RecordId>>;
+
+/// The records of a collection that mutations want to be there.
+fn edited<'a>(
+    mutations: &'a [&CheckedMutation<'_>],
+    collection: &'a str,
+) -> impl Iterator<Item = RecordId> + 'a {
+    let edits = mutations.iter().filter(|mutation| mutation.kind != MutationKind::Insert);
+    edits.filter(move |m| m.collection.name == collection).map(|mutation| mutation.record)
+}
+
+/// Reads rows that are referred to. The insertion of one that is not there may wait for a decision, and what
+/// names it with it; so does what names one that its author held once.
+async fn refer(
+    tx: &mut dyn WriteTx,
+    user: UserId,
+    collection: &Collection,
+    ids: &[RecordId],
+    changed: &Records<'_>,
+    loaded: &mut Loaded,
+) -> Result<(), StoreError> {
+    let name = &collection.name;
+    let mut found = tx.rows(collection, ids).await?;
+    let own = changed.get(name.as_str());
+    let missing: Vec<RecordId> = ids
+        .iter()
+        .filter(|id| !found.contains_key(id) && own.is_none_or(|own| !own.contains(id)))
+        .copied()
+        .collect();
+    if !missing.is_empty() {
+        loaded.conflicts.extend(tx.open_conflicts(name, &missing).await?);
+        // A decision may have made them before these could be locked.
+        found.extend(tx.rows(collection, &missing).await?);
+    }
+    // What was made by a decision which was taken back is there, deleted, and its conflict is open again.
+    let deleted: Vec<RecordId> =
+        found.iter().filter(|(_, row)| row.meta.deleted.is_some()).map(|(id, _)| *id).collect();
+    if !deleted.is_empty() {
+        loaded.conflicts.extend(tx.open_conflicts(name, &deleted).await?);
+    }
+    let is_hidden = |(id, row): &(&RecordId, &StoredRow)| {
+        let scopes = collection.scopes_of(**id, &row.fields);
+        !scopes.iter().any(|scope| loaded.scopes.contains(scope))
+    };
+    let hidden: Vec<RecordId> = found.iter().filter(is_hidden).map(|(id, _)| *id).collect();
+    if !hidden.is_empty() {
+        let lost = tx.once_held(user, collection, &hidden).await?;
+        loaded.lost.extend(lost.into_iter().map(|id| (name.clone(), id)));
+    }
+    let found = found.into_iter().map(|(id, row)| ((name.clone(), id), row));
+    loaded.referenced.extend(found);
+    Ok(())
+}
+
+/// Whether an edit may be one that waits because its author has lost something: then it matters what they held.
+fn may_be_handed_over(
+    loaded: &Loaded,
+    mutation: &CheckedMutation<'_>,
+    changed: &Records<'_>,
+) -> bool {
+    let collection = mutation.collection;
+    if mutation.kind != MutationKind::Insert {
+        let waits = |known: &Conflict| {
+            known.record == mutation.record
+                && known.collection == collection.name
+                && !known.scopes.is_empty()
+        };
+        return loaded.conflicts.iter().any(waits);
+    }
+    let named = mutation.edits.iter().filter_map(|(field, edit)| match edit {
+        FieldEdit::Set(value) => Some((field.name.clone(), value.clone())),
+        _ => None,
+    });
+    let scopes = collection.scopes_of(mutation.record, &named.collect());
+    let own_entity = |scope: &Scope| scope.as_str().ends_with(&mutation.record.to_string());
+    if !scopes.iter().all(|scope| loaded.scopes.contains(scope) || own_entity(scope)) {
+        return true;
+    }
+    mutation.edits.iter().any(|(field, edit)| {
+        let FieldEdit::Set(Value::Uuid(id)) = edit else { return false };
+        let Some(target) = referenced_collection(collection, &field.name) else { return false };
+        let id = RecordId(*id);
+        if changed.get(target).is_some_and(|own| own.contains(&id)) {
+            // Its own insertion tells.
+            return false;
+        }
+        let name = (target.to_owned(), id);
+        let row = loaded.rows.get(&name).or_else(|| loaded.referenced.get(&name));
+        let sees = |row: &StoredRow| {
+            loaded.schema.collection(target).is_none_or(|target| {
+                let scopes = target.scopes_of(id, &row.fields);
+                row.meta.deleted.is_none() && scopes.iter().any(|s| loaded.scopes.contains(s))
+            })
+        };
+        !row.is_some_and(sees)
+    })
 }
 
 /// Those of the rows that are in no scope of the author's.

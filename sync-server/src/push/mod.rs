@@ -42,6 +42,7 @@ mod repeated;
 mod rows;
 mod seen;
 mod surroundings;
+mod wanted;
 mod withdraw;
 
 use std::time::Duration;
@@ -59,10 +60,12 @@ use crate::stream;
 use progress::Progress;
 use repeated::Apart;
 
+pub(crate) use children::in_the_way;
 pub(crate) use conflict::row_in_json;
 pub(crate) use held::release;
-pub(crate) use make::make;
+pub(crate) use make::{Making, make};
 pub(crate) use outcome::{constraint_problem, state_of};
+pub(crate) use wanted::composed;
 
 /// How often a chunk is tried again after a passing failure.
 const PASSING_RETRIES_MAX: u32 = 5;

@@ -139,21 +139,28 @@ async fn show_all(
     viewer: &Viewer<'_>,
     stored: Vec<Conflict>,
 ) -> Result<Vec<Conflict>, Problem> {
+    let schema = context.store.schema();
     let mut records: BTreeMap<&str, Vec<RecordId>> = BTreeMap::new();
     for conflict in &stored {
         records.entry(&conflict.collection).or_default().push(conflict.record);
+        if let Some(parent) = &conflict.belongs_to {
+            records.entry(&parent.collection).or_default().push(parent.record);
+        }
     }
     let mut rows: BTreeMap<(String, RecordId), StoredRow> = BTreeMap::new();
     for (name, mut ids) in records {
         ids.sort();
         ids.dedup();
-        let Some(collection) = context.store.schema().collection(name) else { continue };
+        let Some(collection) = schema.collection(name) else { continue };
         let found = tx.rows(collection, &ids).await.map_err(|e| failed(&e))?;
         rows.extend(found.into_iter().map(|(id, row)| ((name.to_owned(), id), row)));
     }
     let show = |conflict: Conflict| {
+        let collection = schema.collection(&conflict.collection)?;
         let row = rows.get(&(conflict.collection.clone(), conflict.record));
-        viewer.show(conflict, row)
+        let parent = conflict.belongs_to.as_ref();
+        let parent = parent.and_then(|p| rows.get(&(p.collection.clone(), p.record)));
+        viewer.show((collection, parent), conflict, row)
     };
     Ok(stored.into_iter().filter_map(show).collect())
 }

@@ -45,6 +45,8 @@ pub use resolve::{resolve, undo};
 
 /// Permission to see and decide conflicts.
 pub const RESOLVE_PERMISSION: &str = "conflict:resolve";
+/// How often decisions that miss what others of the same request make are tried.
+const ROUNDS_MAX: usize = 8;
 /// Most conflicts in one page of a list, and in one decision about many.
 pub const CONFLICTS_MAX: usize = 200;
 /// Longest reason, question or answer, in characters.
@@ -76,7 +78,8 @@ pub async fn resolve_many(
     }
     let mut results = BTreeMap::new();
     let mut left: Vec<(ConflictId, ResolveRequest)> = request.conflicts.into_iter().collect();
-    while !left.is_empty() {
+    // As deep as records belong to one another, and some more.
+    for _ in 0..ROUNDS_MAX {
         let asked = left.len();
         let mut again = Vec::new();
         for (id, decision) in left {
@@ -92,7 +95,10 @@ pub async fn resolve_many(
             results.insert(id, result);
         }
         // What they miss may be made by another one of these.
-        left = if again.len() < asked { again } else { Vec::new() };
+        if again.is_empty() || again.len() == asked {
+            break;
+        }
+        left = again;
     }
     Ok(ResolveManyAnswer { results })
 }

@@ -37,7 +37,7 @@ pub(super) async fn value(
     for name in write.set.keys() {
         field(context.caller, collection, name)?;
     }
-    let scopes = tx.scopes_of(context.caller.user).await.map_err(store_failed)?.held;
+    let scopes = tx.scopes_of(context.caller.user).await.map_err(store_failed)?;
     let mut after: Fields = row.fields.clone();
     after.extend(write.set.clone());
     if !sees(collection, conflict.record, &after, &scopes) {

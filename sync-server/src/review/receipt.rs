@@ -1,7 +1,7 @@
 //! Receipts as people see them: their author whole, who resolves conflicts in part.
 
 use sync_protocol::problem::Problem;
-use sync_protocol::wire::receipt::{MutationOutcome, Receipt};
+use sync_protocol::wire::receipt::{FieldOutcome, MutationOutcome, Receipt};
 use sync_protocol::{ReceiptId, Scope};
 
 use super::{RESOLVE_PERMISSION, ReviewContext};
@@ -34,6 +34,23 @@ pub async fn receipt(
     find.await.map_err(|error: StoreError| failed(&error))
 }
 
+/// Whether a mutation waits to be made by a decision that the caller may take.
+async fn waits_for_them(
+    context: ReviewContext<'_>,
+    outcome: &MutationOutcome,
+) -> Result<bool, StoreError> {
+    let Some(FieldOutcome::InReview { conflict, .. } | FieldOutcome::Decided { conflict, .. }) =
+        outcome.row
+    else {
+        return Ok(false);
+    };
+    match super::list::show(context, conflict).await {
+        Ok(_) => Ok(true),
+        Err(problem) if problem.code == "unknown_conflict" => Ok(false),
+        Err(problem) => Err(StoreError::Busy(problem.code)),
+    }
+}
+
 async fn visible_part(
     context: ReviewContext<'_>,
     tx: &mut dyn ReadTx,
@@ -47,9 +64,12 @@ async fn visible_part(
         let Some(whole) = context.store.schema().collection(&outcome.collection) else { continue };
         let record = outcome.alias.unwrap_or(outcome.record);
         let rows = tx.rows(whole, &[record]).await?;
-        let in_scope = rows.get(&record).is_some_and(|row| {
-            whole.scopes_of(record, &row.fields).iter().any(|scope| scopes.contains(scope))
-        });
+        let in_scope = match rows.get(&record) {
+            Some(row) => {
+                whole.scopes_of(record, &row.fields).iter().any(|scope| scopes.contains(scope))
+            }
+            None => waits_for_them(context, &outcome).await?,
+        };
         if in_scope {
             outcome.fields.retain(|name, _| collection.field(name).is_some());
             outcome.flags.retain(|name| collection.field(name).is_some());

@@ -14,7 +14,7 @@ use super::list::show;
 use super::settle::receipts;
 use super::target::{in_force, made, write_back, write_for};
 use super::{ReviewContext, check_text, may_resolve, not_found, permit, stale};
-use crate::push::{constraint_problem, failed, make};
+use crate::push::{Making, constraint_problem, failed, in_the_way, make};
 use crate::store::{
     AuditEntry, RowWrite, StoreError, StoredReceipt, StoredRow, WriteKind, WriteTx,
 };
@@ -38,15 +38,14 @@ pub async fn resolve(
         Some(row) => in_force(&work.collection, &work.conflict, row),
         None => Json::from("deleted"),
     };
-    match &work.row {
-        Some(row) => {
-            let time = work.time();
-            let write = write_for(&work.collection, &work.conflict, row, &request.keep, time)?;
-            let about = (&work.collection, &work.conflict, row);
-            permit::value(context, work.tx.as_mut(), about, &request.keep, write.as_ref()).await?;
-            work.write(write).await?;
-        }
-        None => work.make(&request.keep).await?,
+    if work.is_pending() {
+        work.make(&request.keep).await?;
+    } else if let Some(row) = &work.row {
+        let time = work.time();
+        let write = write_for(&work.collection, &work.conflict, row, &request.keep, time)?;
+        let about = (&work.collection, &work.conflict, row);
+        permit::value(context, work.tx.as_mut(), about, &request.keep, write.as_ref()).await?;
+        work.write(write).await?;
     }
     work.conflict.status = ConflictStatus::Resolved;
     work.conflict.resolution = Some(Resolution {
@@ -153,15 +152,15 @@ impl<'a> Work<'a> {
         let mut rows = tx.lock_rows(&collection, &[record]).await.map_err(store_failed)?;
         let row = rows.remove(&record);
         let conflict = tx.lock_conflict(id).await.map_err(store_failed)?.ok_or_else(not_found)?;
-        if row.is_none() && conflict.scopes.is_empty() {
-            return Err(not_found());
-        }
         if conflict.revision != revision {
             return Err(stale(conflict.revision));
         }
         if !expected.contains(&conflict.status) {
             return Err(Problem::new(409, "conflict_closed", "The conflict is in another state")
                 .detail("look at it again"));
+        }
+        if row.is_none() && conflict.scopes.is_empty() {
+            return Err(not_found());
         }
         Ok(Self { context, tx, conflict, collection, row, now_us, version: None })
     }
@@ -175,19 +174,51 @@ impl<'a> Work<'a> {
         if write.kind == WriteKind::Restore {
             self.restore_parents().await?;
         }
+        if write.kind == WriteKind::Delete {
+            return self.delete(write).await;
+        }
         let versions = self.tx.write_rows(&self.collection, &[write]).await.map_err(refused)?;
         self.version = versions.first().copied();
         Ok(())
     }
 
-    /// Makes the record that is not there yet, if the decision wants it.
+    /// Deletes the row, or says which others are in the way.
+    async fn delete(&mut self, write: RowWrite) -> Result<(), Problem> {
+        let deletions = [(self.collection.name.as_str(), write.record)];
+        self.tx.savepoint().await.map_err(store_failed)?;
+        let error = match self.tx.write_rows(&self.collection, std::slice::from_ref(&write)).await {
+            Ok(versions) => {
+                self.version = versions.first().copied();
+                return self.tx.release_savepoint().await.map_err(refused);
+            }
+            Err(error) => error,
+        };
+        if constraint_problem(&error).is_none() {
+            return Err(failed(&error));
+        }
+        self.tx.rollback_to_savepoint().await.map_err(store_failed)?;
+        let schema = self.context.store.schema();
+        let children = in_the_way(self.tx.as_mut(), schema, &deletions, &error).await;
+        Err(children.map_err(store_failed)?.unwrap_or_else(|| refused(error)))
+    }
+
+    /// Whether the record is one that a decision makes, and not there (any more).
+    fn is_pending(&self) -> bool {
+        let is_there = self.row.as_ref().is_some_and(|row| row.meta.deleted.is_none());
+        !self.conflict.scopes.is_empty() && !is_there
+    }
+
+    /// Makes it, if the decision wants it.
     async fn make(&mut self, keep: &Keep) -> Result<(), Problem> {
-        let Some(fields) = made(&self.conflict, keep)? else { return Ok(()) };
+        let Some(fields) = made(&self.collection, &self.conflict, keep)? else { return Ok(()) };
         let (schema, caller) = (self.context.store.schema(), self.context.caller);
-        let about = (&self.conflict, fields);
-        self.version = make(self.tx.as_mut(), schema, caller, about, self.now_us).await?;
-        // From here on it is where its row is.
-        self.conflict.scopes.clear();
+        let candidate = match keep {
+            Keep::Candidate(receipt) => Some(*receipt),
+            _ => None,
+        };
+        let was_made = self.row.is_some();
+        let making = Making { conflict: &self.conflict, fields: &fields, candidate, was_made };
+        self.version = make(self.tx.as_mut(), schema, caller, making, self.now_us).await?;
         Ok(())
     }
 

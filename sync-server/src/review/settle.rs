@@ -38,18 +38,18 @@ pub(super) async fn receipts(
     if changed.is_empty() { Ok(()) } else { tx.save_receipts(&changed).await }
 }
 
-/// Whether a decision keeps what a candidate wants. Of a record that is not there its author's later candidate
-/// is the earlier one with another edit on top.
+/// Whether a decision keeps what a candidate wants. Of a record that a decision makes the later candidate is the
+/// earlier one with another edit on top.
 fn is_kept(conflict: &Conflict, keep: &Keep, candidate: ReceiptId) -> bool {
     let Keep::Candidate(kept) = keep else { return false };
     if *kept == candidate {
         return true;
     }
+    if conflict.scopes.is_empty() {
+        return false;
+    }
     let place = |id: ReceiptId| conflict.candidates.iter().position(|c| c.receipt == id);
-    let (Some(earlier), Some(later)) = (place(candidate), place(*kept)) else { return false };
-    let by = |place: usize| conflict.candidates[place].by.user;
-    let is_of_no_row = conflict.field.is_none() && conflict.current.is_null();
-    is_of_no_row && earlier < later && by(earlier) == by(later)
+    place(candidate).zip(place(*kept)).is_some_and(|(earlier, later)| earlier < later)
 }
 
 /// Writes a question to the authors into the receipts of all candidates, or takes it out of those of the

@@ -8,6 +8,7 @@ use sync_protocol::value::ValueError;
 use sync_protocol::wire::review::{Conflict, Keep};
 use sync_protocol::{EditTime, Fields, Value};
 
+use crate::push::composed;
 use crate::store::{RowWrite, StoredRow, WriteKind};
 
 /// The write that a decision makes, if any.
@@ -45,15 +46,29 @@ pub(super) fn write_for(
     Ok(Some(RowWrite { record: conflict.record, kind, set, touched: Vec::new(), time }))
 }
 
-/// The fields of the record that a decision makes of a conflict about one that is not there, if it makes any.
-pub(super) fn made<'a>(
-    conflict: &'a Conflict,
-    keep: &'a Keep,
-) -> Result<Option<&'a Map<String, Json>>, Problem> {
-    match wanted(conflict, keep)? {
-        Some(wanted) if wanted != "deleted" => wanted.as_object().map(Some).ok_or_else(no_object),
-        _ => Ok(None),
+/// The fields of the record that a decision makes, if it makes any.
+pub(super) fn made(
+    collection: &Collection,
+    conflict: &Conflict,
+    keep: &Keep,
+) -> Result<Option<Map<String, Json>>, Problem> {
+    match keep {
+        Keep::Server => Ok(None),
+        Keep::Value(value) if value == "deleted" => Ok(None),
+        Keep::Value(value) => Ok(Some(value.as_object().ok_or_else(no_object)?.clone())),
+        Keep::Candidate(receipt) => {
+            // The last word of a transaction has what came before it.
+            let kept = conflict.candidates.iter().rposition(|c| c.receipt == *receipt);
+            let kept = kept.ok_or_else(unknown_candidate)?;
+            let edits = conflict.candidates[..=kept].iter().map(|candidate| &candidate.value);
+            composed(collection, edits).map_err(|problem| *problem)
+        }
     }
+}
+
+fn unknown_candidate() -> Problem {
+    Problem::new(422, "unknown_candidate", "There is no such candidate")
+        .detail("name the receipt of one of the conflict's candidates")
 }
 
 /// What is to be in force; none for what the server has.
@@ -63,10 +78,7 @@ fn wanted<'a>(conflict: &'a Conflict, keep: &'a Keep) -> Result<Option<&'a Json>
         Keep::Value(value) => Ok(Some(value)),
         Keep::Candidate(receipt) => {
             let candidate = conflict.candidates.iter().find(|c| c.receipt == *receipt);
-            candidate.map(|candidate| Some(&candidate.value)).ok_or_else(|| {
-                Problem::new(422, "unknown_candidate", "There is no such candidate")
-                    .detail("name the receipt of one of the conflict's candidates")
-            })
+            candidate.map(|candidate| Some(&candidate.value)).ok_or_else(unknown_candidate)
         }
     }
 }

@@ -41,9 +41,7 @@ pub use page::{
     BackfillQuery, DeltaQuery, Grants, PageRows, Position, RefetchQuery, RowKey, SettledKey,
 };
 pub use photos::PhotoRows;
-pub use row::{
-    AuditEntry, ConflictFilter, RowWrite, StoredReceipt, StoredRow, UserScopes, WriteKind,
-};
+pub use row::{AuditEntry, ConflictFilter, RowWrite, StoredReceipt, StoredRow, WriteKind};
 pub use tidy::{Retention, Tidied};
 
 /// Most records that [`WriteTx::referring`] answers for each of those referred to: more than one transaction may
@@ -107,8 +105,11 @@ pub trait WriteTx: Send {
     /// What waits longer fails with [`StoreError::Locked`]; it can be rolled back to a savepoint.
     async fn wait_for_locks(&mut self, at_most: Duration) -> Result<(), StoreError>;
 
-    /// The scopes that a user holds, and those that they held once.
-    async fn scopes_of(&mut self, user: UserId) -> Result<UserScopes, StoreError>;
+    /// The scopes that a user holds.
+    async fn scopes_of(&mut self, user: UserId) -> Result<BTreeSet<Scope>, StoreError>;
+
+    /// The scopes that a user held once, and does not hold now.
+    async fn lost_scopes(&mut self, user: UserId) -> Result<BTreeSet<Scope>, StoreError>;
 
     /// Those of the records that are or were in a scope which the user holds or held.
     async fn once_held(

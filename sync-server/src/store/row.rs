@@ -1,7 +1,5 @@
 //! Rows, receipts and audit entries as stores read and write them.
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 use sync_protocol::merge::RowMeta;
 use sync_protocol::wire::push::Transaction;
@@ -18,15 +16,6 @@ pub struct StoredRow {
     pub fields: Fields,
     /// Versions and writers.
     pub meta: RowMeta,
-}
-
-/// The scopes of a user.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct UserScopes {
-    /// Those that they hold.
-    pub held: BTreeSet<Scope>,
-    /// Those that they held once, and do not hold now.
-    pub lost: BTreeSet<Scope>,
 }
 
 /// One row to be written.

@@ -22,6 +22,7 @@ pub fn conflict(record: RecordId, opened_at_us: i64) -> Conflict {
         candidates: Vec::new(),
         row: serde_json::Map::new(),
         scopes: Vec::new(),
+        belongs_to: None,
         opened_at_us,
         claimed_by: None,
         notes: Vec::new(),

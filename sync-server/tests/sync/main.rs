@@ -10,9 +10,11 @@ mod digests;
 mod evolution;
 mod flags;
 mod held_rows;
+
 mod lost;
 mod lost_insertions;
 mod moves;
+mod pending_records;
 mod poison;
 mod pulls;
 mod receipts;

@@ -24,8 +24,11 @@ impl Work<'_> {
     ) -> Option<Decided<MutationOutcome>> {
         let collection = mutation.collection;
         let name = (collection.name.clone(), mutation.record);
-        if self.row(&collection.name, mutation.record).is_none() {
-            return self.hand_over_edit_of_pending(mutation);
+        let row = self.row(&collection.name, mutation.record);
+        if row.is_none_or(|row| row.meta.deleted.is_some())
+            && let Some(handed_over) = self.hand_over_edit_of_pending(mutation)
+        {
+            return Some(handed_over);
         }
         if !self.loaded.lost.contains(&name) {
             return None;

@@ -23,6 +23,7 @@ use crate::push::check::CheckedMutation;
 use crate::push::conflict::{self, Standing, Subject};
 use crate::push::load::natural_key;
 use crate::push::rows::{Loaded, RowName, key_text};
+use crate::push::wanted::{immutable, overflow};
 use crate::store::{RowWrite, StoredRow, WriteKind};
 use adoption::Holder;
 
@@ -203,10 +204,7 @@ impl<'a> Work<'a> {
             return self.duplicate(mutation, existing);
         }
         if is_there {
-            return Err(Box::new(
-                Problem::new(409, "record_exists", "This record id was used before")
-                    .detail("ids are never used again; draw a new UUIDv7 for each record"),
-            ));
+            return Err(record_exists());
         }
         let mut fields = facts::defaults(collection);
         for (field, edit) in &mutation.edits {
@@ -451,21 +449,11 @@ fn edit_in_json(field: &Field, edit: &FieldEdit) -> Json {
     }
 }
 
-fn immutable(collection: &Collection, field: &Field) -> Box<Problem> {
-    let at = Location { field: Some(field.name.clone()), ..Location::default() };
+/// The answer to an insertion whose id was used.
+fn record_exists() -> Box<Problem> {
     Box::new(
-        Problem::new(422, "immutable_field", "This field was set before and stays")
-            .detail(format!("`{}.{}` is set once", collection.name, field.name))
-            .at(at),
-    )
-}
-
-fn overflow(field: &Field) -> Box<Problem> {
-    let at = Location { field: Some(field.name.clone()), ..Location::default() };
-    Box::new(
-        Problem::new(422, "out_of_range", "The result does not fit the field")
-            .detail(format!("`{}` would become too large", field.name))
-            .at(at),
+        Problem::new(409, "record_exists", "This record id was used before")
+            .detail("ids are never used again; draw a new UUIDv7 for each record"),
     )
 }
 

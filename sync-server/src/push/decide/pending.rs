@@ -1,40 +1,35 @@
-//! Records that are not there yet: their author lost the scopes that they would belong to before their
-//! insertion came. A person decides whether they are made.
+//! Records that are not there yet: their author lost the scopes that they would belong to, or what they
+//! refer to, before their insertion came. A person decides whether they are made.
 //!
-//! Until then the conflict has what the server knows of such a record: what its author wants, as the last
-//! candidate, the row that would come of it, and the scopes that it would be in, by which supervisors find it.
-//! Its author's later edits of it, and what they add below it, join it: they build on what is not there.
+//! Until then the conflict has what the server knows of such a record: its author's edits as candidates, the
+//! row that would come of all of them, and where it would belong, by which supervisors find it. The author's
+//! later edits of it, and what they add to it, wait with it: they build on what is not there. The same holds
+//! once a decision that made it was taken back, while its conflict is open.
 //!
-//! As with [other edits of what was lost](super::lost) nothing of it is checked here but its author's
-//! permissions; what a supervisor keeps is, as an insertion of their own ([`crate::push::make`]).
+//! Each author has a conflict of their own, and what waits is nobody else's to add to. It is of no scope that
+//! its author never held. As with [other edits of what was lost](super::lost) nothing else is checked here but
+//! its author's permissions; what a supervisor keeps is, as an insertion ([`crate::push::make`]).
 
-use std::collections::BTreeSet;
-
-use serde_json::{Map, Value as Json};
 use sync_protocol::merge::FieldEdit;
 use sync_protocol::planted::{self, Bug};
-use sync_protocol::schema::{Collection, Field, FieldType, ScopeRule};
+use sync_protocol::schema::{Collection, Field, ScopeRule};
 use sync_protocol::wire::push::MutationKind;
 use sync_protocol::wire::receipt::{FieldOutcome, MutationOutcome};
-use sync_protocol::wire::review::{Candidate, CandidateReason, Conflict};
+use sync_protocol::wire::review::{BelongsTo, Candidate, CandidateReason, Conflict};
 use sync_protocol::{Fields, RecordId, Scope, Value};
 
 use super::{Decided, Work, edit_in_json, facts, outcome};
 use crate::push::check::CheckedMutation;
 use crate::push::conflict::{self, Standing, Subject};
+use crate::push::load::referenced_collection;
+use crate::push::wanted::after;
 
-/// A record as its author wants it.
-struct Wanted {
-    /// What the supervisor is asked to keep.
-    value: Json,
-    /// The row that would come of it.
-    row: Fields,
-    scopes: BTreeSet<Scope>,
-}
+/// Most bytes of such a conflict. With more, somebody has to decide first.
+const PENDING_BYTES_MAX: usize = 512 * 1024;
 
 impl Work<'_> {
-    /// Hands an insertion to review whose record would be in scopes that its author held once, and in none
-    /// that they hold.
+    /// Hands an insertion to review whose author does not hold its scopes any more, or does not see any more
+    /// what it refers to.
     pub(super) fn hand_over_insertion(
         &mut self,
         mutation: &CheckedMutation<'_>,
@@ -48,16 +43,16 @@ impl Work<'_> {
         }
         self.follow_parent(collection, &mut row);
         let scopes = collection.scopes_of(mutation.record, &row);
-        let lost = scopes.iter().any(|scope| self.loaded.lost_scopes.contains(scope));
         let held = scopes.iter().any(|scope| self.holds(scope));
-        if !lost || held || opens_a_scope(collection) {
+        let waits = !held || self.refers_to_what_was_lost(mutation);
+        if !waits || opens_a_scope(collection) || !self.once_held(&scopes) {
             return None;
         }
-        let edits = mutation.edits.iter();
-        let value = edits.map(|(field, edit)| (field.name.clone(), edit_in_json(field, edit)));
-        let value = Json::Object(value.collect());
-        let scopes = scopes.into_iter().collect();
-        Some(self.wait_for_decision(mutation, Wanted { value, row, scopes }))
+        if self.pending(&collection.name, mutation.record).is_some() {
+            return Some(Err(super::record_exists()));
+        }
+        self.flag_insertion(collection, &mut row);
+        Some(self.wait_for_decision(mutation, row, scopes))
     }
 
     /// Hands an edit of such a record, by its author, to the same decision.
@@ -67,29 +62,34 @@ impl Work<'_> {
     ) -> Option<Decided<MutationOutcome>> {
         let collection = mutation.collection;
         let (pending, own) = self.pending(&collection.name, mutation.record)?;
-        let before = own.value.as_object()?;
+        if !own.value.is_object() {
+            return None;
+        }
         let mut row = row_of(collection, pending);
-        let mut scopes: BTreeSet<Scope> = pending.scopes.iter().cloned().collect();
-        let value = match mutation.kind {
-            MutationKind::Delete => Json::from("deleted"),
+        let mut scopes = pending.scopes.clone();
+        match mutation.kind {
+            MutationKind::Delete => {}
             MutationKind::Update => {
-                let forgets = planted::is(Bug::PendingForgetsEdits);
-                let mut value = if forgets { Map::new() } else { before.clone() };
-                if forgets {
+                if planted::is(Bug::PendingForgetsEdits) {
                     row = facts::defaults(collection);
                 }
                 for (field, edit) in &mutation.edits {
-                    let after = after(field, row.get(&field.name).unwrap_or(&Value::Null), edit);
-                    value.insert(field.name.clone(), after.to_json(&field.kind));
-                    row.insert(field.name.clone(), after);
+                    let before = row.get(&field.name).unwrap_or(&Value::Null);
+                    match after(collection, field, before, edit.clone()) {
+                        Ok(after) => row.insert(field.name.clone(), after),
+                        Err(problem) => return Some(Err(problem)),
+                    };
                 }
                 self.follow_parent(collection, &mut row);
-                scopes.extend(collection.scopes_of(mutation.record, &row));
-                Json::Object(value)
+                scopes = collection.scopes_of(mutation.record, &row);
+                if !self.once_held(&scopes) {
+                    // The same answer as for a record that goes where its author never was.
+                    return Some(Err(super::reach::out_of_scope()));
+                }
             }
             MutationKind::Insert | MutationKind::Restore => return None,
-        };
-        Some(self.wait_for_decision(mutation, Wanted { value, row, scopes }))
+        }
+        Some(self.wait_for_decision(mutation, row, scopes))
     }
 
     /// Such a record's row, as its author wants it, for what belongs to it.
@@ -98,37 +98,85 @@ impl Work<'_> {
         Some(row_of(self.loaded.schema.collection(collection)?, pending))
     }
 
-    /// The open decision about a record that is not there, and what this author wants of it. Others' are
-    /// nothing to them.
+    /// The open decision about a record of this author's that is not there, and their last word on it.
     fn pending(&self, collection: &str, record: RecordId) -> Option<(&Conflict, &Candidate)> {
+        if self.row(collection, record).is_some_and(|row| row.meta.deleted.is_none()) {
+            return None;
+        }
         let all = self.plan.conflicts.iter().chain(&self.loaded.conflicts);
-        let pending = all
+        let own = all
             .filter(|known| known.collection == collection && known.record == record)
-            .find(|known| conflict::is_open(known) && !known.scopes.is_empty())?;
-        let by_author = |candidate: &&Candidate| candidate.by.user == self.author.by.user;
-        Some((pending, pending.candidates.iter().rfind(by_author)?))
+            .find(|known| {
+                conflict::is_open(known)
+                    && !known.scopes.is_empty()
+                    && known.candidates.iter().any(|c| c.by.user == self.author.by.user)
+            })?;
+        Some((own, own.candidates.last()?))
+    }
+
+    /// Whether the author holds or held all of them, so that none is news to them.
+    fn once_held(&self, scopes: &[Scope]) -> bool {
+        let known = |scope: &Scope| self.holds(scope) || self.loaded.lost_scopes.contains(scope);
+        !scopes.is_empty() && scopes.iter().all(known)
+    }
+
+    /// Whether an insertion names a record that its author held once, or one of theirs that waits.
+    fn refers_to_what_was_lost(&self, mutation: &CheckedMutation<'_>) -> bool {
+        mutation.edits.iter().any(|(field, edit)| {
+            let FieldEdit::Set(value) = edit else { return false };
+            let (Value::Uuid(id), Some(target)) =
+                (value, referenced_collection(mutation.collection, &field.name))
+            else {
+                return false;
+            };
+            let id = RecordId(*id);
+            self.check_reference(mutation.collection, field, value).is_err()
+                && (self.loaded.lost.contains(&(target.to_owned(), id))
+                    || self.pending(target, id).is_some())
+        })
     }
 
     fn wait_for_decision(
         &mut self,
         mutation: &CheckedMutation<'_>,
-        wanted: Wanted,
+        row: Fields,
+        scopes: Vec<Scope>,
     ) -> Decided<MutationOutcome> {
         let (collection, record) = (mutation.collection, mutation.record);
+        let value = match mutation.kind {
+            MutationKind::Delete => "deleted".into(),
+            _ => {
+                let edits = mutation.edits.iter();
+                edits
+                    .map(|(field, edit)| (field.name.clone(), edit_in_json(field, edit)))
+                    .collect::<serde_json::Map<_, _>>()
+                    .into()
+            }
+        };
         let reason = Some(CandidateReason::ScopeLost);
-        let candidate = Candidate { reason, ..self.candidate(wanted.value, None) };
-        let conflict = conflict::open_or_join(
-            Subject { collection, record, field: None, lost: true },
-            self.loaded,
-            &mut self.plan.conflicts,
-            Standing { base: None, current: Json::Null, current_by: None },
-            candidate,
-            self.author.now_us,
-        )?;
-        if let Some(known) = self.plan.conflicts.iter_mut().find(|known| known.id == conflict) {
-            known.row = conflict::row_in_json(collection, &wanted.row);
-            known.scopes = wanted.scopes.into_iter().collect();
+        let candidate = Candidate { reason, ..self.candidate(value, None) };
+        let standing = Standing { base: None, current: serde_json::Value::Null, current_by: None };
+        let known = self.pending(&collection.name, record).map(|(known, _)| known.clone());
+        let mut waiting = match known {
+            Some(known) => conflict::joined(known, standing, candidate)?,
+            None => {
+                let subject = Subject { collection, record, field: None, lost: true };
+                conflict::opened(subject, standing, candidate, self.author.now_us)
+            }
+        };
+        waiting.row = conflict::row_in_json(collection, &row);
+        waiting.scopes = scopes;
+        waiting.belongs_to = collection.parent.as_ref().and_then(|link| {
+            let Some(Value::Uuid(parent)) = row.get(&link.field) else { return None };
+            Some(BelongsTo { collection: link.collection.clone(), record: RecordId(*parent) })
+        });
+        let bytes = serde_json::to_vec(&waiting).map_or(0, |bytes| bytes.len());
+        if waiting.revision > 1 && bytes > PENDING_BYTES_MAX {
+            return Err(Box::new(conflict::full(&waiting)));
         }
+        let conflict = waiting.id;
+        self.plan.conflicts.retain(|known| known.id != conflict);
+        self.plan.conflicts.push(waiting);
         let row = Some(FieldOutcome::InReview { conflict, question: None });
         Ok(MutationOutcome { row, ..outcome(mutation) })
     }
@@ -140,37 +188,14 @@ fn opens_a_scope(collection: &Collection) -> bool {
     collection.scopes.iter().any(own)
 }
 
-/// What the conflict has of the row. A value that does not fit the schema any more is as if it were missing.
+/// What the conflict has of the row. A value of another type than the schema's is as if it were missing.
 fn row_of(collection: &Collection, pending: &Conflict) -> Fields {
     let value = |field: &Field| {
         let known = pending.row.get(&field.name);
-        known.and_then(|json| Value::from_json(field, json).ok())
+        known.and_then(|json| Value::read(field, json).ok())
     };
     let fields = collection.fields.iter();
     fields
         .map(|field| (field.name.clone(), value(field).unwrap_or_else(|| field.default_value())))
         .collect()
-}
-
-/// A field of such a record after an edit of its author's: nobody else has changed it.
-fn after(field: &Field, before: &Value, edit: &FieldEdit) -> Value {
-    match edit {
-        FieldEdit::Set(value) => value.clone(),
-        FieldEdit::Add(units) => {
-            let sum = before.units().unwrap_or(0).saturating_add(*units);
-            match field.kind {
-                FieldType::Decimal { .. } => Value::Decimal(sum),
-                _ => Value::Integer(sum),
-            }
-        }
-        FieldEdit::Elements { add, remove } => {
-            let mut elements = match before {
-                Value::Set(elements) => elements.clone(),
-                _ => BTreeSet::new(),
-            };
-            elements.retain(|element| !remove.contains(element));
-            elements.extend(add.iter().cloned());
-            Value::Set(elements)
-        }
-    }
 }

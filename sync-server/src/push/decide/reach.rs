@@ -89,12 +89,15 @@ impl Work<'_> {
                 self.plan.grants.push(scope);
                 Ok(())
             }
-            _ => Err(Box::new(
-                Problem::new(403, "out_of_scope", "The record would be outside your scopes")
-                    .detail(
-                        "it would belong to nobody's or somebody else's work; check who it is for",
-                    ),
-            )),
+            _ => Err(out_of_scope()),
         }
     }
+}
+
+/// The answer to an edit that takes a record to where its author is not.
+pub(super) fn out_of_scope() -> Box<Problem> {
+    Box::new(
+        Problem::new(403, "out_of_scope", "The record would be outside your scopes")
+            .detail("it would belong to nobody's or somebody else's work; check who it is for"),
+    )
 }

@@ -305,10 +305,12 @@ pub(super) async fn save_conflict(
 ) -> Result<(), StoreError> {
     query(
         "INSERT INTO sync.conflicts (tenant_id, id, collection, record_id, status, severity, \
-         opened_at_us, revision, body, scopes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+         opened_at_us, revision, body, scopes, parent_collection, parent_id) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
          ON CONFLICT (tenant_id, id) DO UPDATE SET status = EXCLUDED.status, \
          severity = EXCLUDED.severity, opened_at_us = EXCLUDED.opened_at_us, \
-         revision = EXCLUDED.revision, body = EXCLUDED.body, scopes = EXCLUDED.scopes",
+         revision = EXCLUDED.revision, body = EXCLUDED.body, scopes = EXCLUDED.scopes, \
+         parent_collection = EXCLUDED.parent_collection, parent_id = EXCLUDED.parent_id",
     )
     .bind(tenant.0)
     .bind(conflict.id.0)
@@ -320,6 +322,8 @@ pub(super) async fn save_conflict(
     .bind(conflict.revision)
     .bind(text(conflict)?)
     .bind(conflict.scopes.iter().map(Scope::to_string).collect::<Vec<String>>())
+    .bind(conflict.belongs_to.as_ref().map(|parent| parent.collection.clone()))
+    .bind(conflict.belongs_to.as_ref().map(|parent| parent.record.0))
     .execute(&mut **tx)
     .await
     .map_err(store_error)?;
@@ -327,7 +331,8 @@ pub(super) async fn save_conflict(
 }
 
 /// Conflicts, oldest first. A row is in the scopes that it is in now; a deleted one in those that
-/// it was in when it was deleted; what is not there in those that it would be in.
+/// it was in when it was deleted; what is not there in those that it would be in, or that its parent is in. (Which of
+/// these counts is for the caller to see.)
 pub(super) async fn conflicts(
     tx: &mut Tx,
     tenant: TenantId,
@@ -345,7 +350,11 @@ pub(super) async fn conflicts(
          AND ($6::bigint IS NULL OR c.opened_at_us >= $6::bigint) \
          AND ($7::bigint IS NULL OR c.opened_at_us < $7::bigint) \
          AND ($8::bigint IS NULL OR (c.opened_at_us, c.id) > ($8::bigint, $9::uuid)) \
-         AND (c.scopes && $10::text[] OR EXISTS (SELECT FROM sync.memberships m JOIN sync.rows r \
+         AND (c.scopes && $10::text[] \
+           OR (c.parent_id IS NOT NULL AND EXISTS (SELECT FROM sync.memberships m \
+             WHERE m.tenant_id = $1 AND m.collection = c.parent_collection \
+             AND m.record_id = c.parent_id AND m.scope = ANY($10::text[]) AND NOT m.gone)) \
+           OR EXISTS (SELECT FROM sync.memberships m JOIN sync.rows r \
            ON r.tenant_id = m.tenant_id AND r.collection = m.collection AND r.record_id = m.record_id \
            WHERE m.tenant_id = $1 AND m.collection = c.collection AND m.record_id = c.record_id \
            AND m.scope = ANY($10::text[]) \

@@ -24,9 +24,7 @@ use super::ddl::table;
 use super::error::store_error;
 use super::quote::ident;
 use super::{decode, pictures, query, records, referring, write_rows};
-use crate::store::{
-    AuditEntry, RowWrite, StoreError, StoredReceipt, StoredRow, UserScopes, WriteTx,
-};
+use crate::store::{AuditEntry, RowWrite, StoreError, StoredReceipt, StoredRow, WriteTx};
 
 /// See the module's documentation.
 pub(super) struct PgWrite {
@@ -43,6 +41,21 @@ pub(super) enum Lock {
     Write,
     /// Not at all.
     None,
+}
+
+impl PgWrite {
+    async fn grants_of(&mut self, user: UserId, gone: bool) -> Result<BTreeSet<Scope>, StoreError> {
+        let rows = query(
+            "SELECT scope FROM sync.grants WHERE tenant_id = $1 AND user_id = $2 AND gone = $3",
+        )
+        .bind(self.tenant.0)
+        .bind(user.0)
+        .bind(gone)
+        .fetch_all(&mut *self.tx)
+        .await
+        .map_err(store_error)?;
+        rows.iter().map(|row| scope(row, 0)).collect()
+    }
 }
 
 #[async_trait]
@@ -91,21 +104,12 @@ impl WriteTx for PgWrite {
         records::follow(&mut self.tx, self.tenant, stream, mark).await
     }
 
-    async fn scopes_of(&mut self, user: UserId) -> Result<UserScopes, StoreError> {
-        let rows =
-            query("SELECT scope, gone FROM sync.grants WHERE tenant_id = $1 AND user_id = $2")
-                .bind(self.tenant.0)
-                .bind(user.0)
-                .fetch_all(&mut *self.tx)
-                .await
-                .map_err(store_error)?;
-        let mut scopes = UserScopes::default();
-        for row in &rows {
-            let gone: bool = row.try_get(1).map_err(store_error)?;
-            let which = if gone { &mut scopes.lost } else { &mut scopes.held };
-            which.insert(scope(row, 0)?);
-        }
-        Ok(scopes)
+    async fn scopes_of(&mut self, user: UserId) -> Result<BTreeSet<Scope>, StoreError> {
+        self.grants_of(user, false).await
+    }
+
+    async fn lost_scopes(&mut self, user: UserId) -> Result<BTreeSet<Scope>, StoreError> {
+        self.grants_of(user, true).await
     }
 
     async fn once_held(

@@ -1,6 +1,8 @@
 //! Users, grants, devices and refresh tokens, in the tenant's file; tenants and the signing key, in
 //! the catalogue.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
@@ -14,25 +16,22 @@ use crate::auth::refresh::{Decision, NewRefreshToken, Rotation, StoredRefreshTok
 use crate::store::accounts::{Account, Device, Tenant};
 use crate::store::error::ConstraintKind;
 use crate::store::page::GrantChange;
-use crate::store::{Accounts, Grants, StoreError, UserScopes};
+use crate::store::{Accounts, Grants, StoreError};
 
 /// The scopes that a user holds.
 pub(super) async fn scopes_of(
     connection: &mut SqliteConnection,
     user: UserId,
-) -> Result<UserScopes, StoreError> {
-    let grants: Vec<(String, bool)> =
-        sqlx::query_as("SELECT scope, held FROM sync_grants WHERE user = ?")
+    held: bool,
+) -> Result<BTreeSet<Scope>, StoreError> {
+    let scopes: Vec<String> =
+        sqlx::query_scalar("SELECT scope FROM sync_grants WHERE user = ? AND held = ?")
             .bind(user.0)
+            .bind(held)
             .fetch_all(connection)
             .await
             .map_err(failed)?;
-    let mut scopes = UserScopes::default();
-    for (scope, held) in grants {
-        let which = if held { &mut scopes.held } else { &mut scopes.lost };
-        which.insert(scope.parse().map_err(damaged)?);
-    }
-    Ok(scopes)
+    scopes.iter().map(|scope| scope.parse().map_err(damaged)).collect()
 }
 
 /// Grants a scope or takes it away; stamps the grant if that changes anything.

@@ -61,10 +61,11 @@ pub(super) async fn save(
 ) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO sync_conflicts (id, collection, record, status, severity, opened_at_us, body, \
-         scopes) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET \
+         scopes, parent_collection, parent_record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET \
          collection = excluded.collection, record = excluded.record, status = excluded.status, \
          severity = excluded.severity, opened_at_us = excluded.opened_at_us, body = excluded.body, \
-         scopes = excluded.scopes",
+         scopes = excluded.scopes, parent_collection = excluded.parent_collection, \
+         parent_record = excluded.parent_record",
     )
     .bind(conflict.id.0)
     .bind(conflict.collection.clone())
@@ -74,6 +75,8 @@ pub(super) async fn save(
     .bind(conflict.opened_at_us)
     .bind(serde_json::to_string(conflict).map_err(damaged)?)
     .bind(serde_json::to_string(&conflict.scopes).map_err(damaged)?)
+    .bind(conflict.belongs_to.as_ref().map(|parent| parent.collection.clone()))
+    .bind(conflict.belongs_to.as_ref().map(|parent| parent.record.0))
     .execute(connection)
     .await
     .map(|_| ())
@@ -82,7 +85,7 @@ pub(super) async fn save(
 
 /// Conflicts of rows in the given scopes and collections, oldest first. A row that is deleted
 /// counts for the scopes that it was in when that happened: its conflict has to be found. One that is not there
-/// counts for those that it would be in.
+/// counts for those that it would be in, or that its parent is in. (Which of these counts is for the caller to see.)
 pub(super) async fn list(
     connection: &mut SqliteConnection,
     filter: &ConflictFilter,
@@ -105,7 +108,12 @@ pub(super) async fn list(
          AND (?5 IS NULL OR c.opened_at_us >= ?5) \
          AND (?6 IS NULL OR c.opened_at_us < ?6) \
          AND (?7 IS NULL OR (c.opened_at_us, c.id) > (?7, ?8)) \
-         AND (EXISTS (SELECT 1 FROM json_each(c.scopes) w JOIN json_each(?11) h ON h.value = w.value) \
+         AND (EXISTS (SELECT 1 FROM json_each(c.scopes) w WHERE w.value IN (SELECT value FROM json_each(?11))) \
+          OR (c.parent_record IS NOT NULL AND EXISTS (SELECT 1 FROM json_each(?9) s \
+            JOIN sync_collections n ON n.name = c.parent_collection \
+            JOIN sync_memberships m \
+              ON m.scope = s.value AND m.collection = n.id AND m.record = c.parent_record \
+            WHERE m.gone = 0)) \
           OR EXISTS (SELECT 1 FROM json_each(?9) s \
             JOIN sync_collections n ON n.name = c.collection \
             JOIN sync_memberships m \

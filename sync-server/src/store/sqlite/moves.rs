@@ -71,7 +71,7 @@ impl Moves for SqliteStore {
         let mut connection = file.readers.acquire().await.map_err(failed)?;
         let mut held = BTreeMap::new();
         for user in users {
-            held.insert(*user, super::accounts::scopes_of(&mut connection, *user).await?.held);
+            held.insert(*user, super::accounts::scopes_of(&mut connection, *user, true).await?);
         }
         Ok(held)
     }

@@ -25,9 +25,7 @@ use super::tables::Table;
 use super::tenants::TenantFile;
 use super::{accounts, conflicts, load, pictures, position, receipts, referring};
 use crate::clock::{Clock as _, SystemClock};
-use crate::store::{
-    AuditEntry, RowWrite, StoreError, StoredReceipt, StoredRow, UserScopes, WriteTx,
-};
+use crate::store::{AuditEntry, RowWrite, StoreError, StoredReceipt, StoredRow, WriteTx};
 
 /// How many commits keep their witness: older positions count as unknown. About 30 bytes each.
 pub(super) const HISTORY_COMMITS: i64 = 1_000_000;
@@ -193,9 +191,15 @@ impl WriteTx for SqliteWrite {
         self.noted(result)
     }
 
-    async fn scopes_of(&mut self, user: UserId) -> Result<UserScopes, StoreError> {
+    async fn scopes_of(&mut self, user: UserId) -> Result<BTreeSet<Scope>, StoreError> {
         self.usable()?;
-        let result = accounts::scopes_of(&mut self.connection, user).await;
+        let result = accounts::scopes_of(&mut self.connection, user, true).await;
+        self.noted(result)
+    }
+
+    async fn lost_scopes(&mut self, user: UserId) -> Result<BTreeSet<Scope>, StoreError> {
+        self.usable()?;
+        let result = accounts::scopes_of(&mut self.connection, user, false).await;
         self.noted(result)
     }
 

@@ -43,14 +43,22 @@ pub(super) fn schemas() -> Vec<Named> {
                     (
                         "scopes?",
                         list(text(
-                            "Where a record that is not there would belong, as far as the caller holds it",
+                            "Of a record that a decision makes: its scopes, as far as the caller holds them",
                         )),
                     ),
+                    ("belongs_to?", to("BelongsTo")),
                     ("opened_at_us", time_us("When it arose")),
                     ("claimed_by?", uuid("Who is on it")),
                     ("notes?", list(to("Note"))),
                     ("resolution?", to("Resolution")),
                 ],
+            ),
+        ),
+        (
+            "BelongsTo",
+            object(
+                "The parent of a record that a decision makes",
+                &[("collection", text("Its collection")), ("record", uuid("Its id"))],
             ),
         ),
         (
