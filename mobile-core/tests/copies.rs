@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use mobile_core::clock::ManualClock;
 use mobile_core::outbox::entry::State;
-use mobile_core::outbox::stream;
+use mobile_core::outbox::{push, stream};
 use model::{Fault, Phone, START_US, Server};
 use serde_json::json;
 use sync_protocol::{RecordId, StreamId};
@@ -238,6 +238,26 @@ async fn what_only_a_copy_had_and_discarded_stays_discarded() {
     assert_eq!(states(&twin), [State::Applied, State::Discarded, State::Applied]);
     assert_eq!(twin.field(id, "existencia"), "7.00");
     assert_eq!(units(&server, id), 700);
+}
+
+/// The server has told of it, although its receipt is not kept for ever.
+#[tokio::test]
+async fn what_was_refused_and_discarded_long_ago_is_not_asked_about_again() {
+    let server = Server::new();
+    let dir = tempfile::tempdir().expect("dir");
+    let (ana, id) = with_stock(&server, dir.path()).await;
+    ana.put("articulos", json!({ "id": id, "nombre": "veneno" }));
+    ana.sync().await.expect("sync");
+    let refused = ana.core.problems().expect("list")[0].id;
+    ana.core.discard(refused).expect("it was refused");
+    ana.sync().await.expect("sync");
+    let store = ana.core.engine().expect("signed in").store().clone();
+    for later_us in [0, 8 * 24 * 3_600 * 1_000_000] {
+        store.write(|db| push::forget_content(db, START_US + later_us)).expect("forgotten");
+        store.write(|db| stream::forget_old(db)).expect("as another stream");
+        assert_eq!(states(&ana), [State::Applied, State::Discarded]);
+    }
+    assert!(ana.core.receipt(refused).expect("here").mutations.is_empty(), "its content is gone");
 }
 
 /// A decision can be taken back, which the server tells the streams that have asked.

@@ -15,7 +15,7 @@ use mobile_core::random::SystemRandom;
 use mobile_core::store::registry::Registry;
 use mobile_core::store::{aside, rows};
 use mobile_core::verify::{checkpoint, damage, mend, scrub};
-use model::{Phone, Server};
+use model::{Fault, Phone, Server};
 use serde_json::json;
 
 const NOTE: &[u8] = b"this is no database, it is a note that somebody left here";
@@ -299,6 +299,29 @@ async fn a_scope_that_neither_end_has_rows_of_any_more_is_right() {
     };
     assert_eq!(compared("").expect("a row that the server lacks"), (1, 1));
     assert_eq!(compared("DELETE FROM articulos").expect("it left"), (0, 0));
+}
+
+#[tokio::test]
+async fn what_was_told_while_it_was_gone_does_not_wait_for_ever() {
+    let server = Server::new();
+    let dir = tempfile::tempdir().expect("dir");
+    let ana = Phone::signed_in(&server, dir.path(), 1).await;
+    let id = ana.put("articulos", json!({ "nombre": "Tabla", "existencia": 5 }));
+    ana.sync().await.expect("sync");
+    ana.put("articulos", json!({ "id": id, "existencia": { "add": 2 } }));
+    server.fail_next(Fault::PushAnswerLost);
+    ana.sync().await.expect_err("no answer");
+    let store = ana.core.engine().expect("signed in").store().clone();
+    let gone = |db: &rusqlite::Transaction<'_>| {
+        Ok(db.execute("DELETE FROM campo_outbox WHERE settled = 0", [])?)
+    };
+    assert_eq!(store.write(gone).expect("damaged"), 1);
+    ana.sync().await.expect("the pull tells of an edit that is not here");
+    assert!(store.write_schema(|db| mend::all(db)).expect("mended") > 0);
+    ana.sync().await.expect("sync");
+    assert!(ana.core.pending().expect("list").is_empty(), "it is settled");
+    let receipts = ana.core.receipts().expect("list");
+    assert!(receipts.iter().all(|receipt| receipt.state == State::Applied), "{receipts:?}");
 }
 
 #[tokio::test]

@@ -51,6 +51,10 @@ pub const CAUGHT_BY: &[(Bug, u64)] = &[
     (Bug::CopyKeepsStream, 7),
     (Bug::PendingForgetsEdits, 2),
     (Bug::HandedOverStaysSeen, 2),
+    (Bug::ContentInReviewForgotten, 44),
+    (Bug::FutureReceiptUntold, 1),
+    (Bug::StorageFailureIsLoss, 5),
+    (Bug::UnwrittenPictureStored, 5),
 ];
 
 /// Bugs that show when something befalls a machine. The others are planted in runs without such incidents, so that

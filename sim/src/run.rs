@@ -183,7 +183,8 @@ pub(crate) async fn heal(world: &mut World, rng: &mut Rng) -> Checked {
     }
     let (schema, snapshot) = (world.schema(), world.snapshot());
     let people: Vec<_> = world.people.iter().map(|person| (person.id, person.role)).collect();
-    oracle::photos::after_healing(&schema, &snapshot, &world.ledger, &people, &phones)
+    let here = world.server.shelf.pictures();
+    oracle::photos::after_healing(&schema, &snapshot, &world.ledger, &people, (&phones, &here))
 }
 
 /// The pictures that the user of a phone has.

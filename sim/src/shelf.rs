@@ -37,8 +37,27 @@ struct Things {
     by_name: BTreeMap<Path, Thing>,
     /// Grows with each change.
     changes: u64,
-    /// While it fails: by which chance, and how often in a hundred.
-    failing: Option<(Rng, u32)>,
+    failing: Option<Failing>,
+}
+
+/// How it fails.
+#[derive(Debug)]
+pub struct Failing {
+    /// By which chance.
+    pub rng: Rng,
+    /// How many calls in a hundred.
+    pub percent: u32,
+    /// Which calls.
+    pub calls: Calls,
+}
+
+/// What of a store fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Calls {
+    /// Whatever is asked of it.
+    All,
+    /// Writing whole pictures: what has come of uploads is elsewhere, and that works.
+    WholePictures,
 }
 
 /// What befalls a call of a store that fails.
@@ -76,8 +95,8 @@ impl Shelf {
         f(&mut self.things.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// From now on so many calls in a hundred fail, or none.
-    pub fn fail(&self, failing: Option<(Rng, u32)>) {
+    /// From now on it fails so, or not at all.
+    pub fn fail(&self, failing: Option<Failing>) {
         self.with(|things| things.failing = failing);
     }
 
@@ -87,9 +106,15 @@ impl Shelf {
         self.with(|things| things.failing.is_some())
     }
 
-    fn mishap(&self) -> Mishap {
+    /// What befalls a call; `written` is the picture that it writes, if so.
+    fn mishap(&self, written: Option<&Path>) -> Mishap {
         self.with(|things| {
-            let Some((rng, percent)) = &mut things.failing else { return Mishap::None };
+            let Some(Failing { rng, percent, calls }) = &mut things.failing else {
+                return Mishap::None;
+            };
+            if *calls == Calls::WholePictures && written.and_then(picture).is_none() {
+                return Mishap::None;
+            }
             match (rng.percent(*percent), rng.percent(60)) {
                 (false, _) => Mishap::None,
                 (true, true) => Mishap::Before,
@@ -210,7 +235,7 @@ impl ObjectStore for Shelf {
         payload: PutPayload,
         options: PutOptions,
     ) -> Result<PutResult> {
-        let mishap = self.mishap();
+        let mishap = self.mishap(Some(location));
         if mishap == Mishap::Before {
             return Err(failed());
         }
@@ -239,7 +264,7 @@ impl ObjectStore for Shelf {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        let mishap = self.mishap();
+        let mishap = self.mishap(None);
         if mishap == Mishap::Before || (mishap == Mishap::After && options.head) {
             return Err(failed());
         }
@@ -279,7 +304,7 @@ impl ObjectStore for Shelf {
         let shelf = self.clone();
         let remove = move |location: Result<Path>| {
             let location = location?;
-            let mishap = shelf.mishap();
+            let mishap = shelf.mishap(None);
             if mishap != Mishap::Before {
                 shelf.with(|things| {
                     things.changes += u64::from(things.by_name.remove(&location).is_some());
@@ -292,7 +317,7 @@ impl ObjectStore for Shelf {
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         let folder = prefix.map(|prefix| format!("{prefix}/")).unwrap_or_default();
-        let mishap = self.mishap();
+        let mishap = self.mishap(None);
         let mut found: Vec<_> = self.with(|things| {
             let below =
                 things.by_name.iter().filter(|(path, _)| path.as_ref().starts_with(&folder));

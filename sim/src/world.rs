@@ -85,7 +85,8 @@ pub struct World {
     pub late: Vec<(usize, Request)>,
     /// What the oracle remembers.
     pub ledger: Ledger,
-    judge: Judge,
+    /// What the oracle knows of the merges so far.
+    pub judge: Judge,
     page_rows: Option<usize>,
     /// Most bytes of a picture in one request of a phone.
     pub piece_bytes: usize,

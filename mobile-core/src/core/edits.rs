@@ -34,12 +34,16 @@ impl Core {
             let mut edit = Edit::begin(db, &schema, &permissions, random, files, now)?;
             let value = f(&mut edit)?;
             Ok((value, edit.finish()?))
-        })?;
+        });
+        // Also where nothing was saved: what was written of its pictures is nobody's.
+        if !matches!(made, Ok((_, None)))
+            && let Err(error) = sweep::settle(engine.store())
+        {
+            // An edit that is saved has its files: they are found under either name.
+            tracing::warn!(code = error.code(), "files of photos wait for their names");
+        }
+        let made = made?;
         if made.1.is_some() {
-            if let Err(error) = sweep::settle(engine.store()) {
-                // The edit is saved, and so are its files: they are found under either name.
-                tracing::warn!(code = error.code(), "files of photos wait for their names");
-            }
             engine.edited();
         }
         Ok(made)

@@ -10,6 +10,7 @@ use sync_protocol::planted::{self, Bug};
 
 use crate::CoreError;
 use crate::store::checksum;
+use crate::store::meta::{self, name};
 
 /// The columns of `campo_outbox` that are copied, in this order.
 macro_rules! copied {
@@ -144,11 +145,20 @@ fn differing(db: &Connection) -> Result<Vec<(i64, Option<String>, i64)>, CoreErr
 }
 
 /// Writes a transaction from its copy. One that is gone comes back as one that may have been sent: the
-/// server says what became of it.
+/// server says what became of it, to another stream ([`super::stream`]).
 fn restore(db: &Connection, seq: i64, copy: &str) -> Result<(), CoreError> {
     if planted::is(Bug::RepairDropsEdit) {
         db.execute("DELETE FROM campo_outbox WHERE seq = ?1", [seq])?;
         return remove(db, seq);
+    }
+    let is_here: bool = db.query_row(
+        "SELECT EXISTS (SELECT 1 FROM campo_outbox WHERE id = json_extract(?1, '$[0]'))",
+        [copy],
+        |row| row.get(0),
+    )?;
+    if !is_here {
+        // While it was gone a pull may have told of it, to nobody, and does not tell the same stream again.
+        meta::remove(db, name::STREAM)?;
     }
     // Its mutations name it by its number.
     db.execute(

@@ -151,7 +151,7 @@ fn draw_another(db: &Connection, random: &dyn Random) -> Result<StreamId, CoreEr
 /// What a database that goes on as another stream has to ask about again: the server tells receipts by
 /// stream, and the new one what becomes of those that it asks about. Also what a person has decided, because
 /// a decision can be taken back; and what its author discarded here without asking anybody, because the database that
-/// this one is a copy of may have sent it.
+/// this one is a copy of may have sent it. That has its content still: it goes only from what the server has told.
 ///
 /// # Errors
 /// Those of SQLite.
@@ -166,7 +166,7 @@ pub fn forget_old(db: &Connection) -> Result<(), CoreError> {
     )?;
     db.execute(
         "UPDATE campo_outbox SET state = 'sending', maybe_sent = 1, withdraw = 1, settled = 0
-         WHERE state = 'discarded'
+         WHERE state = 'discarded' AND mutations <> '[]'
            AND (receipt IS NULL OR instr(receipt, '\"state\":\"parked\"') > 0)",
         [],
     )?;

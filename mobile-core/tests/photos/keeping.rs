@@ -24,6 +24,21 @@ async fn a_discarded_record_takes_its_photo_along() {
 }
 
 #[tokio::test]
+async fn an_edit_that_fails_leaves_no_picture_behind() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (_, ana) = ana(dir.path()).await;
+    let record = article(&ana, "puerta");
+    let nowhere = RecordId(uuid::Uuid::from_u128(7));
+    let failed = ana.core.transaction(|edit| {
+        edit.attach("articulos", record, &photo(1, 500))?;
+        edit.attach("articulos", nowhere, &photo(2, 500))
+    });
+    assert_eq!(failed.expect_err("there is no such record").code(), "no_such_record");
+    assert!(views(&ana).is_empty());
+    assert!(files(dir.path()).is_empty(), "{:?}", files(dir.path()));
+}
+
+#[tokio::test]
 async fn the_server_asks_for_a_photo_by_its_record() {
     let dir = tempfile::tempdir().expect("dir");
     let (server, ana) = ana(dir.path()).await;

@@ -13,6 +13,7 @@ use super::edit::{Wanted, fields, ids, make, visible};
 use super::sync::{healthy, to_the_end};
 use crate::operation;
 use crate::oracle::damage::Standing;
+use crate::oracle::ledger::Place;
 use crate::oracle::retention::{self, Both, Limits};
 use crate::oracle::{Checked, Violation};
 use crate::registry::Operation;
@@ -33,9 +34,10 @@ const ROWS_MAX: [usize; 3] = [1_000, 5, 1];
 
 /// A record is deleted that somebody has changed meanwhile. Days later the server tidies up.
 async fn tidies_amid_a_review(world: &mut World, rng: &mut Rng) -> Checked {
-    let (Some(one), Some(other)) = (world.used_phone(rng), world.used_phone(rng)) else {
-        return Ok(());
-    };
+    let Some(one) = world.used_phone(rng) else { return Ok(()) };
+    let others = (0..world.devices.len()).filter(|d| *d != one.0 && world.devices[*d].on);
+    let others: Vec<Place> = others.filter_map(|d| Some((d, world.user_of(d)?))).collect();
+    let Some(other) = rng.pick(&others).copied() else { return Ok(()) };
     let Some(schema) = visible(world, one.0) else { return Ok(()) };
     let asks = |c: &&Collection| c.on_delete_conflict == DeleteConflict::Review && !c.photos;
     let collections: Vec<Collection> = schema.collections.values().filter(asks).cloned().collect();
@@ -101,8 +103,12 @@ async fn tidy(world: &mut World, rng: &mut Rng, days: i64) -> Checked {
     };
     let (schema, deletions) = (world.schema(), &world.ledger.deletions);
     let went = retention::check(&schema, deletions, &both, limits, |id| is_known(world, id))?;
+    let waits = deletions.waits(&before, limits.rows_us);
     for what in went {
         world.note(what);
+    }
+    if waits {
+        world.note("housekeeping: a deletion waits for a decision");
     }
     world.wrote_beside(&before)
 }

@@ -93,6 +93,14 @@ async fn takes(world: &mut World, rng: &mut Rng) -> Checked {
 /// A record and its photos in one act.
 async fn checks_in(world: &mut World, rng: &mut Rng) -> Checked {
     let Some(place) = world.used_phone(rng) else { return Ok(()) };
+    checks_in_at(world, rng, place)
+}
+
+/// A record and its photos in one act on this phone, if its user may make them.
+///
+/// # Errors
+/// What the oracle finds.
+pub fn checks_in_at(world: &mut World, rng: &mut Rng, place: Place) -> Checked {
     let Some((parent, home)) = visible(world, place.0).and_then(|schema| collections(&schema))
     else {
         return Ok(());
@@ -286,14 +294,15 @@ fn only_lost_ones_are_lost(world: &mut World, before: &Snapshot) -> Checked {
     let (here, after) = (world.server.shelf.pictures(), world.snapshot());
     for (name, row) in after.rows.iter().filter(|((name, _), row)| name == PHOTOS && !row.deleted) {
         let Some(old) = before.rows.get(name) else { continue };
-        let is_lowered = VARIANTS
-            .iter()
-            .any(|(variant, ..)| says_it_is_here(old, variant) && !says_it_is_here(row, variant));
-        let is_lost = VARIANTS.iter().any(|(variant, ..)| {
-            let picture = (name.0.clone(), name.1, (*variant).to_owned());
+        let lowered = |variant| says_it_is_here(old, variant) && !says_it_is_here(row, variant);
+        let lost = |variant: &str| {
+            let picture = (name.0.clone(), name.1, variant.to_owned());
             !here.contains_key(&picture) || world.ledger.photos.spoiled.contains(&picture)
-        });
-        if is_lowered && !is_lost {
+        };
+        // Without its thumbnail a record does not say that its photo is here.
+        let is_wrong = (lowered("thumbnail") && !lost("thumbnail"))
+            || (lowered("photo") && !lost("photo") && !lost("thumbnail"));
+        if is_wrong {
             return violated("only what is lost counts as lost", format!("{name:?}: {row:?}"));
         }
     }

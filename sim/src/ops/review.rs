@@ -8,7 +8,7 @@ use sync_protocol::wire::review::{Candidate, Conflict, ConflictStatus};
 
 use super::edit::value;
 use crate::operation;
-use crate::oracle::snapshot::{Name, Snapshot};
+use crate::oracle::snapshot::{Name, Row, Snapshot};
 use crate::oracle::{Checked, violated};
 use crate::registry::Operation;
 use crate::rng::Rng;
@@ -122,7 +122,8 @@ fn came_out(
     let name = (conflict.collection.clone(), conflict.record);
     let after = world.snapshot();
     let Some(field) = &conflict.field else {
-        let is_there = |snapshot: &Snapshot| snapshot.rows.contains_key(&name);
+        let is_there =
+            |snapshot: &Snapshot| snapshot.rows.get(&name).is_some_and(|row| !row.deleted);
         let pending = verb == "resolve" && !conflict.scopes.is_empty() && !is_there(before);
         return if pending { was_made(world, &name, conflict, &body["keep"]) } else { Ok(()) };
     };
@@ -158,26 +159,40 @@ fn came_out(
 
 /// Whether a record that was waiting to be made is there now, as the decision wants it, or not.
 fn was_made(world: &mut World, name: &Name, conflict: &Conflict, keep: &Json) -> Checked {
-    let kept = |c: &&Candidate| keep["candidate"] == *c.receipt.to_string();
-    let kept = conflict.candidates.iter().find(kept);
-    let wanted = kept.and_then(|candidate| candidate.value.as_object());
+    let kept = |c: &Candidate| keep["candidate"] == *c.receipt.to_string();
+    let kept = conflict.candidates.iter().rposition(kept);
+    let is_deleted =
+        |upto: usize| conflict.candidates[..=upto].iter().any(|c| c.value == "deleted");
+    let wanted = kept.filter(|kept| !is_deleted(*kept));
     let schema = world.schema();
-    let collection = schema.collection(&name.0);
     let snapshot = world.snapshot();
-    let row = snapshot.rows.get(name);
+    let row = snapshot.rows.get(name).filter(|row| !row.deleted);
+    // What its author wants in the end; of an earlier word only that it was made is known.
+    let is_last = kept.is_some_and(|kept| kept + 1 == conflict.candidates.len());
+    let whole = world.judge.pending(name).filter(|_| is_last).cloned().unwrap_or_default();
+    let collection = schema.collection(&name.0);
+    let same = |row: &Row| {
+        whole.iter().all(|(field, value)| {
+            let own = collection.and_then(|collection| {
+                let noted = collection.is_noted_by_server(field);
+                collection.field(field).filter(|field| !field.from_parent && !noted)
+            });
+            own.is_none() || row.fields.get(field) == Some(value)
+        })
+    };
     let fits = match (wanted, row) {
         (None, row) => row.is_none(),
-        (Some(wanted), Some(row)) => wanted.iter().all(|(field, value)| {
-            let known = collection.is_none_or(|c| c.field(field).is_some());
-            !known || row.fields.get(field) == Some(value)
-        }),
+        (Some(_), Some(row)) => same(row),
         (Some(_), None) => false,
     };
     if fits {
         world.note(if wanted.is_some() { "review: made" } else { "review: not made" });
         return Ok(());
     }
-    violated("a decision does what it says", format!("{name:?} should be {wanted:?}, is {row:?}"))
+    violated(
+        "a decision does what it says",
+        format!("{name:?} should be {wanted:?} {whole:?}, is {row:?}"),
+    )
 }
 
 async fn claim(world: &mut World, rng: &mut Rng) -> Checked {

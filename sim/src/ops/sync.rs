@@ -128,10 +128,9 @@ async fn landed(world: &mut World, device: usize, what: &str, landed: Landed) ->
         }
         Err(error) => {
             world.tell(format!("phone {device}: {}", error.code()));
-            if !is_explained(&error, what)
-                && !is_storage_failed(&error)
-                && !world.is_damaged(device)
-            {
+            // Whether the store failed was looked at when the server said so; it may work again by now.
+            let is_storage = is_storage_failed(&error);
+            if !is_explained(&error, what) && !is_storage && !world.is_damaged(device) {
                 return Err(broken(&error));
             }
         }

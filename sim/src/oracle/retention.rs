@@ -38,6 +38,20 @@ impl Deletions {
             }
         }
     }
+
+    /// Whether a row that was deleted before this time keeps its content only because somebody has to decide about
+    /// it.
+    #[must_use]
+    pub fn waits(&self, snapshot: &Snapshot, before_us: i64) -> bool {
+        let open = [ConflictStatus::Open, ConflictStatus::Claimed];
+        let mut disputed = snapshot.conflicts.iter().filter(|c| open.contains(&c.status));
+        disputed.any(|conflict| {
+            let name = (conflict.collection.clone(), conflict.record);
+            let row = snapshot.rows.get(&name);
+            row.is_some_and(|row| row.deleted && !row.emptied)
+                && self.learned_us.get(&name).is_some_and(|us| *us < before_us)
+        })
+    }
 }
 
 /// How old is old, by the server's clock.

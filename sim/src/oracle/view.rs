@@ -144,12 +144,13 @@ fn open_difference(view: &ReceiptView, name: &Name, field: &str, version: i64) -
         return 0;
     }
     let held = view.receipt.as_ref().is_some_and(|receipt| receipt.held);
-    // One that is asked about again was decided as well.
+    // As another stream a phone asks again about what was decided, and knows until then what it was.
     let took_effect = |receipt: &Receipt| {
-        use ReceiptState::{Applied, InReview, Superseded};
-        matches!(receipt.state, Applied | Superseded | InReview)
+        let state = receipt.state;
+        matches!(state, ReceiptState::Applied | ReceiptState::Superseded | ReceiptState::InReview)
     };
-    let decided = view.receipt.as_ref().is_some_and(took_effect);
+    let decided = matches!(view.state, State::Applied | State::Superseded | State::InReview)
+        || view.receipt.as_ref().is_some_and(took_effect);
     let mut sum = 0;
     for (index, mutation) in view.mutations.iter().enumerate() {
         if (&mutation.collection, mutation.record) != (&name.0, name.1) {

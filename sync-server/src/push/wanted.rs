@@ -19,10 +19,10 @@ pub(super) fn after(
     before: &Value,
     edit: FieldEdit,
 ) -> Result<Value, Box<Problem>> {
-    // All of one hand, so nothing is concurrent and no time decides.
+    // All of one hand, which has seen everything: nothing is concurrent, and no time decides.
     let (hand, time) = (StreamId(Uuid::from_u128(1)), EditTime::certain(0));
     let meta = RowMeta::inserted(hand, time);
-    let merged = merge_field(field, before, &meta, edit, None, (hand, time), false);
+    let merged = merge_field(field, before, &meta, edit, Some(meta.version), (hand, time), false);
     match merged.verdict {
         Verdict::Immutable => Err(immutable(collection, field)),
         Verdict::Overflow => Err(overflow(field)),

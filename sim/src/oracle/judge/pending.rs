@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 use sync_protocol::Scope;
-use sync_protocol::schema::{Collection, ScopeRule};
+use sync_protocol::schema::{Collection, MergeRule, ScopeRule};
 use sync_protocol::wire::push::{Mutation, MutationKind, Transaction};
 use sync_protocol::wire::receipt::{FieldOutcome, MutationOutcome, Receipt};
 use sync_protocol::wire::review::Conflict;
 
+use super::verdict::is_larger;
 use super::{INVARIANT, Judge, Trial};
 use crate::oracle::snapshot::Name;
 use crate::oracle::view::apply;
@@ -25,11 +26,18 @@ impl Trial<'_> {
     ) -> Option<Arc<Conflict>> {
         let Some(FieldOutcome::InReview { conflict, .. }) = &outcome.row else { return None };
         let known = self.conflicts.get(conflict)?;
-        (!self.rows.contains_key(name) && !known.scopes.is_empty()).then(|| known.clone())
+        let is_there = self.rows.get(name).is_some_and(|row| !row.deleted);
+        (!is_there && !known.scopes.is_empty()).then(|| known.clone())
     }
 }
 
 impl Judge {
+    /// A record that waits, as its author wants it.
+    #[must_use]
+    pub fn pending(&self, name: &Name) -> Option<&BTreeMap<String, Json>> {
+        self.pending.get(name)
+    }
+
     /// Of a transaction that is held as a whole nothing has taken effect; what its edits want of records that wait
     /// is with these all the same.
     pub(super) fn held(
@@ -63,7 +71,10 @@ impl Judge {
         if outcome.version.is_some() || outcome.alias.is_some() {
             return violated(INVARIANT, format!("{name:?} waits, and was written: {outcome:?}"));
         }
-        if inserted && named_scopes(collection, mutation).any(|scope| trial.grants.contains(&scope))
+        let held = |scope: Scope| trial.grants.contains(&scope);
+        if inserted
+            && named_scopes(collection, mutation).any(held)
+            && sees_what_it_names(trial, collection, mutation)
         {
             return violated(INVARIANT, format!("{name:?} is of a scope that is held, and waits"));
         }
@@ -80,7 +91,8 @@ impl Judge {
         } else if let Some(wanted) = self.pending.get_mut(name)
             && mutation.kind == MutationKind::Update
         {
-            apply(collection, wanted, mutation);
+            let edit = by_rule(collection, wanted, mutation);
+            apply(collection, wanted, &edit);
         }
         let none = BTreeMap::new();
         let wanted = self.pending.get(name).unwrap_or(&none);
@@ -94,6 +106,34 @@ impl Judge {
         }));
         Ok(())
     }
+}
+
+/// An edit without what the merge rules of its fields do not let through: nobody else has edited the record.
+fn by_rule(collection: &Collection, before: &BTreeMap<String, Json>, edit: &Mutation) -> Mutation {
+    let mut edit = edit.clone();
+    edit.set.retain(|name, wanted| {
+        let Some(field) = collection.field(name) else { return true };
+        let is = before.get(name).unwrap_or(&Json::Null);
+        match field.merge {
+            MergeRule::Max => is.is_null() || is_larger(&field.kind, wanted, is),
+            MergeRule::Min => is.is_null() || is_larger(&field.kind, is, wanted),
+            _ => true,
+        }
+    });
+    edit
+}
+
+/// Whether the author sees every record that an insertion refers to.
+fn sees_what_it_names(trial: &Trial<'_>, collection: &Collection, insertion: &Mutation) -> bool {
+    collection.fields.iter().all(|field| {
+        let Some(target) = &field.references else { return true };
+        let id = insertion.set.get(&field.name).and_then(|id| id.as_str()?.parse().ok());
+        let Some(id) = id else { return true };
+        let row = trial.rows.get(&(target.clone(), id));
+        row.is_some_and(|row| {
+            !row.deleted && row.scopes.iter().any(|scope| trial.grants.contains(scope))
+        })
+    })
 }
 
 /// The scopes that an insertion itself names; those that follow a parent are not known here.

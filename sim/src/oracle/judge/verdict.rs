@@ -88,7 +88,8 @@ pub(super) fn verdict(
     })
 }
 
-fn is_larger(kind: &FieldType, a: &Json, b: &Json) -> bool {
+/// Whether a value of the type is larger than another one.
+pub(super) fn is_larger(kind: &FieldType, a: &Json, b: &Json) -> bool {
     match kind {
         FieldType::Integer | FieldType::Decimal { .. } => units(a) > units(b),
         FieldType::Real => a.as_f64() > b.as_f64(),

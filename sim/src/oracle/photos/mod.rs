@@ -141,7 +141,7 @@ fn rights(
 
 /// In the end: every photo that was taken is stored, waits for a reason, or was given up.
 ///
-/// `phones` has what each person's phones have, after their last round.
+/// `phones` has what each person's phones have, after their last round, `here` what is at the server.
 ///
 /// # Errors
 /// The violation.
@@ -150,7 +150,7 @@ pub fn after_healing(
     snapshot: &Snapshot,
     ledger: &Ledger,
     people: &[(UserId, &'static str)],
-    phones: &BTreeMap<Place, Seen>,
+    (phones, here): (&BTreeMap<Place, Seen>, &BTreeMap<Picture, String>),
 ) -> Checked {
     let remembered = &ledger.photos;
     for (name, taken) in taken(ledger, schema) {
@@ -195,7 +195,14 @@ pub fn after_healing(
                     format!("{picture:?}, which {place:?} has: {:?}", phone.lines[&picture]),
                 );
             }
-            if !is_here && row.is_some_and(|row| !row.deleted) && !waits {
+            // It is there, and its record does not say so, because the other one waits where nobody may send it.
+            let waits_for_other = other_cannot_come
+                && here.contains_key(&picture)
+                && VARIANTS.iter().filter(|(other, ..)| *other != variant).any(|(other, ..)| {
+                    let other = (name.0.clone(), name.1, (*other).to_owned());
+                    phones.values().any(|p| p.lines.get(&other).is_some_and(|line| line.waits))
+                });
+            if !is_here && row.is_some_and(|row| !row.deleted) && !waits && !waits_for_other {
                 // Nobody has it: then the run must have lost it, or the other one, without which a record does
                 // not say that this one is here.
                 let is_lost = VARIANTS.iter().any(|(variant, ..)| {
