@@ -82,8 +82,8 @@ fn the_fixed_seeds_hold_and_show_everything() {
 #[test]
 fn fresh_seeds_hold() {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock");
-    // Some one in two hundred seeds with damaged phones, or with what befalls machines, still fails, mostly by
-    // what the oracle does not know (docs/simulation.md).
+    // Of some hundreds of seeds with damaged phones, or with what befalls machines, one or two still fail
+    // (docs/simulation.md).
     let left_out = LeftOut { damage: true, incidents: true };
     let wanted = Wanted { left_out, ..wanted(since.as_secs() * 1_000, 1_000, FRESH) };
     let found = search(wanted);
