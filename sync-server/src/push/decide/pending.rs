@@ -51,7 +51,10 @@ impl Work<'_> {
         if self.pending(&collection.name, mutation.record).is_some() {
             return Some(Err(super::record_exists()));
         }
+        // As it would be flagged now. Its picture is nowhere yet: no other one has been seen before because of it.
+        let pictures = self.plan.pictures.clone();
         self.flag_insertion(collection, &mut row);
+        self.plan.pictures = pictures;
         Some(self.wait_for_decision(mutation, row, scopes))
     }
 
