@@ -49,7 +49,7 @@ pub const CAUGHT_BY: &[(Bug, u64)] = &[
     (Bug::UnseenReceiptForgotten, 1),
     (Bug::WipeTakesUnsent, 1),
     (Bug::CopyKeepsStream, 7),
-    (Bug::PendingForgetsEdits, 2),
+    (Bug::PendingForgetsEdits, 31),
     (Bug::HandedOverStaysSeen, 2),
     (Bug::ContentInReviewForgotten, 44),
     (Bug::FutureReceiptUntold, 1),
