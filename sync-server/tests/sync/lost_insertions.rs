@@ -1,7 +1,7 @@
 //! Insertions into scopes that their author has lost meanwhile.
 
 use serde_json::{Value as Json, json};
-use sync_protocol::wire::push::{Mutation, Transaction};
+use sync_protocol::wire::push::Transaction;
 use sync_protocol::wire::receipt::{FieldOutcome, Receipt, ReceiptState};
 use sync_protocol::wire::review::{
     CandidateReason, Conflict, ConflictStatus, Keep, ResolveManyRequest, ResolveRequest,
@@ -10,51 +10,9 @@ use sync_protocol::wire::review::{
 use sync_protocol::{RecordId, Scope};
 use sync_server::review::{ListQuery, list, receipt, resolve, resolve_many, undo};
 
-use crate::company::{Company, Phone, delete, insert, update};
+use crate::company::{Company, delete, insert, update};
 use crate::on_every_store;
-
-/// A project whose foreman Juan was offline while it was taken from him, and Rosa, who decides.
-struct Torre<'a> {
-    juan: Phone<'a>,
-    rosa: Phone<'a>,
-    id: RecordId,
-}
-
-async fn torre(company: &Company) -> Torre<'_> {
-    let id = company.id();
-    let mut juan = company.foreman("juan", id).await;
-    let rosa = company.phone("rosa", &["project:read", "project:write", "conflict:resolve"]).await;
-    let scope = Scope::entity("project", id.0);
-    company.grant(&rosa, scope.clone()).await;
-    rosa.edit(insert("proyectos", id, json!({ "nombre": "Torre" })), ReceiptState::Applied).await;
-    juan.pull(1_000).await;
-    company.store.revoke(company.tenant, juan.caller.user, &scope).await.expect("revoked");
-    Torre { juan, rosa, id }
-}
-
-impl Torre<'_> {
-    fn report(&self, id: RecordId) -> Mutation {
-        let set = json!({ "proyecto_id": self.id, "fecha": "2026-11-24", "resumen": "colado" });
-        insert("avances", id, set)
-    }
-
-    async fn conflicts(&self) -> Vec<Conflict> {
-        let query = ListQuery { limit: Some(100), ..ListQuery::default() };
-        list(self.rosa.review(), query).await.expect("listed").conflicts
-    }
-
-    async fn conflict(&self, record: RecordId) -> Conflict {
-        let all = self.conflicts().await;
-        all.into_iter().find(|conflict| conflict.record == record).expect("a conflict")
-    }
-
-    async fn decide(&self, record: RecordId, keep: Keep) -> Result<Conflict, String> {
-        let conflict = self.conflict(record).await;
-        let request =
-            ResolveRequest { revision: conflict.revision, keep, reason: "visto".to_owned() };
-        resolve(self.rosa.review(), conflict.id, request).await.map_err(|problem| problem.code)
-    }
-}
+use crate::torre::{Torre, conflict, conflicts, decide, report, torre};
 
 fn waits(receipt: &Receipt) -> bool {
     let asks = |outcome: &Option<FieldOutcome>| {
@@ -68,15 +26,17 @@ on_every_store!(insertions_into_a_lost_scope_wait_for_a_decision);
 async fn insertions_into_a_lost_scope_wait_for_a_decision(company: Company) {
     let mut torre = torre(&company).await;
     let ids: Vec<RecordId> = (0..50).map(|_| company.id()).collect();
-    let edits: Vec<Transaction> =
-        ids.iter().map(|id| torre.juan.transaction(vec![torre.report(*id)])).collect();
+    let edits: Vec<Transaction> = ids
+        .iter()
+        .map(|id| torre.juan.transaction(vec![report(torre.id, *id, json!({}))]))
+        .collect();
     let receipts = torre.juan.push(edits.clone()).await;
     assert!(receipts.iter().all(waits), "{receipts:?}");
     assert_eq!(torre.juan.push(edits).await, receipts, "once more is no other");
     torre.juan.pull(1_000).await;
     assert!(torre.juan.rows.is_empty(), "nothing of it comes back to him");
 
-    let all = torre.conflicts().await;
+    let all = conflicts(&torre.rosa).await;
     assert_eq!(all.len(), 50);
     let first = all.iter().find(|conflict| conflict.record == ids[0]).expect("one of it");
     assert_eq!(first.candidates[0].reason, Some(CandidateReason::ScopeLost));
@@ -89,14 +49,14 @@ async fn insertions_into_a_lost_scope_wait_for_a_decision(company: Company) {
 
     // As he wants it, as she wants it, and not at all.
     let candidate = Keep::Candidate(receipts[0].id);
-    let made = torre.decide(ids[0], candidate).await.expect("made");
+    let made = decide(&torre.rosa, ids[0], candidate).await.expect("made");
     assert_eq!(
         (made.status, made.row["resumen"].clone()),
         (ConflictStatus::Resolved, "colado".into())
     );
     let other = json!({ "proyecto_id": torre.id, "fecha": "2026-11-25", "resumen": "de Rosa" });
-    torre.decide(ids[1], Keep::Value(other)).await.expect("made");
-    torre.decide(ids[2], Keep::Server).await.expect("left out");
+    decide(&torre.rosa, ids[1], Keep::Value(other)).await.expect("made");
+    decide(&torre.rosa, ids[2], Keep::Server).await.expect("left out");
     torre.rosa.pull(1_000).await;
     assert_eq!(torre.rosa.value("avances", ids[0], "resumen"), "colado");
     assert_eq!(torre.rosa.value("avances", ids[1], "resumen"), "de Rosa");
@@ -116,9 +76,12 @@ async fn insertions_into_a_lost_scope_wait_for_a_decision(company: Company) {
         (json!({ "proyecto_id": company.id(), "fecha": "2026-11-24" }), "unknown_reference"),
         (json!(7), "wrong_type"),
     ] {
-        assert_eq!(torre.decide(ids[3], Keep::Value(value)).await.expect_err("wrong"), code);
+        assert_eq!(
+            decide(&torre.rosa, ids[3], Keep::Value(value)).await.expect_err("wrong").code,
+            code
+        );
     }
-    assert_eq!(torre.conflict(ids[3]).await.revision, 1);
+    assert_eq!(conflict(&torre.rosa, ids[3]).await.revision, 1);
     torre.rosa.pull(1_000).await;
     assert!(!torre.rosa.rows.contains_key(&("avances".to_owned(), ids[3])));
 }
@@ -127,10 +90,11 @@ on_every_store!(a_decision_that_made_a_record_is_taken_back_and_taken_again);
 async fn a_decision_that_made_a_record_is_taken_back_and_taken_again(company: Company) {
     let mut torre = torre(&company).await;
     let (kept, left) = (company.id(), company.id());
-    let edits = [kept, left].map(|id| torre.juan.transaction(vec![torre.report(id)]));
+    let edits =
+        [kept, left].map(|id| torre.juan.transaction(vec![report(torre.id, id, json!({}))]));
     let receipts = torre.juan.push(edits.to_vec()).await;
     for (record, keep) in [(kept, Keep::Candidate(receipts[0].id)), (left, Keep::Server)] {
-        let decided = torre.decide(record, keep).await.expect("decided");
+        let decided = decide(&torre.rosa, record, keep).await.expect("decided");
         let request = UndoRequest { revision: decided.revision, reason: "no".to_owned() };
         let open = undo(torre.rosa.review(), decided.id, request).await.expect("undone");
         assert_eq!(open.status, ConflictStatus::Open);
@@ -140,7 +104,7 @@ async fn a_decision_that_made_a_record_is_taken_back_and_taken_again(company: Co
         assert_eq!(torre.juan.settled[&open.candidates[0].receipt].state, ReceiptState::InReview);
     }
     for (record, receipt) in [(kept, &receipts[0]), (left, &receipts[1])] {
-        torre.decide(record, Keep::Candidate(receipt.id)).await.expect("decided");
+        decide(&torre.rosa, record, Keep::Candidate(receipt.id)).await.expect("decided");
         torre.rosa.pull(1_000).await;
         assert_eq!(torre.rosa.value("avances", record, "resumen"), "colado");
         torre.juan.pull(1_000).await;
@@ -165,14 +129,15 @@ async fn resolved(torre: &Torre<'_>, record: RecordId) -> Conflict {
 on_every_store!(what_builds_on_such_an_insertion_waits_with_it);
 async fn what_builds_on_such_an_insertion_waits_with_it(company: Company) {
     let mut torre = torre(&company).await;
-    let (report, item, gone) = (company.id(), company.id(), company.id());
+    let (avance, item, gone) = (company.id(), company.id(), company.id());
     let concept = |id: RecordId, of: RecordId| {
         insert("avance_items", id, json!({ "avance_id": of, "concepto": "Muro", "medida": "5" }))
     };
     // In one transaction, in another push, and by an edit of an edit.
-    let made = torre.juan.transaction(vec![torre.report(report), concept(item, report)]);
+    let made =
+        torre.juan.transaction(vec![report(torre.id, avance, json!({})), concept(item, avance)]);
     let crew = json!({ "resumen": "corregido" });
-    let mut grown = update("avances", report, crew, 0);
+    let mut grown = update("avances", avance, crew, 0);
     grown.elements.insert(
         "cuadrilla".to_owned(),
         serde_json::from_value(json!({ "add": ["Pedro"] })).expect("elements"),
@@ -181,26 +146,26 @@ async fn what_builds_on_such_an_insertion_waits_with_it(company: Company) {
     let first = torre.juan.push(vec![made, grown]).await;
     assert!(first.iter().all(waits), "{first:?}");
     let later = company.id();
-    let taken_back = torre.juan.transaction(vec![torre.report(gone)]);
+    let taken_back = torre.juan.transaction(vec![report(torre.id, gone, json!({}))]);
     let deleted = torre.juan.transaction(vec![delete("avances", gone, 0)]);
-    let below = torre.juan.transaction(vec![concept(later, report)]);
+    let below = torre.juan.transaction(vec![concept(later, avance)]);
     let second = torre.juan.push(vec![below, taken_back, deleted]).await;
     assert!(second.iter().all(waits), "{second:?}");
 
-    let conflict = torre.conflict(report).await;
-    assert_eq!(conflict.candidates.len(), 2);
-    assert_eq!(conflict.candidates[1].value["resumen"], "corregido");
-    assert_eq!(conflict.candidates[1].value["cuadrilla"]["add"], json!(["Pedro"]));
-    assert_eq!(conflict.row["resumen"], "corregido");
-    assert_eq!(conflict.row["fecha"], "2026-11-24");
-    assert_eq!(conflict.row["cuadrilla"], json!(["Pedro"]));
-    assert_eq!(torre.conflict(later).await.row["proyecto_id"], json!(torre.id));
+    let known = conflict(&torre.rosa, avance).await;
+    assert_eq!(known.candidates.len(), 2);
+    assert_eq!(known.candidates[1].value["resumen"], "corregido");
+    assert_eq!(known.candidates[1].value["cuadrilla"]["add"], json!(["Pedro"]));
+    assert_eq!(known.row["resumen"], "corregido");
+    assert_eq!(known.row["fecha"], "2026-11-24");
+    assert_eq!(known.row["cuadrilla"], json!(["Pedro"]));
+    assert_eq!(conflict(&torre.rosa, later).await.row["proyecto_id"], json!(torre.id));
     // Others' are nothing to him.
     let luis = company.foreman("luis", torre.id).await;
     let scope = Scope::entity("project", torre.id.0);
     company.store.revoke(company.tenant, luis.caller.user, &scope).await.expect("revoked");
     for edit in
-        [update("avances", report, json!({ "resumen": "x" }), 0), concept(company.id(), report)]
+        [update("avances", avance, json!({ "resumen": "x" }), 0), concept(company.id(), avance)]
     {
         let refused = luis.push(vec![luis.transaction(vec![edit])]).await.remove(0);
         assert_eq!(refused.state, ReceiptState::Refused, "{refused:?}");
@@ -208,13 +173,13 @@ async fn what_builds_on_such_an_insertion_waits_with_it(company: Company) {
     assert!(receipt(luis.review(), first[0].id).await.expect("asked").is_none());
 
     // A child without its parent cannot be made; decided together they can, in whatever order.
-    let alone = torre.decide(later, Keep::Candidate(second[0].id)).await;
-    assert_eq!(alone.expect_err("no parent"), "unknown_reference");
+    let alone = decide(&torre.rosa, later, Keep::Candidate(second[0].id)).await;
+    assert_eq!(alone.expect_err("no parent").code, "unknown_reference");
     let mut conflicts = std::collections::BTreeMap::new();
     for (record, receipt) in
-        [(report, &first[1]), (item, &first[0]), (later, &second[0]), (gone, &second[2])]
+        [(avance, &first[1]), (item, &first[0]), (later, &second[0]), (gone, &second[2])]
     {
-        let known = torre.conflict(record).await;
+        let known = conflict(&torre.rosa, record).await;
         let keep = Keep::Candidate(receipt.id);
         let reason = "visto".to_owned();
         conflicts.insert(known.id, ResolveRequest { revision: known.revision, keep, reason });
@@ -224,8 +189,8 @@ async fn what_builds_on_such_an_insertion_waits_with_it(company: Company) {
     let failed = answer.results.values().find(|r| !matches!(r, ResolveResult::Resolved(_)));
     assert!(failed.is_none(), "{failed:?}");
     torre.rosa.pull(1_000).await;
-    assert_eq!(torre.rosa.value("avances", report, "resumen"), "corregido");
-    assert_eq!(torre.rosa.value("avances", report, "cuadrilla"), json!(["Pedro"]));
+    assert_eq!(torre.rosa.value("avances", avance, "resumen"), "corregido");
+    assert_eq!(torre.rosa.value("avances", avance, "cuadrilla"), json!(["Pedro"]));
     for id in [item, later] {
         assert_eq!(torre.rosa.value("avance_items", id, "proyecto_id"), json!(torre.id));
     }
@@ -252,8 +217,8 @@ async fn what_was_never_held_is_refused_as_before(company: Company) {
         assert_eq!(refused.problem.map(|p| p.code), Some("unknown_reference".to_owned()));
     }
     // Who holds the scope of a record that waits, and decides nothing, does not see that it does.
-    let report = company.id();
-    let edit = torre.juan.transaction(vec![torre.report(report)]);
+    let avance = company.id();
+    let edit = torre.juan.transaction(vec![report(torre.id, avance, json!({}))]);
     assert!(waits(&torre.juan.push(vec![edit]).await[0]));
     let luis = company.foreman("luis", torre.id).await;
     assert!(list(luis.review(), ListQuery::default()).await.expect("listed").conflicts.is_empty());
@@ -261,9 +226,9 @@ async fn what_was_never_held_is_refused_as_before(company: Company) {
     let eva = company.phone("eva", &["project:read", "project:write", "conflict:resolve"]).await;
     company.grant(&eva, Scope::entity("project", nave.0)).await;
     assert!(list(eva.review(), ListQuery::default()).await.expect("listed").conflicts.is_empty());
-    let conflict = torre.conflict(report).await;
+    let known = conflict(&torre.rosa, avance).await;
     let request = ResolveRequest { revision: 1, keep: Keep::Server, reason: "visto".to_owned() };
-    let refused = resolve(eva.review(), conflict.id, request).await.expect_err("hidden");
+    let refused = resolve(eva.review(), known.id, request).await.expect_err("hidden");
     assert_eq!(refused.code, "unknown_conflict");
     // Where a natural key is taken meanwhile, there is no second one.
     let day = |id: RecordId| {
@@ -275,6 +240,7 @@ async fn what_was_never_held_is_refused_as_before(company: Company) {
     let waiting = torre.juan.push(vec![edit]).await.remove(0);
     assert!(waits(&waiting), "{waiting:?}");
     torre.rosa.edit(day(hers), ReceiptState::Applied).await;
-    let refused = torre.decide(his, Keep::Candidate(waiting.id)).await.expect_err("there is one");
-    assert_eq!(refused, "duplicate_key");
+    let refused =
+        decide(&torre.rosa, his, Keep::Candidate(waiting.id)).await.expect_err("there is one");
+    assert_eq!(refused.code, "duplicate_key");
 }

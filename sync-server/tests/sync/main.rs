@@ -21,3 +21,4 @@ mod receipts;
 mod restored;
 mod reviews;
 mod shops;
+mod torre;
