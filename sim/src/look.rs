@@ -4,7 +4,7 @@ use crate::nth::disk::Looking;
 use crate::oracle::damage::{self, Standing};
 use crate::oracle::ledger::Place;
 use crate::oracle::photos::phone;
-use crate::oracle::{Checked, Violation, checkpoint, conservation, view};
+use crate::oracle::{Checked, Violation, checkpoint, conservation, leaving, view};
 use crate::world::{World, broken};
 
 impl World {
@@ -17,7 +17,11 @@ impl World {
         let Some(person) = self.user_of(device) else { return Ok(()) };
         let place = (device, person);
         let known = self.ledger.known.entry(place).or_default();
-        let Standing::Sound { log_end } = known.damage else { return Ok(()) };
+        let Standing::Sound { log_end } = known.damage else {
+            // What was damaged may have to be asked about anew.
+            known.older = true;
+            return Ok(());
+        };
         if self.ledger.wiping == Some(device) {
             return Ok(());
         }
@@ -29,6 +33,8 @@ impl World {
         let visible = core.schema().map_err(|error| broken(&error))?;
         let engine = core.engine().map_err(|error| broken(&error))?;
         let known = self.ledger.known.entry(place).or_default();
+        let stream = core.status().map_err(|error| broken(&error))?.stream;
+        leaving::stays_in_its_stream(known, stream)?;
         self.counts.looks += 1;
         let looked = engine
             .store()

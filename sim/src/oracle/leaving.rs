@@ -14,7 +14,7 @@ use sync_protocol::wire::receipt::ReceiptState;
 use sync_protocol::{ReceiptId, StreamId};
 
 use super::damage::Standing;
-use super::ledger::{Edit, Ledger, Place};
+use super::ledger::{Edit, Known, Ledger, Place};
 use super::photos::phone::Seen;
 use super::photos::{VARIANTS, taken};
 use super::snapshot::Snapshot;
@@ -126,6 +126,21 @@ pub fn wiped(ledger: &mut Ledger, device: usize, schema: &Schema, server: &Snaps
     Ok(())
 }
 
+/// Only an older copy goes on as another stream: whoever is told what it waits for has no reason to.
+///
+/// # Errors
+/// The violation.
+pub fn stays_in_its_stream(known: &mut Known, stream: Option<StreamId>) -> Checked {
+    let before = std::mem::replace(&mut known.stream, stream);
+    match (before, stream) {
+        (Some(before), Some(now)) if before != now && !known.older => violated(
+            "only an older copy goes on as another stream",
+            format!("{now} instead of {before}"),
+        ),
+        _ => Ok(()),
+    }
+}
+
 /// Which phone's stream brought which edit, and which streams go on without the phone that wrote in them.
 #[derive(Debug, Default)]
 pub struct Streams {
@@ -211,6 +226,7 @@ impl Backup {
         for (place, (base, cursor, damage)) in &self.known {
             let known = ledger.known.entry(*place).or_default();
             (known.base, known.cursor, known.damage) = (base.clone(), cursor.clone(), *damage);
+            (known.stream, known.older) = (None, true);
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sync_protocol::ReceiptId;
 use sync_protocol::wire::push::Mutation;
+use sync_protocol::{ReceiptId, StreamId};
 
 use super::damage::Standing;
 use super::leaving::{Backup, Exports, Streams};
@@ -89,6 +89,10 @@ pub struct Known {
     pub cursor: Option<String>,
     /// Whether its file is as it was written.
     pub damage: Standing,
+    /// The stream that it wrote in at the last look.
+    pub stream: Option<StreamId>,
+    /// It was put back from a backup, or damaged: it may have to ask anew what its stream was told.
+    pub older: bool,
     /// Sets of rows that it has compared with digests, since that was counted last.
     pub compared: u64,
 }
