@@ -34,8 +34,7 @@ pub fn decided(db: &Connection, schema: &Schema, receipt: &Receipt) -> Result<()
         receipt.state,
         ReceiptState::Refused | ReceiptState::HandedOver | ReceiptState::Discarded
     );
-    let asks_for_rows =
-        receipt.mutations.iter().any(|outcome| outcome.row.as_ref().is_some_and(is_in_review));
+    let asks_for_rows = receipt.mutations.iter().any(|outcome| outcome.row.is_some());
     // Nearly all: what they edit need not be read for it.
     if !early && !leaves && !asks_for_rows && note_decided(db, receipt)? {
         return Ok(());
@@ -59,12 +58,16 @@ pub fn decided(db: &Connection, schema: &Schema, receipt: &Receipt) -> Result<()
 }
 
 /// Whether a mutation wants to make a record that its author may not see any more, and a person decides about
-/// that: it is not theirs to look at either.
+/// that, or has decided: it is not theirs to look at either, until it comes as the server's row.
 #[must_use]
 pub fn is_handed_over(mutation: &Mutation, outcome: &MutationOutcome) -> bool {
     mutation.kind == MutationKind::Insert
-        && outcome.row.as_ref().is_some_and(is_in_review)
+        && outcome.row.as_ref().is_some_and(|row| is_in_review(row) || is_decided(row))
         && !planted::is(Bug::HandedOverStaysSeen)
+}
+
+fn is_decided(outcome: &FieldOutcome) -> bool {
+    matches!(outcome, FieldOutcome::Decided { .. })
 }
 
 fn is_in_review(outcome: &FieldOutcome) -> bool {

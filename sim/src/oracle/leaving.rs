@@ -222,6 +222,10 @@ impl Backup {
         let left = of_device().filter(|(id, _)| !self.edits.contains_key(id)).map(|(id, _)| *id);
         let (left, all) = (left.collect(), of_device().map(|(id, _)| *id).collect());
         ledger.streams.forgotten(&left, &all);
+        // It does not know any more what it has sent.
+        for sent in ledger.photos.sent.values_mut() {
+            sent.begun += u64::from(sent.bytes.contains_key(&device));
+        }
         ledger.known.retain(|place, _| place.0 != device || self.known.contains_key(place));
         for (place, (base, cursor, damage)) in &self.known {
             let known = ledger.known.entry(*place).or_default();

@@ -98,6 +98,13 @@ pub struct Known {
 }
 
 impl Ledger {
+    /// A phone may have to ask anew what its stream was told.
+    pub fn may_be_older(&mut self, device: usize) {
+        for (_, known) in self.known.iter_mut().filter(|(place, _)| place.0 == device) {
+            known.older = true;
+        }
+    }
+
     /// What is damaged now.
     #[must_use]
     pub fn damaged(&self) -> Vec<Place> {

@@ -225,10 +225,10 @@ fn open(view: &ReceiptView, snapshot: &Snapshot) -> Vec<Mutation> {
     }
 }
 
-/// A record whose insertion was handed over is not for its author to see.
+/// A record whose insertion was handed over is not for its author to see, unless it is made and comes as a row.
 fn is_handed_over(mutation: &Mutation, outcome: &MutationOutcome) -> bool {
     mutation.kind == MutationKind::Insert
-        && matches!(outcome.row, Some(FieldOutcome::InReview { .. }))
+        && matches!(outcome.row, Some(FieldOutcome::InReview { .. } | FieldOutcome::Decided { .. }))
 }
 
 fn without_handed_over(mutations: &[Mutation], receipt: &Receipt) -> Vec<Mutation> {

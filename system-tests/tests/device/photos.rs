@@ -219,3 +219,23 @@ impl RecordOfPhoto {
         own.iter().all(|photo| photo.item.adrift && photo.item.state == State::Waiting)
     }
 }
+
+on_both_databases!(what_is_made_of_a_transaction_is_seen_while_the_rest_waits);
+async fn what_is_made_of_a_transaction_is_seen_while_the_rest_waits(site: Site) {
+    let (laura, juan, project, juan_id) = building(&site).await;
+    site.revoke(juan_id, project).await;
+    let (record, picture) = check_in(&juan, project, "Pedro", photo(1));
+    juan.sync().await;
+    site.grant(juan_id, project).await;
+    for (id, seen) in [(record, true), (picture, true)] {
+        let open =
+            laura.core.conflicts(&ConflictFilter::default()).await.expect("listed").conflicts;
+        let conflict = open.iter().find(|conflict| conflict.record == id).expect("it waits");
+        let keep = Keep::Candidate(conflict.candidates[0].receipt);
+        laura.core.resolve(conflict.id, conflict.revision, keep, "estuvo").await.expect("made");
+        juan.sync().await;
+        let collection = if id == record { "asistencias" } else { "asistencia_fotos" };
+        assert_eq!(juan.core.get(collection, id).is_ok(), seen, "{collection}");
+    }
+    assert_eq!(juan.core.receipts().expect("receipts")[0].state, OutboxState::Applied);
+}

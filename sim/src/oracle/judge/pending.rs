@@ -11,6 +11,7 @@ use sync_protocol::wire::push::{Mutation, MutationKind, Transaction};
 use sync_protocol::wire::receipt::{FieldOutcome, MutationOutcome, Receipt};
 use sync_protocol::wire::review::Conflict;
 
+use super::adoption::refers_to;
 use super::verdict::is_larger;
 use super::{INVARIANT, Judge, Trial};
 use crate::oracle::snapshot::Name;
@@ -47,10 +48,12 @@ impl Judge {
         receipt: &Receipt,
     ) -> Checked {
         let schema = trial.schema;
+        let aliases = trial.aliases(transaction, receipt);
         for (mutation, outcome) in transaction.mutations.iter().zip(&receipt.mutations) {
             let name = (outcome.collection.clone(), outcome.record);
             let Some(collection) = schema.collection(&name.0) else { continue };
             if let Some(conflict) = trial.conflict_of_pending(outcome, &name) {
+                let mutation = &refers_to(schema, mutation, &aliases);
                 self.handed_over(trial, collection, mutation, outcome, (&name, &conflict))?;
             }
         }
