@@ -12,7 +12,9 @@ use sim::{plan, run};
 /// How many fixed seeds there are: enough that everything that can happen happens.
 const FIXED: u64 = 60;
 /// Others: one in which a decision is taken back, which the first ones do not show, and such as have failed.
-const MORE: [u64; 10] = [
+const MORE: [u64; 12] = [
+    1_796_400_000_285,
+    1_796_400_000_519,
     75,
     104,
     1_795_696_588_022,
@@ -96,4 +98,12 @@ fn a_run_can_be_repeated_exactly() {
         let twice = [(); 2].map(|()| run::run(&plan::draw(seed), false).trace_hash);
         assert_eq!(twice[0], twice[1], "seed {seed}");
     }
+}
+
+/// Played as the search without damage had found it.
+#[test]
+fn a_decision_that_is_undone_before_the_checkpoint_keeps_the_servers_row() {
+    let left_out = LeftOut { damage: true, ..LeftOut::default() };
+    let plan = sim::plan::draw(1_796_400_000_251).without(left_out);
+    assert_eq!(sim::run::run(&plan, false).violation, None);
 }

@@ -341,7 +341,6 @@ fn keep_what_is_in_review(
     drop(found);
     for ((index, outcome), position) in receipt.mutations.iter().enumerate().zip(0..) {
         let known = shown.remove(&position);
-        let was_shown = known.is_some();
         let Some(made) = entry.mutations.get(index) else { continue };
         let mutation = match known {
             Some(shown) => completed(shown, made),
@@ -352,7 +351,8 @@ fn keep_what_is_in_review(
                 .execute(params![entry.seq, position])?;
             continue;
         };
-        if !was_shown && let Some(collection) = schema.collection(&left.collection) {
+        // It may have been out of the view, because the row that came first had what was decided until then.
+        if let Some(collection) = schema.collection(&left.collection) {
             rows::keep_server_state(db, collection, left.record)?;
         }
         touched.insert((left.collection.clone(), left.record));
