@@ -109,7 +109,7 @@ pub fn describe(conflict: &Conflict) -> String {
     text.push_str(&format!("  server   {current}{by}\n"));
     for candidate in &conflict.candidates {
         let value = plain(&candidate.value);
-        let why = candidate.reason.map_or("", |_| ", who does not see the record any more");
+        let why = candidate.reason.map_or("", |_| " (its author does not see the record any more)");
         text.push_str(&format!("  edit     {value}{}{why}\n", author(&candidate.by)));
         text.push_str(&format!("           --keep {}\n", candidate.receipt));
     }

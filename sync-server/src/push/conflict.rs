@@ -153,25 +153,13 @@ pub(super) fn informational(
     candidate: Candidate,
     now_us: i64,
 ) -> Conflict {
+    let current = Json::Object(row_in_json(subject.collection, row));
+    let standing = Standing { base: None, current, current_by: None };
     Conflict {
         id: conflict_id(candidate.receipt, subject, "merged"),
-        revision: 1,
         status: ConflictStatus::Informational,
         severity: Severity::Merged,
-        collection: subject.collection.name.clone(),
-        record: subject.record,
-        field: None,
-        base: None,
-        current: Json::Object(row_in_json(subject.collection, row)),
-        current_by: None,
-        candidates: vec![candidate],
-        row: Map::new(),
-        scopes: Vec::new(),
-        belongs_to: None,
-        opened_at_us: now_us,
-        claimed_by: None,
-        notes: Vec::new(),
-        resolution: None,
+        ..opened(subject, standing, candidate, now_us)
     }
 }
 

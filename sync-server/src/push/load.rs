@@ -7,9 +7,10 @@ use sync_protocol::merge::FieldEdit;
 use sync_protocol::schema::{Collection, MergeRule, Schema};
 use sync_protocol::wire::push::MutationKind;
 use sync_protocol::wire::review::Conflict;
-use sync_protocol::{RecordId, Scope, StreamId, UserId, Value};
+use sync_protocol::{RecordId, StreamId, UserId, Value};
 
 use super::check::CheckedMutation;
+use super::decide::opens_a_scope;
 use super::rows::{Loaded, key_text};
 use super::surroundings;
 use crate::store::{StoreError, StoredRow, WriteTx};
@@ -165,13 +166,15 @@ fn may_be_handed_over(
         };
         return loaded.conflicts.iter().any(waits);
     }
+    if opens_a_scope(collection) {
+        return false;
+    }
     let named = mutation.edits.iter().filter_map(|(field, edit)| match edit {
         FieldEdit::Set(value) => Some((field.name.clone(), value.clone())),
         _ => None,
     });
     let scopes = collection.scopes_of(mutation.record, &named.collect());
-    let own_entity = |scope: &Scope| scope.as_str().ends_with(&mutation.record.to_string());
-    if !scopes.iter().all(|scope| loaded.scopes.contains(scope) || own_entity(scope)) {
+    if !scopes.iter().all(|scope| loaded.scopes.contains(scope)) {
         return true;
     }
     mutation.edits.iter().any(|(field, edit)| {

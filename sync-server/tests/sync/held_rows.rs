@@ -1,10 +1,10 @@
 //! Rows that another session of PostgreSQL holds for long: only what needs them waits.
 
 use serde_json::json;
-use sqlx::{Connection as _, PgConnection};
 use sync_protocol::wire::receipt::{Receipt, ReceiptState};
 
-use crate::company::{Company, insert, shipped_schema, update};
+use crate::company::{Company, insert, update};
+use crate::psql::psql;
 
 /// What came of a transaction: its problem's code, or its state.
 fn outcome(receipt: &Receipt) -> String {
@@ -12,17 +12,6 @@ fn outcome(receipt: &Receipt) -> String {
         Some(problem) => problem.code.clone(),
         None => format!("{:?}", receipt.state),
     }
-}
-
-/// Somebody in psql, with an open transaction.
-async fn psql(statements: &[String]) -> PgConnection {
-    let url = crate::fresh::postgres_url(&shipped_schema()).await;
-    let mut psql =
-        PgConnection::connect(&url.replace("campo_server", "postgres")).await.expect("connected");
-    for sql in ["BEGIN".to_owned()].iter().chain(statements) {
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql.clone())).execute(&mut psql).await.expect("psql");
-    }
-    psql
 }
 
 #[tokio::test]

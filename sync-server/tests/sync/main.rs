@@ -16,6 +16,7 @@ mod lost_insertions;
 mod moves;
 mod pending_records;
 mod poison;
+mod psql;
 mod pulls;
 mod receipts;
 mod restored;

@@ -2,20 +2,18 @@
 //! move, scopes that come back, races, and what nobody may learn.
 
 use serde_json::{Value as Json, json};
-use sqlx::{Connection as _, PgConnection};
-use sync_protocol::Scope;
-use sync_protocol::wire::receipt::ReceiptState;
+use sync_protocol::wire::receipt::{Receipt, ReceiptState};
 use sync_protocol::wire::review::{ConflictStatus, Keep};
+use sync_protocol::{RecordId, Scope};
 use sync_server::review::receipt;
 
-use crate::company::{Company, add, insert, shipped_schema, update};
+use crate::company::{Company, add, insert, update};
 use crate::on_every_store;
-use crate::torre::{SUPERVISOR, back, conflict, conflicts, decide, report, torre};
+use crate::psql::psql;
+use crate::torre::{SUPERVISOR, Torre, back, conflict, conflicts, decide, report, torre};
 
-on_every_store!(another_candidate_after_an_undo_is_what_its_author_wanted);
-async fn another_candidate_after_an_undo_is_what_its_author_wanted(company: Company) {
-    let mut t = torre(&company).await;
-    let id = company.id();
+/// A report and an edit of it, which was decided for, and the decision taken back.
+async fn made_and_undone(t: &Torre<'_>, id: RecordId) -> [Receipt; 2] {
     let first = t.juan.edit(report(t.id, id, json!({})), ReceiptState::InReview).await;
     let second = t
         .juan
@@ -23,6 +21,14 @@ async fn another_candidate_after_an_undo_is_what_its_author_wanted(company: Comp
         .await;
     let decided = decide(&t.rosa, id, Keep::Candidate(second.id)).await.expect("made");
     back(&t.rosa, &decided).await.expect("undone");
+    [first, second]
+}
+
+on_every_store!(another_candidate_after_an_undo_is_what_its_author_wanted);
+async fn another_candidate_after_an_undo_is_what_its_author_wanted(company: Company) {
+    let mut t = torre(&company).await;
+    let id = company.id();
+    let [first, _] = made_and_undone(&t, id).await;
     decide(&t.rosa, id, Keep::Candidate(first.id)).await.expect("made");
     t.rosa.pull(100).await;
     assert_eq!(t.rosa.value("avances", id, "clima"), Json::Null, "the first one says no weather");
@@ -89,13 +95,7 @@ on_every_store!(receipts_after_an_undo_and_a_late_edit);
 async fn receipts_after_an_undo_and_a_late_edit(company: Company) {
     let mut t = torre(&company).await;
     let id = company.id();
-    let first = t.juan.edit(report(t.id, id, json!({})), ReceiptState::InReview).await;
-    let second = t
-        .juan
-        .edit(update("avances", id, json!({ "clima": "lluvia" }), 0), ReceiptState::InReview)
-        .await;
-    let decided = decide(&t.rosa, id, Keep::Candidate(second.id)).await.expect("made");
-    back(&t.rosa, &decided).await.expect("undone");
+    let [first, second] = made_and_undone(&t, id).await;
     let third = update("avances", id, json!({ "incidentes": true }), 0);
     let third = t.juan.edit(third, ReceiptState::InReview).await;
     decide(&t.rosa, id, Keep::Candidate(third.id)).await.expect("made");
@@ -239,16 +239,6 @@ async fn flags_of_a_photo_that_a_decision_makes(company: Company) {
         Json::Null,
         "taken while it happened"
     );
-}
-
-async fn psql(statements: &[String]) -> PgConnection {
-    let url = crate::fresh::postgres_url(&shipped_schema()).await;
-    let mut psql =
-        PgConnection::connect(&url.replace("campo_server", "postgres")).await.expect("connected");
-    for sql in ["BEGIN".to_owned()].iter().chain(statements) {
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql.clone())).execute(&mut psql).await.expect("psql");
-    }
-    psql
 }
 
 /// A decision that stands still before its commit: somebody holds the receipt that it rewrites.

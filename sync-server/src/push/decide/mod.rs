@@ -28,6 +28,7 @@ use crate::store::{RowWrite, StoredRow, WriteKind};
 use adoption::Holder;
 
 pub(super) use facts::{flags_column, tells_of_place_or_date};
+pub(super) use pending::opens_a_scope;
 
 /// Whose edits are decided about.
 #[derive(Debug, Clone)]

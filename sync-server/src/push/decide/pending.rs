@@ -186,7 +186,7 @@ impl Work<'_> {
 }
 
 /// Whether a record of the collection opens a scope of its own, which its author gets with it.
-fn opens_a_scope(collection: &Collection) -> bool {
+pub(in crate::push) fn opens_a_scope(collection: &Collection) -> bool {
     let own = |rule: &ScopeRule| matches!(rule, ScopeRule::Entity { field, .. } if field == "id");
     collection.scopes.iter().any(own)
 }
