@@ -47,20 +47,7 @@ impl Urls {
         // Roles belong to the whole cluster: two runs that begin at once would make them twice.
         static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
         let _turn = TURN.lock().await;
-        self.end_sessions().await;
         migrate(&self.owner, schema).await.expect("the schema can be migrated to");
-    }
-
-    /// The server has stopped: with its process its connections would be gone, also one that is still on its way
-    /// back to a pool that is closed, and holds locks that a migration waits for.
-    async fn end_sessions(&self) {
-        sqlx::query(
-            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
-             WHERE datname = current_database() AND usename = 'campo_server'",
-        )
-        .execute(&self.pool)
-        .await
-        .expect("a superuser may");
     }
 
     /// Leaves a witness, so that each pull's cursor is one of its own: the oracle tells them apart by

@@ -10,6 +10,7 @@ mod capture;
 mod consistency;
 mod events;
 mod housekeeping;
+mod hung_up;
 #[path = "../http/listener.rs"]
 mod listener;
 mod model;

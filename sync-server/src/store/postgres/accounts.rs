@@ -6,6 +6,7 @@ use sqlx::{Postgres, Row, Transaction};
 use sync_protocol::{DeviceId, Scope, StreamId, TenantId, UserId};
 use uuid::Uuid;
 
+use super::begin::{Purpose, begin};
 use super::error::store_error;
 use super::{PostgresStore, query, records};
 use crate::auth::refresh::{Decision, NewRefreshToken, Rotation, StoredRefreshToken, decide};
@@ -40,7 +41,7 @@ impl Accounts for PostgresStore {
     }
 
     async fn tenant_by_slug(&self, slug: &str) -> Result<Option<Tenant>, StoreError> {
-        let mut tx = self.pool.begin().await.map_err(store_error)?;
+        let mut tx = begin(&self.pool, Purpose::Write).await?;
         let row = query("SELECT tenant_id, slug, name FROM sync.tenant_by_slug($1)")
             .bind(slug.to_owned())
             .fetch_optional(&mut *tx)
@@ -310,7 +311,7 @@ impl Accounts for PostgresStore {
         let mut drawn = [0u8; SIGNING_KEY_BYTES];
         getrandom::fill(&mut drawn)
             .map_err(|e| StoreError::Internal(format!("no randomness: {e}")))?;
-        let mut tx = self.pool.begin().await.map_err(store_error)?;
+        let mut tx = begin(&self.pool, Purpose::Write).await?;
         // The first server's key stays; whoever comes later reads it.
         query("INSERT INTO sync.keys (name, value) VALUES ('access', $1) ON CONFLICT DO NOTHING")
             .bind(drawn.to_vec())

@@ -6,6 +6,7 @@
 //! | `ddl`, `capture`, `quote` | the generated statements: tables, triggers, quoted names |
 //! | `verify`, `rules` | whether a database fits the schema, and whether the server's role is harmless |
 //! | `witness` | what cursors name |
+//! | `begin` | how a transaction begins |
 //! | `write`, `write_rows`, `records` | transactions that write |
 //! | `read`, `page`, `filling`, `copy` | snapshots, and pages from them |
 //! | `tidy` | housekeeping |
@@ -17,6 +18,7 @@
 //! name, so PgBouncer in transaction mode may hand the session on at each commit.
 
 mod accounts;
+mod begin;
 mod capture;
 mod copy;
 mod ddl;
@@ -54,6 +56,7 @@ pub use verify::verify;
 
 use super::{ReadTx, Retention, Store, StoreError, Tidied, WriteTx};
 use crate::clock::{Clock as _, SystemClock};
+use begin::Purpose;
 use copy::CutCopies;
 use error::store_error;
 use witness::Witnesses;
@@ -116,11 +119,7 @@ impl PostgresStore {
         tenant: TenantId,
         writer: StreamId,
     ) -> Result<Transaction<'static, Postgres>, StoreError> {
-        let mut tx = self
-            .pool
-            .begin_with("BEGIN ISOLATION LEVEL READ COMMITTED")
-            .await
-            .map_err(store_error)?;
+        let mut tx = begin::begin(&self.pool, Purpose::Write).await?;
         query(
             "SELECT set_config('app.current_tenant_id', $1, true), \
              set_config('campo.stream', $2, true), set_config('lock_timeout', '10s', true), \

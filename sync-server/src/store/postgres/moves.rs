@@ -12,6 +12,7 @@ use sqlx::{Postgres, Row as _, Transaction};
 use sync_protocol::{Scope, StreamId, TenantId, UserId};
 use uuid::Uuid;
 
+use super::begin::{Purpose, begin};
 use super::error::store_error;
 use super::read::EPOCH;
 use super::write::scope;
@@ -27,11 +28,7 @@ const MARK_BYTES_MAX: usize = 200;
 #[async_trait]
 impl Moves for PostgresStore {
     async fn look(&self, watched: &Watched, since: &Place) -> Result<Look, StoreError> {
-        let mut tx = self
-            .pool
-            .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            .await
-            .map_err(store_error)?;
+        let mut tx = begin(&self.pool, Purpose::Snapshot).await?;
         let row = query(format!(
             "SELECT set_config('statement_timeout', '10s', true), {EPOCH}, \
              pg_current_snapshot()::text, \

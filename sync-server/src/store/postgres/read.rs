@@ -12,6 +12,7 @@ use sync_protocol::{
     ConflictId, ReceiptId, RecordId, RowVersion, Scope, StreamId, TenantId, UserId,
 };
 
+use super::begin::{self, Purpose};
 use super::copy::CutCopies;
 use super::error::store_error;
 use super::write::{Lock, rows, scope};
@@ -44,10 +45,7 @@ pub(super) async fn begin(
     cut: CutCopies,
     tenant: TenantId,
 ) -> Result<PgRead, StoreError> {
-    let mut tx = pool
-        .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        .await
-        .map_err(store_error)?;
+    let mut tx = begin::begin(pool, Purpose::Snapshot).await?;
     let row = query(format!(
         "SELECT set_config('app.current_tenant_id', $1, true), \
          set_config('statement_timeout', '60s', true), \

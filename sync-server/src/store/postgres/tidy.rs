@@ -5,6 +5,7 @@ use sqlx::{PgPool, Row as _};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
+use super::begin::{Purpose, begin};
 use super::error::store_error;
 use super::query;
 use crate::store::{Retention, StoreError, Tidied};
@@ -49,7 +50,7 @@ pub(super) async fn tidy(
 type Statement = sqlx::query::Query<'static, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
 async fn count(pool: &PgPool, statement: Statement) -> Result<u64, StoreError> {
-    let mut tx = pool.begin().await.map_err(store_error)?;
+    let mut tx = begin(pool, Purpose::Write).await?;
     let row = statement.fetch_one(&mut *tx).await.map_err(store_error)?;
     tx.commit().await.map_err(store_error)?;
     let count: i64 = row.try_get(0).map_err(store_error)?;
@@ -64,7 +65,7 @@ async fn receipts(
     rows_max: i32,
 ) -> Result<(u64, bool), StoreError> {
     let mut place = place.lock().await;
-    let mut tx = pool.begin().await.map_err(store_error)?;
+    let mut tx = begin(pool, Purpose::Write).await?;
     let row = query(
         "SELECT forgotten, looked, last_tenant, last_id FROM sync.tidy_receipts($1, $2, $3, $4)",
     )

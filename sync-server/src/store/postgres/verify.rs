@@ -12,6 +12,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{PgPool, Row};
 use sync_protocol::schema::{Collection, Schema};
 
+use super::begin::{Purpose, begin};
 use super::error::store_error;
 use super::{capture, ddl, query, rules};
 use crate::store::StoreError;
@@ -39,7 +40,7 @@ pub async fn verify(url: &str, schema: &Schema) -> Result<Vec<String>, StoreErro
 
 /// Refuses to work as a role that the wall between tenants would not hold.
 pub(super) async fn refuse_powerful_role(pool: &PgPool) -> Result<(), StoreError> {
-    let mut tx = pool.begin().await.map_err(store_error)?;
+    let mut tx = begin(pool, Purpose::Write).await?;
     let row = query(
         "SELECT current_user::text, r.rolsuper, r.rolbypassrls, \
          EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
@@ -67,7 +68,7 @@ pub(super) async fn refuse_powerful_role(pool: &PgPool) -> Result<(), StoreError
 
 /// See [`verify`].
 pub(super) async fn differences(pool: &PgPool, schema: &Schema) -> Result<Vec<String>, StoreError> {
-    let mut tx = pool.begin().await.map_err(store_error)?;
+    let mut tx = begin(pool, Purpose::Write).await?;
     let there = query("SELECT to_regclass('sync.rows') IS NOT NULL")
         .fetch_one(&mut *tx)
         .await

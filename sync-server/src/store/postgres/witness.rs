@@ -17,6 +17,7 @@ use sqlx::PgPool;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
+use super::begin::{Purpose, begin};
 use super::error::store_error;
 use super::query;
 use crate::store::StoreError;
@@ -56,7 +57,7 @@ impl Witnesses {
     }
 
     async fn write(pool: &PgPool, last: &mut Last) -> Result<(), StoreError> {
-        let mut tx = pool.begin().await.map_err(store_error)?;
+        let mut tx = begin(pool, Purpose::Write).await?;
         // A server with another default would give out cursors that a crash takes back.
         query("SET LOCAL synchronous_commit = on").execute(&mut *tx).await.map_err(store_error)?;
         query("INSERT INTO sync.witnesses (value, snapshot) VALUES ($1, pg_current_snapshot())")
