@@ -24,6 +24,15 @@ use crate::time::ServerClock;
 /// One picture of one record: collection, record, and `photo` or `thumbnail`.
 pub type Picture = (String, RecordId, String);
 
+/// A part of an upload that is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// How many.
+    pub bytes: usize,
+    /// When it came, by the server's clock.
+    pub written_us: i64,
+}
+
 /// Something on the shelf.
 #[derive(Debug, Clone)]
 struct Thing {
@@ -149,26 +158,15 @@ impl Shelf {
         })
     }
 
-    /// What has come of uploads that are under way: names of parts and how long they are.
+    /// What has come of uploads that are under way, by name.
     #[must_use]
-    pub fn parts(&self) -> BTreeMap<String, usize> {
+    pub fn parts(&self) -> BTreeMap<String, Part> {
         self.with(|things| {
             let all =
                 things.by_name.iter().filter(|(path, _)| path.as_ref().starts_with("uploads/"));
-            all.map(|(path, thing)| (path.to_string(), thing.bytes.len())).collect()
-        })
-    }
-
-    /// When somebody last sent something of a picture whose upload is under way.
-    #[must_use]
-    pub fn touched_us(&self, name: &Picture) -> Option<i64> {
-        let (collection, record, variant) = name;
-        let folder = format!("/{collection}/{record}/{variant}/");
-        self.with(|things| {
-            let all = things.by_name.iter().filter(|(path, _)| {
-                path.as_ref().starts_with("uploads/") && path.as_ref().contains(&folder)
-            });
-            all.map(|(_, thing)| thing.written_us).max()
+            let part =
+                |thing: &Thing| Part { bytes: thing.bytes.len(), written_us: thing.written_us };
+            all.map(|(path, thing)| (path.to_string(), part(thing))).collect()
         })
     }
 

@@ -13,7 +13,7 @@ use crate::oracle::ledger::Ledger;
 use crate::oracle::snapshot::{Row, Snapshot};
 use crate::oracle::{Checked, violated};
 use crate::server::Response;
-use crate::shelf::{Picture, Shelf, sha256};
+use crate::shelf::{Part, Picture, Shelf, sha256};
 
 /// How long an upload that nobody touches is kept, in microseconds.
 const UPLOAD_KEPT_US: i64 = 7 * 86_400 * 1_000_000;
@@ -71,29 +71,42 @@ fn announced(request: &Request) -> Option<Picture> {
 /// The shelf as it was before a request.
 pub struct Before {
     changes: u64,
-    parts: BTreeMap<String, usize>,
-    touched_us: Option<i64>,
+    parts: BTreeMap<String, Part>,
 }
 
 impl Before {
     /// Looks, where a request is about an upload.
     #[must_use]
     pub fn look(shelf: &Shelf, request: &Request) -> Self {
-        let About::Upload(picture) = about(request) else {
-            return Self { changes: shelf.changes(), parts: BTreeMap::new(), touched_us: None };
-        };
-        Self {
-            changes: shelf.changes(),
-            parts: shelf.parts(),
-            touched_us: shelf.touched_us(&picture),
-        }
+        let is_sent = matches!(about(request), About::Upload(_));
+        let parts = if is_sent { shelf.parts() } else { BTreeMap::new() };
+        Self { changes: shelf.changes(), parts }
     }
 }
 
-/// Whether a part is of this picture's upload.
-fn is_of(name: &str, picture: &Picture) -> bool {
-    let (collection, record, variant) = picture;
-    name.contains(&format!("/{collection}/{record}/{variant}/"))
+/// What is in an upload's folder: how many parts, how many bytes of them, and when the last was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Upload {
+    count: usize,
+    bytes: usize,
+    touched_us: Option<i64>,
+}
+
+impl Upload {
+    fn of(parts: &BTreeMap<String, Part>, folder: &str) -> Self {
+        let mut upload = Self::default();
+        for (_, part) in parts.iter().filter(|(name, _)| name.contains(folder)) {
+            upload.count += 1;
+            upload.bytes += part.bytes;
+            upload.touched_us = upload.touched_us.max(Some(part.written_us));
+        }
+        upload
+    }
+
+    /// Whether nobody goes on with it: it never began, or was left alone for too long.
+    fn is_given_up(self, now_us: i64) -> bool {
+        self.touched_us.is_none_or(|us| us + UPLOAD_KEPT_US < now_us)
+    }
 }
 
 /// A request that is no push was answered: what it may have changed, and told to whom.
@@ -117,7 +130,7 @@ pub fn answered(
             let name = (picture.0.clone(), picture.1);
             let (sees, sends) = rights(schema, before, asks, &name);
             sent(
-                picture,
+                (asks.0, picture),
                 (sees, sends),
                 (request, response),
                 (shelf, shelf_before),
@@ -186,7 +199,7 @@ fn only_states_change(
 
 /// What a request about an upload may have done.
 fn sent(
-    picture: &Picture,
+    (sender, picture): (UserId, &Picture),
     (sees, sends): (bool, bool),
     (request, response): (&Request, Option<&Response>),
     (shelf, before): (&Shelf, &Before),
@@ -207,19 +220,20 @@ fn sent(
         return Ok(());
     }
     let parts = shelf.parts();
-    let others = |parts: &BTreeMap<String, usize>| {
-        let others = parts.iter().filter(|(name, _)| !is_of(name, picture));
-        others.map(|(name, bytes)| (name.clone(), *bytes)).collect::<Vec<_>>()
+    let is_whole = shelf.pictures().contains_key(picture);
+    // Who sends has an upload of their own; once the picture is here, nobody needs theirs.
+    let (collection, record, variant) = picture;
+    let all = format!("/{collection}/{record}/{variant}/");
+    let own = format!("{all}{sender}/");
+    let leaves_alone = if is_whole { &all } else { &own };
+    let others = |parts: &BTreeMap<String, Part>| {
+        let others = parts.iter().filter(|(name, _)| !name.contains(leaves_alone));
+        others.map(|(name, part)| (name.clone(), *part)).collect::<Vec<_>>()
     };
     if others(&parts) != others(&before.parts) {
         return violated("an upload leaves other uploads alone", format!("{picture:?}"));
     }
-    let of = |parts: &BTreeMap<String, usize>| {
-        let own = parts.iter().filter(|(name, _)| is_of(name, picture));
-        own.fold((0, 0), |(count, bytes), (_, length)| (count + 1, bytes + length))
-    };
-    let (was, is) = (of(&before.parts), of(&parts));
-    let is_whole = shelf.pictures().contains_key(picture);
+    let (was, is) = (Upload::of(&before.parts, &own), Upload::of(&parts, &own));
     let refused = status == Some(422);
     if refused && !ledger.photos.meddled.contains(picture) {
         return violated(
@@ -227,16 +241,16 @@ fn sent(
             format!("{picture:?}: {}", response.map(crate::wire::text).unwrap_or_default()),
         );
     }
-    let given_up = before.touched_us.is_none_or(|us| us + UPLOAD_KEPT_US < now_us);
-    if is.1 < was.1 && !is_whole && !refused && !given_up && status.is_some() {
+    let given_up = was.is_given_up(now_us);
+    if is.bytes < was.bytes && !is_whole && !refused && !given_up && status.is_some() {
         return violated(
             "what arrived of a picture stays",
             format!("{picture:?}: {was:?} became {is:?}, answered {status:?}"),
         );
     }
-    let begins = (was.0 == 0 || given_up) && is.0 > 0 || refused;
+    let begins = given_up && is.count > 0 || refused;
     // A picture that is whole with its first piece has no parts any more.
-    let at_once = was.0 == 0 && is.0 == 0 && is_whole && shelf.changes() != before.changes;
+    let at_once = was.count == 0 && is.count == 0 && is_whole && shelf.changes() != before.changes;
     if begins || at_once {
         ledger.photos.sent.entry(picture.clone()).or_default().begun += 1;
     }
