@@ -6,6 +6,7 @@ mod model;
 use mobile_core::outbox::entry::State;
 use model::{Fault, Phone, Server, object};
 use serde_json::json;
+use sync_protocol::wire::receipt::{FieldOutcome, ReceiptState};
 
 /// Two phones; one has sent an article that the other has under another id, and the answer came but
 /// the checkpoint did not.
@@ -82,6 +83,53 @@ async fn a_refused_edit_is_corrected_under_the_adopting_record() {
     let report = ben.sync().await.expect("sync");
     assert_eq!((report.applied, report.refused), (1, 0));
     assert_eq!(ben.field(theirs, "nombre"), "Tablón");
+}
+
+/// What a supervisor decides, and takes back, of the only field of an edit that is in review.
+fn decide(
+    server: &Server,
+    edit: sync_protocol::ReceiptId,
+    undo: Option<FieldOutcome>,
+) -> FieldOutcome {
+    server.with(|s| {
+        s.commit += 1;
+        let kept = s.receipts.get_mut(&edit).expect("it arrived");
+        kept.commit = s.commit;
+        let fields = &mut kept.receipt.mutations[0].fields;
+        let before = fields.values().next().expect("one field").clone();
+        let FieldOutcome::InReview { conflict, .. } = undo.as_ref().unwrap_or(&before) else {
+            unreachable!("it is in review")
+        };
+        let decided = FieldOutcome::Decided { conflict: *conflict, kept: false };
+        let is_open = undo.is_some();
+        kept.receipt.state =
+            if is_open { ReceiptState::InReview } else { ReceiptState::Superseded };
+        fields.insert("medida".to_owned(), undo.unwrap_or(decided));
+        before
+    })
+}
+
+/// Found by the simulator: the edit went under the id that its record was made with.
+#[tokio::test]
+async fn a_decision_about_a_merged_record_that_is_taken_back_is_seen_at_that_record() {
+    let (one, two) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
+    let (server, ben, mine, theirs) = adopted((one.path(), two.path())).await;
+    let clock = std::sync::Arc::new(mobile_core::clock::ManualClock::new(model::START_US));
+    let ana = Phone::open(&server, one.path(), 3, clock);
+    ana.put("articulos", json!({ "id": theirs, "medida": "1.00" }));
+    ana.sync().await.expect("sync");
+    ben.put("articulos", json!({ "id": mine, "medida": "2.00" }));
+    assert_eq!(ben.sync().await.expect("sync").in_review, 1);
+    let receipts = ben.core.receipts().expect("list");
+    let edit = receipts.iter().find(|edit| edit.state == State::InReview).expect("one").id;
+    assert_eq!(ben.field(theirs, "medida"), "2.00");
+    let open = decide(&server, edit, None);
+    ben.sync().await.expect("sync");
+    assert_eq!(ben.field(theirs, "medida"), "1.00");
+    decide(&server, edit, Some(open));
+    ben.sync().await.expect("sync");
+    assert_eq!(ben.field(theirs, "medida"), "2.00");
+    assert!(ben.core.get("articulos", mine).is_err());
 }
 
 #[tokio::test]

@@ -246,17 +246,7 @@ impl<'a> Edit<'a> {
         fields: &Map<String, Json>,
     ) -> Result<Map<String, Json>, CoreError> {
         let mut fields = fields.clone();
-        for (name, value) in &mut fields {
-            let target = collection.field(name).and_then(|f| alias::referred_to(collection, f));
-            let target = target.and_then(|target| self.schema.collection(target));
-            let id = value.as_str().and_then(|text| text.parse().ok());
-            if let (Some(target), Some(id)) = (target, id) {
-                let present = alias::present(self.db, target, id)?;
-                if present != id {
-                    *value = present.to_string().into();
-                }
-            }
-        }
+        alias::refer_to_present(self.db, self.schema, collection, &mut fields)?;
         Ok(fields)
     }
 

@@ -10,6 +10,7 @@
 //! the id that it has now, because the server knows the old one only of edits that build on the insertion.
 
 use rusqlite::{Connection, params};
+use serde_json::{Map, Value as Json};
 use sync_protocol::RecordId;
 use sync_protocol::planted::{self, Bug};
 use sync_protocol::schema::{Collection, Field, Schema};
@@ -80,6 +81,30 @@ pub fn present(
         }
     }
     Ok(record)
+}
+
+/// Gives references to other records the ids that these go by here, as [`present`] finds them.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn refer_to_present(
+    db: &Connection,
+    schema: &Schema,
+    collection: &Collection,
+    fields: &mut Map<String, Json>,
+) -> Result<(), CoreError> {
+    for (name, value) in fields {
+        let target = collection.field(name).and_then(|field| referred_to(collection, field));
+        let target = target.and_then(|target| schema.collection(target));
+        let id = value.as_str().and_then(|text| text.parse().ok());
+        if let (Some(target), Some(id)) = (target, id) {
+            let present = present(db, target, id)?;
+            if present != id {
+                *value = present.to_string().into();
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The collection that a field of another one names a record of.
