@@ -10,6 +10,7 @@ mod device;
 mod events;
 mod first_sync;
 mod idle_pull;
+mod least_writes;
 mod limit;
 mod measure;
 mod memory;

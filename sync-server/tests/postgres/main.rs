@@ -14,6 +14,7 @@ mod hung_up;
 #[path = "../http/listener.rs"]
 mod listener;
 mod model;
+mod older;
 mod pictures;
 mod race;
 mod rules;

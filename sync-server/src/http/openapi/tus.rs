@@ -1,6 +1,7 @@
 //! How operations of tus, which say all in headers, become OpenAPI.
 
 use serde_json::{Map, Value as Json, json};
+use sync_protocol::schema::photos::BYTES_MAX;
 
 use crate::http::uploads::tus::PIECE_MEDIA_TYPE;
 
@@ -54,7 +55,7 @@ fn schema(header: &str) -> Json {
         "Upload-Offset" => json!({ "type": "integer", "minimum": 0,
             "description": "How far the upload is, in bytes" }),
         "Upload-Length" | "Tus-Max-Size" => json!({ "type": "integer", "minimum": 0,
-            "description": "Length of the whole, in bytes" }),
+            "maximum": BYTES_MAX, "description": "Length of the whole, in bytes" }),
         "Upload-Metadata" => {
             text("`collection`, `id` and `variant`, each with its value in base64")
         }

@@ -2,7 +2,8 @@
 //!
 //! Run by a superuser or a member of `campo_owner` and `campo_capture`, beside writers at work: each numbered
 //! file is a transaction, and the tables are one; what waits too long for a lock lets the writers by and tries
-//! again. It is idempotent: what is there stays, new collections become tables, new fields become columns, and
+//! again. Beside servers at work, too, unless a file says that those of before would not understand what it
+//! writes ([`ALONE`]). It is idempotent: what is there stays, new collections become tables, new fields become columns, and
 //! functions and triggers are made anew each time, so that a newer version of this program brings
 //! its own. Nothing is ever dropped: a field that left the schema keeps its column.
 
@@ -14,7 +15,7 @@ use sync_protocol::schema::{Collection, Schema};
 
 use super::error::store_error;
 use super::quote::{ident, literal};
-use super::{capture, ddl};
+use super::{APPLICATION, capture, ddl};
 use crate::store::StoreError;
 
 /// The numbered files: name, role that runs it, text.
@@ -92,6 +93,8 @@ const FILES: [(&str, &str, &str); 16] = [
         include_str!("../../../../migrations/postgres/0016_made_by_decision.sql"),
     ),
 ];
+/// Files after which servers of an earlier version would not tell phones everything: they are stopped first.
+const ALONE: [&str; 2] = ["0014_changes", "0015_receipts"];
 const ROLES: &str = include_str!("../../../../migrations/postgres/0000_roles.sql");
 /// Key of the advisory lock that lets one migration run at a time.
 const MIGRATION_LOCK: i64 = 0x0063_616d_706f_6d67;
@@ -122,6 +125,7 @@ async fn run(connection: &mut PgConnection, schema: &Schema) -> Result<Vec<Strin
         .execute(&mut *connection)
         .await
         .map_err(store_error)?;
+    refuse_beside_servers(connection).await?;
     let mut done = Vec::new();
     let mut tx = connection.begin().await.map_err(store_error)?;
     execute(&mut tx, ROLES.to_owned()).await?;
@@ -152,6 +156,41 @@ async fn run(connection: &mut PgConnection, schema: &Schema) -> Result<Vec<Strin
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Refuses while servers are at work that would not understand what is to be applied.
+async fn refuse_beside_servers(connection: &mut PgConnection) -> Result<(), StoreError> {
+    if !is_there(connection, "sync", "migrations").await? {
+        return Ok(());
+    }
+    let waiting: Vec<String> = sqlx::query_scalar(
+        "SELECT name FROM unnest($1::text[]) name \
+         WHERE NOT EXISTS (SELECT FROM sync.migrations m WHERE m.name = name.name) ORDER BY name",
+    )
+    .bind(&ALONE[..])
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(store_error)?;
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    let sessions: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM pg_stat_activity \
+         WHERE datname = current_database() AND application_name = $1",
+    )
+    .bind(APPLICATION)
+    .fetch_one(connection)
+    .await
+    .map_err(store_error)?;
+    if sessions == 0 {
+        return Ok(());
+    }
+    Err(StoreError::Setup(format!(
+        "servers are at work ({sessions} sessions named `{APPLICATION}`), and those of an earlier version would \
+         not tell phones what {} writes: stop them, migrate, then start this version. If none runs, a pooler \
+         keeps these sessions: end them there. Nothing was changed",
+        waiting.join(" and ")
+    )))
 }
 
 /// How often a part is tried that writers stand in the way of.

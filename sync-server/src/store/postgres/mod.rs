@@ -61,6 +61,8 @@ use copy::CutCopies;
 use error::store_error;
 use witness::Witnesses;
 
+/// How sessions of a server are named.
+const APPLICATION: &str = "campo";
 /// Most connections of one server.
 const CONNECTIONS_MAX: u32 = 20;
 /// How long a request waits for a connection.
@@ -95,7 +97,7 @@ impl PostgresStore {
                 let kept = kept.clone();
                 Box::pin(async move { Ok(kept.is_intact(connection).await) })
             })
-            .connect_with(options.statement_cache_capacity(0).application_name("campo"))
+            .connect_with(options.statement_cache_capacity(0).application_name(APPLICATION))
             .await
             .map_err(store_error)?;
         let store = Self { pool, schema, witnesses: Arc::default(), cut, tidied: Arc::default() };
