@@ -1,7 +1,8 @@
 //! From a PostgreSQL database.
 //!
 //! The simulator is one thread with one runtime, and looks are calls that wait for nothing. So this
-//! reader has a runtime of its own, and a thread for as long as it reads.
+//! reader has a runtime of its own, with a thread that goes on between looks: what a look leaves behind, a transaction
+//! that is dropped, is rolled back at once, and keeps no migration waiting.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -32,8 +33,8 @@ impl Reader {
     /// A reader of a company's part of this database.
     #[must_use]
     pub fn open(urls: &Urls, tenant: TenantId, schema: Arc<Schema>) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.expect("a runtime");
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(1).enable_all().build().expect("a runtime");
         let (pool, store) = beside(|| {
             runtime.block_on(async {
                 let pool = PgPool::connect(&urls.owner).await.expect("the database opens");

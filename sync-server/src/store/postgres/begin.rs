@@ -2,9 +2,8 @@
 //!
 //! sqlx 0.9 notes a transaction only when the answer to `BEGIN` was read. A future that is dropped
 //! before (its phone hung up) leaves the session in a transaction that nobody knows of, and the
-//! pool hands it on: the next reader's `BEGIN ISOLATION LEVEL …` fails, or the session stays idle
-//! in a transaction and keeps a migration waiting
-//! (<https://github.com/transact-rs/sqlx/issues/4393>, mended after 0.9.0). So `BEGIN` runs in a
+//! pool hands it on: the next one's `BEGIN ISOLATION LEVEL …` fails, or the session stays idle in a
+//! transaction (<https://github.com/transact-rs/sqlx/issues/4393>, mended after 0.9.0). So `BEGIN` runs in a
 //! task of its own, which reads the answer in any case; a transaction that nobody takes any more is
 //! dropped there, and rolled back.
 
