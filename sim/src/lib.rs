@@ -11,6 +11,7 @@
 
 pub mod bar;
 pub mod coverage;
+pub mod deliver;
 pub mod device;
 mod look;
 pub mod mutations;

@@ -1,27 +1,27 @@
 //! A tiny honest server in memory: it merges with the shared rules, keeps receipts, answers pulls from
 //! snapshots, and loses requests, answers and the ends of streams where a test asks it to.
-#![allow(dead_code, missing_docs, reason = "each test file uses a part of it")]
+#![allow(dead_code, unused_imports, missing_docs, reason = "each test file uses a part of it")]
 
 pub mod merge;
+pub mod phone;
 pub mod photos;
 pub mod pull;
+pub mod schema;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use mobile_core::CoreError;
 use mobile_core::clock::ManualClock;
 use mobile_core::photos::PhotoName;
-use mobile_core::random::SeededRandom;
 use mobile_core::transport::{
     Event, EventSink, OfflineReason, PageSink, ReviewRequest, Transport, TransportError,
 };
-use mobile_core::{Config, Core, CoreError, SignIn};
-use serde_json::{Map, Value as Json, json};
+use serde_json::Value as Json;
 use sync_protocol::merge::RowMeta;
 use sync_protocol::problem::Problem;
-use sync_protocol::schema::{Parent, Schema};
+use sync_protocol::schema::Schema;
 use sync_protocol::wire::auth::{LoginRequest, LogoutRequest, RefreshRequest, Session};
 use sync_protocol::wire::compare::{CompareAnswer, CompareRequest};
 use sync_protocol::wire::pull::PullRequest;
@@ -33,6 +33,9 @@ use sync_protocol::{
 };
 use tokio::sync::Notify;
 use uuid::Uuid;
+
+pub use phone::{Phone, copy_folder, object};
+pub use schema::schema;
 
 /// 2026-11-24, in microseconds.
 pub const START_US: i64 = 1_795_500_000_000_000;
@@ -453,142 +456,5 @@ impl Transport for Link {
         _: &ResolveManyRequest,
     ) -> Result<ResolveManyAnswer, TransportError> {
         Ok(ResolveManyAnswer { results: BTreeMap::new() })
-    }
-}
-
-/// A stock list (every merge rule that matters on a device) and its movements.
-pub fn schema() -> Schema {
-    let field = |name: &str, kind: Json, more: Json| {
-        let mut field = json!({ "name": name, "type": kind });
-        let (Json::Object(field_map), Json::Object(more)) = (&mut field, more) else {
-            unreachable!("both are objects")
-        };
-        field_map.extend(more);
-        field
-    };
-    let text = json!({ "name": "text" });
-    let collection = |name: &str, fields: Vec<Json>| {
-        json!({
-            "name": name, "vertical": "almacen", "fields": fields, "scopes": [{ "scope": "tenant" }],
-            "read": "stock:read", "write": "stock:write", "atomic_review": false
-        })
-    };
-    let decimal = json!({ "name": "decimal", "scale": 2 });
-    let mut schema: Schema = serde_json::from_value(json!({ "collections": {
-        "articulos": collection("articulos", vec![
-            field("nombre", text.clone(), json!({ "required": true, "max_length": 40 })),
-            field("precio", decimal.clone(), json!({ "merge": "server" })),
-            field("existencia", decimal.clone(), json!({ "merge": "counter", "default": "0.00" })),
-            field("etiquetas", json!({ "name": "set" }), json!({ "merge": "set" })),
-            field("medida", decimal, json!({ "merge": "review" })),
-            field("contado_el", json!({ "name": "date" }), json!({ "merge": "max" })),
-            field("activo", json!({ "name": "boolean" }), json!({})),
-            field("visto", json!({ "name": "timestamp" }), json!({})),
-            field("ficha", json!({ "name": "json" }), json!({})),
-        ]),
-        "movimientos": collection("movimientos", vec![
-            field("articulo_id", json!({ "name": "uuid" }), json!({ "references": "articulos" })),
-            field("nota", text, json!({})),
-        ]),
-        "articulo_fotos": collection("articulo_fotos", vec![
-            field("articulo_id", json!({ "name": "uuid" }),
-                json!({ "references": "articulos", "required": true, "merge": "immutable" })),
-        ]),
-    }}))
-    .expect("the schema is well formed");
-    let photos = schema.collections.get_mut("articulo_fotos").expect("it is there");
-    photos.photos = true;
-    photos.parent =
-        Some(Parent { collection: "articulos".to_owned(), field: "articulo_id".to_owned() });
-    // Without the flags, which nobody here may read.
-    let known = sync_protocol::schema::photos::fields();
-    photos.fields.extend(known.into_iter().filter(|field| field.read.is_none()));
-    schema
-}
-
-/// A phone of the model's company.
-pub struct Phone {
-    pub core: Core,
-    pub clock: Arc<ManualClock>,
-}
-
-impl Phone {
-    /// Opens a phone's folder; the clock is wrong by what the test likes.
-    pub fn open(server: &Arc<Server>, dir: &Path, seed: u64, clock: Arc<ManualClock>) -> Self {
-        let link_server = Arc::clone(server);
-        let link_clock = Arc::clone(&clock);
-        let core = Core::open(Config {
-            dir: dir.to_owned(),
-            clock: Arc::clone(&clock) as _,
-            random: Arc::new(SeededRandom::new(seed)),
-            connect: Arc::new(move |_| {
-                Ok(Arc::new(Link {
-                    server: Arc::clone(&link_server),
-                    clock: Arc::clone(&link_clock),
-                }))
-            }),
-        })
-        .expect("the folder can be opened");
-        Self { core, clock }
-    }
-
-    pub async fn signed_in(server: &Arc<Server>, dir: &Path, seed: u64) -> Self {
-        let phone = Self::open(server, dir, seed, Arc::new(ManualClock::new(START_US)));
-        phone.login().await;
-        phone.sync().await.expect("the first sync");
-        phone
-    }
-
-    pub async fn login(&self) {
-        self.login_as("ana").await;
-    }
-
-    /// Two people are one to the model if their names are equally long.
-    pub async fn login_as(&self, user: &str) {
-        self.core
-            .login(SignIn {
-                server: "http://model".into(),
-                tenant: "acme".into(),
-                user: user.into(),
-                password: "secret".into(),
-                device_name: None,
-            })
-            .await
-            .expect("the password is right");
-    }
-
-    pub async fn sync(&self) -> Result<mobile_core::sync::SyncReport, CoreError> {
-        self.clock.advance(1_000_000);
-        self.core.sync(&tokio_util::sync::CancellationToken::new()).await
-    }
-
-    pub fn put(&self, collection: &str, fields: Json) -> RecordId {
-        self.clock.advance(1_000);
-        self.core.put(collection, &object(fields)).expect("the edit is valid")
-    }
-
-    pub fn field(&self, record: RecordId, field: &str) -> Json {
-        self.core.get("articulos", record).expect("the record is here")[field].clone()
-    }
-}
-
-/// Copies a phone's folder as a backup does: every file as it is.
-pub fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a folder");
-    for entry in std::fs::read_dir(from).expect("a folder") {
-        let entry = entry.expect("an entry");
-        let target = to.join(entry.file_name());
-        if entry.file_type().expect("a type").is_dir() {
-            copy_folder(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).expect("a copy");
-        }
-    }
-}
-
-pub fn object(json: Json) -> Map<String, Json> {
-    match json {
-        Json::Object(map) => map,
-        other => panic!("{other} is no object"),
     }
 }

@@ -7,7 +7,8 @@ use sync_protocol::wire::push::{ElementsEdit, Mutation, Transaction};
 use sync_protocol::wire::receipt::{Receipt, ReceiptState};
 use sync_protocol::{EditTime, ReceiptId, RecordId, Scope};
 
-use crate::company::{Company, Phone, add, delete, insert, update};
+use crate::company::{Company, Phone};
+use crate::mutations::{add, delete, insert, update};
 use crate::on_every_store;
 
 /// Numbers from a seed (SplitMix64, Steele et al. 2014), so that a failure can be played again.

@@ -12,7 +12,8 @@ use sync_protocol::wire::receipt::ReceiptState;
 use sync_protocol::{RecordId, Scope};
 use sync_server::pull::compare::compare;
 
-use crate::company::{Company, Phone, delete, insert, update};
+use crate::company::{Company, Phone};
+use crate::mutations::{delete, insert, update};
 use crate::on_every_store;
 
 async fn with_reports<'a>(company: &'a Company, n: usize) -> (Phone<'a>, Scope, Vec<RecordId>) {

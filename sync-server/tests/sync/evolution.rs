@@ -13,7 +13,8 @@ use sync_server::store::Store;
 use sync_server::store::postgres::{PostgresStore, migrate};
 use sync_server::store::sqlite::SqliteStore;
 
-use crate::company::{Company, delete, insert, shipped_schema, update};
+use crate::company::{Company, shipped_schema};
+use crate::mutations::{delete, insert, update};
 
 /// The shipped schema with a required field, and a collection that refers to an older one.
 fn grown() -> Arc<Schema> {

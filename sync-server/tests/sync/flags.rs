@@ -8,7 +8,8 @@ use sync_protocol::{EditTime, RecordId, Scope};
 use sync_server::review::{ListQuery, list, resolve};
 use uuid::Uuid;
 
-use crate::company::{Company, Phone, delete, insert, update};
+use crate::company::{Company, Phone};
+use crate::mutations::{delete, insert, update};
 use crate::on_every_store;
 
 const MINUTE_US: i64 = 60_000_000;

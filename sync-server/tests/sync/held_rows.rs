@@ -3,7 +3,8 @@
 use serde_json::json;
 use sync_protocol::wire::receipt::{Receipt, ReceiptState};
 
-use crate::company::{Company, insert, update};
+use crate::company::Company;
+use crate::mutations::{insert, update};
 use crate::psql::psql;
 
 /// What came of a transaction: its problem's code, or its state.

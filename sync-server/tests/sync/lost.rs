@@ -6,7 +6,8 @@ use sync_protocol::wire::review::{CandidateReason, Keep, ResolveRequest, Severit
 use sync_protocol::{RecordId, Scope};
 use sync_server::review::{ListQuery, list, resolve};
 
-use crate::company::{Company, delete, insert, update};
+use crate::company::Company;
+use crate::mutations::{delete, insert, update};
 use crate::on_every_store;
 
 on_every_store!(edits_of_rows_that_were_lost_meanwhile_go_to_review);

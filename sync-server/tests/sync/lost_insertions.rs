@@ -10,7 +10,8 @@ use sync_protocol::wire::review::{
 use sync_protocol::{RecordId, Scope};
 use sync_server::review::{ListQuery, list, receipt, resolve, resolve_many, undo};
 
-use crate::company::{Company, delete, insert, update};
+use crate::company::Company;
+use crate::mutations::{delete, insert, update};
 use crate::on_every_store;
 use crate::torre::{Torre, conflict, conflicts, decide, report, torre};
 

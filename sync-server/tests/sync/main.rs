@@ -10,10 +10,10 @@ mod digests;
 mod evolution;
 mod flags;
 mod held_rows;
-
 mod lost;
 mod lost_insertions;
 mod moves;
+mod mutations;
 mod pending_records;
 mod poison;
 mod psql;

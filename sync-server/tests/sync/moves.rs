@@ -4,7 +4,8 @@ use serde_json::json;
 use sync_protocol::wire::receipt::ReceiptState;
 use sync_protocol::{RecordId, Scope};
 
-use crate::company::{Company, Phone, insert, update};
+use crate::company::{Company, Phone};
+use crate::mutations::{insert, update};
 use crate::on_every_store;
 
 /// Somebody in the office who holds three projects, and the projects.

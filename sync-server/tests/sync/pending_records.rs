@@ -7,7 +7,8 @@ use sync_protocol::wire::review::{ConflictStatus, Keep};
 use sync_protocol::{RecordId, Scope};
 use sync_server::review::receipt;
 
-use crate::company::{Company, add, insert, update};
+use crate::company::Company;
+use crate::mutations::{add, insert, update};
 use crate::on_every_store;
 use crate::psql::psql;
 use crate::torre::{SUPERVISOR, Torre, back, conflict, conflicts, decide, report, torre};

@@ -3,7 +3,8 @@
 use serde_json::json;
 use sync_protocol::wire::receipt::ReceiptState;
 
-use crate::company::{Company, insert, update};
+use crate::company::Company;
+use crate::mutations::{insert, update};
 use crate::on_every_store;
 
 on_every_store!(one_poison_edit_among_a_thousand_stops_only_its_heirs);

@@ -7,7 +7,8 @@ use sync_protocol::limits::PAGE_RECEIPTS_MAX;
 use sync_protocol::wire::receipt::ReceiptState;
 use sync_protocol::{RecordId, Scope};
 
-use crate::company::{Company, Phone, delete, insert, update};
+use crate::company::{Company, Phone};
+use crate::mutations::{delete, insert, update};
 use crate::on_every_store;
 
 async fn reports(

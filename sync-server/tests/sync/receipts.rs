@@ -5,7 +5,8 @@ use sync_protocol::PushId;
 use sync_protocol::wire::push::{PushMark, Transaction};
 use sync_protocol::wire::receipt::ReceiptState;
 
-use crate::company::{Company, add, insert};
+use crate::company::Company;
+use crate::mutations::{add, insert};
 use crate::on_every_store;
 
 on_every_store!(a_lost_answer_is_not_applied_twice);

@@ -7,7 +7,8 @@ use serde_json::json;
 use sync_protocol::wire::receipt::ReceiptState;
 use sync_server::store::sqlite::{SqliteStore, backup};
 
-use crate::company::{Company, add, insert, shipped_schema};
+use crate::company::{Company, shipped_schema};
+use crate::mutations::{add, insert};
 
 async fn open(folder: &Path) -> SqliteStore {
     SqliteStore::open(folder, shipped_schema()).await.expect("a store")

@@ -9,7 +9,8 @@ use sync_protocol::wire::review::{
 };
 use sync_server::review::{ListQuery, answer, ask, claim, list, resolve, show, undo};
 
-use crate::company::{Company, Phone, delete, insert, update};
+use crate::company::{Company, Phone};
+use crate::mutations::{delete, insert, update};
 use crate::on_every_store;
 
 /// Two foremen on one project, an item that both have seen at version 1, and a supervisor.

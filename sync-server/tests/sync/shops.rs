@@ -6,7 +6,8 @@ use sync_protocol::wire::review::{Keep, ResolveRequest, UndoRequest};
 use sync_protocol::{RecordId, Scope};
 use sync_server::review::{ListQuery, list, resolve, undo};
 
-use crate::company::{Company, Phone, add, delete, insert, update};
+use crate::company::{Company, Phone};
+use crate::mutations::{add, delete, insert, update};
 use crate::on_every_store;
 
 const TILL: [&str; 4] = ["sale:read", "sale:write", "catalog:write", "conflict:resolve"];

@@ -8,7 +8,8 @@ use sync_protocol::wire::review::{Conflict, Keep, ResolveRequest, UndoRequest};
 use sync_protocol::{RecordId, Scope};
 use sync_server::review::{ListQuery, list, resolve, undo};
 
-use crate::company::{Company, Phone, insert};
+use crate::company::{Company, Phone};
+use crate::mutations::insert;
 
 /// What a supervisor may do.
 pub const SUPERVISOR: [&str; 3] = ["project:read", "project:write", "conflict:resolve"];
