@@ -174,9 +174,11 @@ async fn refuse_beside_servers(connection: &mut PgConnection) -> Result<(), Stor
     if waiting.is_empty() {
         return Ok(());
     }
+    // Who may not read others' statistics sees no names of their applications, but their roles.
     let sessions: i64 = sqlx::query_scalar(
         "SELECT count(*) FROM pg_stat_activity \
-         WHERE datname = current_database() AND application_name = $1",
+         WHERE datname = current_database() AND pid <> pg_backend_pid() \
+         AND (application_name = $1 OR usename = 'campo_server')",
     )
     .bind(APPLICATION)
     .fetch_one(connection)
@@ -186,9 +188,10 @@ async fn refuse_beside_servers(connection: &mut PgConnection) -> Result<(), Stor
         return Ok(());
     }
     Err(StoreError::Setup(format!(
-        "servers are at work ({sessions} sessions named `{APPLICATION}`), and those of an earlier version would \
-         not tell phones what {} writes: stop them, migrate, then start this version. If none runs, a pooler \
-         keeps these sessions: end them there. Nothing was changed",
+        "servers are at work ({sessions} sessions named `{APPLICATION}` or of the role campo_server), \
+         and those of an earlier version would not tell phones what {} writes: stop them, migrate, then \
+         start this version. If none runs, a pooler keeps these sessions: end them there. Nothing was \
+         changed",
         waiting.join(" and ")
     )))
 }
