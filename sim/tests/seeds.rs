@@ -34,7 +34,7 @@ const FRESH: Duration = Duration::from_secs(20);
 fn failures(found: &Found) -> Vec<String> {
     let told = |(seed, step, violation): &(u64, usize, sim::oracle::Violation)| {
         format!(
-            "seed {seed}, step {step}: {}: {}\n  replay: cargo xtask sim --seed {seed} (a fresh one: --sound --calm)",
+            "seed {seed}, step {step}: {}: {}\n  replay: cargo xtask sim --seed {seed} (a fresh one: --sound)",
             violation.invariant, violation.found
         )
     };
@@ -84,9 +84,9 @@ fn the_fixed_seeds_hold_and_show_everything() {
 #[test]
 fn fresh_seeds_hold() {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock");
-    // Of some hundreds of seeds with damaged phones, or with what befalls machines, one or two still fail
-    // (docs/simulation.md).
-    let left_out = LeftOut { damage: true, incidents: true };
+    // With damaged phones some hundreds in a row hold, which is not yet enough for a test that draws tens of them
+    // each time (docs/simulation.md).
+    let left_out = LeftOut { damage: true, ..LeftOut::default() };
     let wanted = Wanted { left_out, ..wanted(since.as_secs() * 1_000, 1_000, FRESH) };
     let found = search(wanted);
     assert_eq!(failures(&found), [""; 0]);
