@@ -7,6 +7,7 @@ use serde_json::{Map, Value as Json};
 use sync_protocol::{ConflictId, ReceiptId, RecordId};
 
 use crate::commands::{check_in, claim, conflicts, login, logout, photo, resolve, undo, watch};
+use crate::values::{json_or_text, object};
 
 /// A phone without the phone.
 #[derive(Debug, Parser)]
@@ -146,25 +147,6 @@ pub enum Command {
     Undo(undo::Args),
 }
 
-/// A JSON object.
-pub fn object(text: &str) -> Result<Map<String, Json>, String> {
-    match serde_json::from_str(text) {
-        Ok(Json::Object(fields)) => Ok(fields),
-        Ok(_) => Err("a JSON object is needed, such as {\"nombre\": \"Torre Norte\"}".to_owned()),
-        Err(error) => Err(format!("no JSON: {error}")),
-    }
-}
-
-fn json_or_text(text: &str) -> Result<Json, std::convert::Infallible> {
-    Ok(serde_json::from_str(text).unwrap_or_else(|_| Json::from(text)))
-}
-
-/// JSON of any kind.
-pub fn json(text: &str) -> Result<Json, String> {
-    serde_json::from_str(text)
-        .map_err(|error| format!("no JSON: {error} (text needs quotes: '\"lluvia\"')"))
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -174,11 +156,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn a_parameter_that_is_no_json_is_text() {
-        assert_eq!(json_or_text("12"), Ok(Json::from(12)));
-        assert_eq!(json_or_text("en obra"), Ok(Json::from("en obra")));
     }
 }

@@ -15,6 +15,7 @@
 mod cli;
 mod commands;
 mod output;
+mod values;
 
 use std::process::ExitCode;
 

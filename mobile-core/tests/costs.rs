@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mobile_core::outbox::entry::State;
-use mobile_core::outbox::settle::Touched;
 use mobile_core::outbox::{alias, list, parking, push, unsent};
 use mobile_core::store::Store;
+use mobile_core::store::rows::Touched;
 use model::{Fault, Phone, START_US, Server};
 use serde_json::json;
 

@@ -17,7 +17,7 @@ pub struct Args {
     /// The collection.
     collection: String,
     /// Fields, `{"proyecto_id": "0192…", "trabajador": "Ana", "fecha": "2026-11-24"}`.
-    #[arg(value_parser = crate::cli::object)]
+    #[arg(value_parser = crate::values::object)]
     fields: Map<String, Json>,
     /// A photo that belongs to it; may be given several times.
     #[arg(long = "photo", value_name = "FILE")]

@@ -36,7 +36,7 @@ struct Choice {
     #[arg(long, value_parser = kept)]
     keep: Option<Kept>,
     /// Another value, as JSON.
-    #[arg(long, value_parser = crate::cli::json)]
+    #[arg(long, value_parser = crate::values::json)]
     value: Option<Json>,
 }
 

@@ -18,9 +18,9 @@ use sync_protocol::wire::push::Mutation;
 use sync_protocol::wire::receipt::Receipt;
 
 use super::copy;
-use super::settle::Touched;
 use crate::CoreError;
-use crate::store::{checksum, rows, tables};
+use crate::store::rows::{self, Touched};
+use crate::store::{checksum, tables};
 
 /// Renames the records that a settled receipt says were merged into others.
 ///

@@ -9,13 +9,13 @@ use sync_protocol::schema::Schema;
 use sync_protocol::wire::push::{Mutation, MutationKind};
 
 use super::entry::{self, Entry, State};
-use super::settle::{self, Touched};
+use super::settle;
 use super::{copy, list, parking};
 use crate::CoreError;
 use crate::clock::Reading;
 use crate::edit::{builds_on, fill_in, known_collection, note_what_was_seen, wanted};
 use crate::random::Random;
-use crate::store::rows;
+use crate::store::rows::{self, Touched};
 
 /// Who corrects, with what.
 pub struct Author<'a> {

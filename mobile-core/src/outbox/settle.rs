@@ -1,6 +1,6 @@
 //! Receipts arrive: what they change at once, and what only with a checkpoint.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
 use sync_protocol::RecordId;
@@ -14,10 +14,7 @@ use super::copy;
 use super::entry::{self, Entry, State};
 use crate::CoreError;
 use crate::edit::fill_in;
-use crate::store::rows;
-
-/// Records whose view has to be computed anew.
-pub type Touched = BTreeSet<(String, RecordId)>;
+use crate::store::rows::{self, Touched};
 
 /// Whether a record came with a page or a checkpoint.
 pub type Brought<'a> = &'a dyn Fn(RecordId) -> Result<bool, CoreError>;

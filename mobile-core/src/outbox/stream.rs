@@ -148,6 +148,21 @@ fn draw_another(db: &Connection, random: &dyn Random) -> Result<StreamId, CoreEr
     Ok(stream)
 }
 
+/// The history that this database's edits belong to; drawn at the first use.
+///
+/// # Errors
+/// Those of SQLite and of the random source.
+pub fn own(db: &Connection, random: &dyn Random) -> Result<StreamId, CoreError> {
+    if let Some(stream) = meta::get(db, name::STREAM)? {
+        return stream.parse().map_err(|_| CoreError::Stored("stream id".to_owned()));
+    }
+    let stream = StreamId(random.uuid()?);
+    meta::set(db, name::STREAM, &stream.to_string())?;
+    // Where there are edits already, theirs was lost.
+    forget_old(db)?;
+    Ok(stream)
+}
+
 /// What a database that goes on as another stream has to ask about again: the server tells receipts by
 /// stream, and the new one what becomes of those that it asks about. Also what a person has decided, because
 /// a decision can be taken back; and what its author discarded here without asking anybody, because the database that

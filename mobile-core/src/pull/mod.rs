@@ -111,7 +111,7 @@ fn apply_in(
         .iter()
         .map(|set| scopes::number(db, &set.iter().cloned().collect::<BTreeSet<Scope>>()))
         .collect::<Result<_, _>>()?;
-    let mut touched = settle::Touched::new();
+    let mut touched = rows::Touched::new();
     let direct =
         page.part == PagePart::Backfill || page.checkpoint || planted::is(Bug::PageVisibleEarly);
     let awaited = damage::awaits_rows(db)?;
@@ -277,7 +277,7 @@ fn write_table(
     collection: &Collection,
     table: &PageTable,
     sets: &[i64],
-    touched: &mut settle::Touched,
+    touched: &mut rows::Touched,
 ) -> Result<(), CoreError> {
     let mut edited = edited_records(db, &collection.name)?;
     // Those whose last edit has just left the view still have their server state beside the table.

@@ -9,8 +9,8 @@ use sync_protocol::wire::pull::PageTable;
 use sync_protocol::wire::receipt::Receipt;
 
 use crate::CoreError;
-use crate::outbox::settle::{self, Touched};
-use crate::store::rows::{self, ServerRow};
+use crate::outbox::settle;
+use crate::store::rows::{self, ServerRow, Touched};
 use crate::store::{checksum, scopes};
 use crate::verify::damage::{self, Kind};
 

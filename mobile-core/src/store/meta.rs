@@ -3,11 +3,9 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sync_protocol::StreamId;
 use sync_protocol::schema::Schema;
 
 use crate::CoreError;
-use crate::random::Random;
 
 /// Names of the values.
 pub mod name {
@@ -113,19 +111,4 @@ pub fn get_number(db: &Connection, name: &str) -> Result<i64, CoreError> {
 /// Those of SQLite, and [`CoreError::Stored`].
 pub fn schema(db: &Connection) -> Result<Schema, CoreError> {
     Ok(get_json(db, name::SCHEMA)?.unwrap_or_default())
-}
-
-/// The history that this database's edits belong to; drawn at the first use.
-///
-/// # Errors
-/// Those of SQLite and of the random source.
-pub fn stream(db: &Connection, random: &dyn Random) -> Result<StreamId, CoreError> {
-    if let Some(stream) = get(db, name::STREAM)? {
-        return stream.parse().map_err(|_| CoreError::Stored("stream id".to_owned()));
-    }
-    let stream = StreamId(random.uuid()?);
-    set(db, name::STREAM, &stream.to_string())?;
-    // Where there are edits already, theirs was lost.
-    crate::outbox::stream::forget_old(db)?;
-    Ok(stream)
 }

@@ -4,7 +4,7 @@
 //! first such edit the server's state moves to `campo_server_row` ([`keep_server_state`]), and the
 //! table shows what [`crate::view`] makes of both ([`recompute`]), until the last edit has left.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use rusqlite::types::{Value as Sql, ValueRef};
 use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
@@ -42,6 +42,9 @@ pub struct Row {
     /// How many of its edits are not settled.
     pub pending: i64,
 }
+
+/// Records whose view has to be computed anew, by their collections.
+pub type Touched = BTreeSet<(String, RecordId)>;
 
 /// A value as SQLite stores it.
 #[must_use]

@@ -28,7 +28,6 @@ use crate::outbox::push::{self, Chunk, Sent, Taken};
 use crate::outbox::stream;
 use crate::random::Random;
 use crate::store::Store;
-use crate::store::meta;
 use crate::sync::server_now_us;
 
 /// Most withdrawals in one push.
@@ -90,7 +89,7 @@ impl Desk {
 
     /// An attempt that only makes contact.
     pub fn contact(&self) -> Result<Attempt, CoreError> {
-        let stream = self.store.write(|db| meta::stream(db, self.random.as_ref()))?;
+        let stream = self.store.write(|db| stream::own(db, self.random.as_ref()))?;
         Ok(Attempt {
             taken: Vec::new(),
             mark: None,
@@ -169,7 +168,7 @@ impl Desk {
             entry.into_transaction().ok_or_else(undated)
         };
         let transactions = entries.into_iter().map(transaction).collect::<Result<_, _>>()?;
-        let stream = meta::stream(db, random)?;
+        let stream = stream::own(db, random)?;
         let request = PushRequest { stream, transactions, withdraw, seen, mark: mark.clone() };
         Ok(Attempt { taken, mark, request, more })
     }

@@ -139,7 +139,7 @@ async fn one_stream(
     report: &mut SyncReport,
     running: &Arc<OwnedMutexGuard<()>>,
 ) -> Result<Option<Applied>, Stopped> {
-    let stream = engine.store.write(|db| meta::stream(db, engine.random.as_ref()))?;
+    let stream = engine.store.write(|db| stream::own(db, engine.random.as_ref()))?;
     let request = engine.store.read(|db| {
         let schema = meta::get(db, name::SCHEMA)?;
         Ok(PullRequest {

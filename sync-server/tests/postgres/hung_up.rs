@@ -1,7 +1,7 @@
 //! Callers who go away while a transaction begins: the session that they leave is as good as new.
 
 use std::future::Future;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use sqlx::{PgConnection, Row as _};
@@ -19,7 +19,7 @@ async fn leave_after<T>(steps: usize, future: impl Future<Output = T>) -> bool {
     let mut future = Box::pin(future);
     for _ in 0..steps {
         let mut context = Context::from_waker(Waker::noop());
-        if let Poll::Ready(_) = future.as_mut().poll(&mut context) {
+        if future.as_mut().poll(&mut context).is_ready() {
             return true;
         }
         tokio::time::sleep(Duration::from_millis(3)).await;

@@ -14,8 +14,9 @@ use crate::CoreError;
 use crate::edit::fill_in;
 use crate::outbox::copy::{self, Mended};
 use crate::outbox::entry::{self, State};
-use crate::outbox::settle::{self, Touched};
-use crate::store::{checksum, rows};
+use crate::outbox::settle;
+use crate::store::checksum;
+use crate::store::rows::{self, Touched};
 use crate::verify::damage::{self, Kind};
 
 impl Mending<'_> {
