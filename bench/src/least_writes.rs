@@ -12,24 +12,27 @@ use crate::world;
 /// Tables like the server's, which nothing watches.
 pub async fn prepare(sql: &mut PgConnection) -> Result {
     for statement in [
-        "CREATE TABLE medicion.entradas (LIKE sync.rows INCLUDING ALL)",
+        "CREATE TABLE medicion.minimo (LIKE medicion.mediciones INCLUDING ALL)",
+        "INSERT INTO medicion.minimo SELECT * FROM medicion.mediciones",
+        // What `LIKE` does not copy is how much of a page is left free.
+        "CREATE TABLE medicion.entradas (LIKE sync.rows INCLUDING ALL) WITH (fillfactor = 80)",
         "INSERT INTO medicion.entradas SELECT * FROM sync.rows WHERE collection = 'mediciones'",
-        "CREATE TABLE medicion.recibos (LIKE sync.receipts INCLUDING ALL)",
-        "VACUUM ANALYZE medicion.entradas, medicion.recibos",
+        "CREATE TABLE medicion.recibos (LIKE sync.receipts INCLUDING ALL) WITH (fillfactor = 85)",
+        "VACUUM ANALYZE medicion.minimo, medicion.entradas, medicion.recibos",
     ] {
         world::run(sql, statement.to_owned()).await?;
     }
     Ok(())
 }
 
-/// Writes it for the rows of `pg_temp.cambios` in `medicion.sin_captura`, in one transaction, with its commit. The
+/// Writes it for the rows of `pg_temp.cambios` in `medicion.minimo`, in one transaction, with its commit. The
 /// receipts are of the length that a real one of three fields has.
 pub async fn write(sql: &mut PgConnection, tenant: Uuid) -> Result<Duration> {
     world::run(
         sql,
         format!(
             "DROP TABLE IF EXISTS pg_temp.recibos_nuevos; CREATE TEMP TABLE recibos_nuevos AS \
-             SELECT '{tenant}'::uuid AS tenant_id, id AS stream, \
+             SELECT '{tenant}'::uuid AS tenant_id, '{tenant}'::uuid AS stream, \
              lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0') \
                  || substr(replace(gen_random_uuid()::text, '-', ''), 13) AS id, \
              (SELECT max(body) FROM sync.receipts) AS body FROM cambios; ANALYZE recibos_nuevos"
@@ -39,13 +42,13 @@ pub async fn write(sql: &mut PgConnection, tenant: Uuid) -> Result<Duration> {
     let statements = [
         format!(
             "SELECT count(l.notas), count(e.fields) FROM ( \
-               SELECT b.id, b.notas FROM medicion.sin_captura b JOIN cambios c ON c.id = b.id \
+               SELECT b.id, b.notas FROM medicion.minimo b JOIN cambios c ON c.id = b.id \
                WHERE b.tenant_id = '{tenant}' ORDER BY b.id FOR NO KEY UPDATE OF b) l \
              JOIN medicion.entradas e ON e.tenant_id = '{tenant}' \
                AND e.collection = 'mediciones' AND e.record_id = l.id"
         ),
         format!(
-            "UPDATE medicion.sin_captura b SET avance_pct = c.avance_pct, cantidad = c.cantidad, \
+            "UPDATE medicion.minimo b SET avance_pct = c.avance_pct, cantidad = c.cantidad, \
              notas = c.notas FROM cambios c WHERE b.tenant_id = '{tenant}' AND b.id = c.id"
         ),
         format!(

@@ -78,7 +78,7 @@ pub async fn run(row_count: usize, edits: usize, repetitions: usize) -> Result {
 
 /// What this push had to write in any case, of the same rows in tables that nothing watches.
 async fn least(sql: &mut PgConnection, world: &World, count: usize) -> Result<Duration> {
-    changes(sql, "medicion.sin_captura", world.tenant, 0, count).await?;
+    changes(sql, "medicion.minimo", world.tenant, 0, count).await?;
     least_writes::write(sql, world.tenant).await
 }
 

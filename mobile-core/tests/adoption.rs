@@ -132,6 +132,33 @@ async fn a_decision_about_a_merged_record_that_is_taken_back_is_seen_at_that_rec
     assert!(ben.core.get("articulos", mine).is_err());
 }
 
+/// An older copy takes back what it does not know to have been sent, of a record that was merged meanwhile.
+#[tokio::test]
+async fn what_was_taken_back_too_late_is_seen_at_the_adopting_record() {
+    let dirs = [(); 3].map(|()| tempfile::tempdir().expect("dir"));
+    let (server, ben, mine, theirs) = adopted((dirs[0].path(), dirs[1].path())).await;
+    let clock = || std::sync::Arc::new(mobile_core::clock::ManualClock::new(model::START_US));
+    let ana = Phone::open(&server, dirs[0].path(), 3, clock());
+    ana.put("articulos", json!({ "id": theirs, "medida": "1.00" }));
+    ana.sync().await.expect("sync");
+    ben.put("articulos", json!({ "id": mine, "medida": "2.00" }));
+    model::copy_folder(dirs[1].path(), dirs[2].path());
+    assert_eq!(ben.sync().await.expect("sync").in_review, 1);
+    drop(ben);
+    let ben = Phone::open(&server, dirs[2].path(), 9, clock());
+    let waiting = ben.core.pending().expect("list");
+    let edit = waiting.iter().find(|edit| edit.state == State::Waiting).expect("one").id;
+    ben.core.discard(edit).expect("nobody has it, as far as it knows");
+    // The merger comes first, then what became of the edit.
+    for _ in 0..3 {
+        ben.put("articulos", json!({ "nombre": "Clavo", "existencia": 1 }));
+        ben.sync().await.expect("sync");
+    }
+    assert_eq!(ben.core.receipt(edit).expect("known").state, State::InReview);
+    assert_eq!(ben.field(theirs, "medida"), "2.00");
+    assert!(ben.core.get("articulos", mine).is_err());
+}
+
 #[tokio::test]
 async fn an_adopted_row_of_a_backfill_does_not_show_beside_the_one_made_here() {
     let (one, two) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));

@@ -109,18 +109,21 @@ fn is_put_off_and_taken_back(entry: &Entry, receipt: &Receipt) -> bool {
 /// It was too late to take the edit back: it is in the view again, as any edit that was decided. Of one that a copied
 /// database had discarded nothing is left there.
 fn show_again(db: &Connection, schema: &Schema, entry: &Entry) -> Result<(), CoreError> {
-    let records = entry.mutations.iter().map(|m| (m.collection.clone(), m.record));
-    let known: Touched = entry::records(db, entry.seq)?.into_iter().collect();
-    let is_left = !known.is_empty();
-    let touched = if is_left { known } else { records.collect() };
+    let mut touched: Touched = entry::records(db, entry.seq)?.into_iter().collect();
+    let mut again = Vec::new();
+    if touched.is_empty() {
+        for made in &entry.mutations {
+            again.push(as_of_now(db, schema, made, made.record)?);
+        }
+        touched.extend(again.iter().map(|now| (now.collection.clone(), now.record)));
+    }
     for (collection, record) in &touched {
         if let Some(collection) = schema.collection(collection) {
             rows::keep_server_state(db, collection, *record)?;
         }
     }
-    for (position, made) in entry.mutations.iter().enumerate().filter(|_| !is_left) {
-        let Some(collection) = schema.collection(&made.collection) else { continue };
-        let mut shown = made.clone();
+    for (position, mut shown) in again.into_iter().enumerate() {
+        let Some(collection) = schema.collection(&shown.collection) else { continue };
         fill_in(db, schema, collection, &mut shown)?;
         entry::show_mutation(db, entry.seq, position, &shown)?;
     }
@@ -339,10 +342,13 @@ fn keep_what_is_in_review(
     for ((index, outcome), position) in receipt.mutations.iter().enumerate().zip(0..) {
         let known = shown.remove(&position);
         let Some(made) = entry.mutations.get(index) else { continue };
-        let made = as_of_now(db, schema, made, outcome)?;
         let mutation = match known {
-            Some(shown) => completed(shown, &made),
-            None => made,
+            Some(shown) if is_whole(&shown, made) => shown,
+            known => {
+                let named = outcome.alias.unwrap_or(outcome.record);
+                let made = as_of_now(db, schema, made, named)?;
+                known.map(|shown| completed(shown, &made)).unwrap_or(made)
+            }
         };
         let Some(left) = in_review(mutation, outcome) else {
             db.prepare_cached("DELETE FROM campo_mutation WHERE seq = ?1 AND position = ?2")?
@@ -359,21 +365,29 @@ fn keep_what_is_in_review(
     Ok(())
 }
 
-/// A mutation as it reads by now: its record, or one that it refers to, may have been merged into another one
-/// since.
+/// A mutation as it reads by now: its record, which somebody named so, or one that it refers to, may have been
+/// merged into another one since.
 fn as_of_now(
     db: &Connection,
     schema: &Schema,
     made: &Mutation,
-    outcome: &MutationOutcome,
+    record: RecordId,
 ) -> Result<Mutation, CoreError> {
-    let record = outcome.alias.unwrap_or(outcome.record);
     let mut now = Mutation { record, ..made.clone() };
     if let Some(collection) = schema.collection(&now.collection) {
         now.record = alias::present(db, collection, record)?;
         alias::refer_to_present(db, schema, collection, &mut now.set)?;
     }
     Ok(now)
+}
+
+/// Whether nothing was taken out of what is shown of a mutation.
+fn is_whole(shown: &Mutation, made: &Mutation) -> bool {
+    made.set.keys().all(|field| shown.set.contains_key(field))
+        && made.add.keys().all(|field| shown.add.contains_key(field))
+        && made.elements.keys().all(|field| shown.elements.contains_key(field))
+        && made.base.keys().all(|field| shown.base.contains_key(field))
+        && made.seen.keys().all(|field| shown.seen.contains_key(field))
 }
 
 /// What is shown of a mutation, with what was taken out of it when it was decided.

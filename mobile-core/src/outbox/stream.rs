@@ -156,11 +156,8 @@ pub fn own(db: &Connection, random: &dyn Random) -> Result<StreamId, CoreError> 
     if let Some(stream) = meta::get(db, name::STREAM)? {
         return stream.parse().map_err(|_| CoreError::Stored("stream id".to_owned()));
     }
-    let stream = StreamId(random.uuid()?);
-    meta::set(db, name::STREAM, &stream.to_string())?;
     // Where there are edits already, theirs was lost.
-    forget_old(db)?;
-    Ok(stream)
+    draw_another(db, random)
 }
 
 /// What a database that goes on as another stream has to ask about again: the server tells receipts by

@@ -225,13 +225,17 @@ fn sent(
     let (collection, record, variant) = picture;
     let all = format!("/{collection}/{record}/{variant}/");
     let own = format!("{all}{sender}/");
-    let leaves_alone = if is_whole { &all } else { &own };
+    let may_change = if is_whole { &all } else { &own };
     let others = |parts: &BTreeMap<String, Part>| {
-        let others = parts.iter().filter(|(name, _)| !name.contains(leaves_alone));
+        let others = parts.iter().filter(|(name, _)| !name.contains(may_change));
         others.map(|(name, part)| (name.clone(), *part)).collect::<Vec<_>>()
     };
     if others(&parts) != others(&before.parts) {
         return violated("an upload leaves other uploads alone", format!("{picture:?}"));
+    }
+    if parts.iter().any(|(name, part)| !name.contains(&own) && before.parts.get(name) != Some(part))
+    {
+        return violated("an upload adds nothing to others'", format!("{picture:?}"));
     }
     let (was, is) = (Upload::of(&before.parts, &own), Upload::of(&parts, &own));
     let refused = status == Some(422);

@@ -42,7 +42,9 @@ pub(super) async fn begin(
     let connection = pool.acquire().await.map_err(store_error)?;
     let statement = Some(purpose.statement().into_sql_str());
     let begun = tokio::spawn(Transaction::begin(connection, statement));
-    let transaction =
-        begun.await.map_err(|e| StoreError::Busy(format!("the server stops: {e}")))?;
-    transaction.map_err(store_error)
+    match begun.await {
+        Ok(transaction) => transaction.map_err(store_error),
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(error) => Err(StoreError::Busy(format!("the server stops: {error}"))),
+    }
 }

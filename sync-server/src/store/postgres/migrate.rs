@@ -158,7 +158,8 @@ async fn run(connection: &mut PgConnection, schema: &Schema) -> Result<Vec<Strin
     }
 }
 
-/// Refuses while servers are at work that would not understand what is to be applied.
+/// Refuses while servers are at work that would not understand what is to be applied. It sees their sessions: a
+/// server that has had nothing to do for ten minutes has none, and is not seen.
 async fn refuse_beside_servers(connection: &mut PgConnection) -> Result<(), StoreError> {
     if !is_there(connection, "sync", "migrations").await? {
         return Ok(());
@@ -174,7 +175,7 @@ async fn refuse_beside_servers(connection: &mut PgConnection) -> Result<(), Stor
     if waiting.is_empty() {
         return Ok(());
     }
-    // Who may not read others' statistics sees no names of their applications, but their roles.
+    // The role as well: somebody may have given the sessions another name.
     let sessions: i64 = sqlx::query_scalar(
         "SELECT count(*) FROM pg_stat_activity \
          WHERE datname = current_database() AND pid <> pg_backend_pid() \
@@ -215,6 +216,10 @@ async fn file(
         return Ok(false);
     }
     run_as(&mut tx, role, text.to_owned()).await?;
+    if ALONE.contains(&name) {
+        // One may have come since the beginning.
+        refuse_beside_servers(&mut tx).await?;
+    }
     note(&mut tx, name).await?;
     tx.commit().await.map_err(store_error)?;
     Ok(true)
