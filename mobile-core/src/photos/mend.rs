@@ -48,12 +48,14 @@ pub fn queue(db: &Connection, schema: &Schema, files: &PhotoFiles) -> Result<u64
     let known: Vec<&str> =
         schema.collections.values().filter(|c| c.photos).map(|c| c.name.as_str()).collect();
     let known = serde_json::to_string(&known)?;
-    // Of a line whose collection was hit another line has the file by now.
+    // Of a line whose collection was hit another line has the file by now: one of a known collection, or at least one
+    // with a name.
     wrong += db.execute(
         "DELETE FROM campo_photo AS p WHERE collection NOT IN (SELECT value FROM json_each(?1))
            AND EXISTS (SELECT 1 FROM campo_photo q WHERE q.sha256 = p.sha256
-             AND q.collection IN (SELECT value FROM json_each(?1)))",
-        [&known],
+             AND (q.collection IN (SELECT value FROM json_each(?1))
+               OR (p.collection = ?2 AND q.collection <> ?2)))",
+        [known.as_str(), NAMELESS],
     )?;
     // Where none has, it may be the schema that was lost, or what its person may see has changed. But what
     // waits for an insertion is not adrift.
@@ -90,6 +92,9 @@ const MEND_COLUMNS: &str = "UPDATE campo_photo SET
        OR (failure IS NOT NULL AND (typeof(failure) <> 'text' OR NOT json_valid(failure)
          OR json_type(failure, '$.code') IS NOT 'text' OR json_type(failure, '$.text') IS NOT 'text'))";
 
+/// The collection of a line of which nobody can tell whose it is.
+const NAMELESS: &str = "?";
+
 /// Lines of which nobody can tell whose they are. If their file is here, and no other line names it, they stay as
 /// adrift ones, under a name that nothing else has.
 fn unreadable_keys(db: &Connection, files: &PhotoFiles) -> Result<usize, CoreError> {
@@ -110,7 +115,7 @@ fn unreadable_keys(db: &Connection, files: &PhotoFiles) -> Result<usize, CoreErr
         let Some(bytes) = files.read(&hash)?.filter(|_| !named) else { continue };
         let Ok(number) = u128::from_str_radix(&hash[..32], 16) else { continue };
         let record = RecordId(uuid::Uuid::from_u128(number));
-        let name = PhotoName { collection: "?".to_owned(), record, variant: Variant::Photo };
+        let name = PhotoName { collection: NAMELESS.to_owned(), record, variant: Variant::Photo };
         queue::add(db, &name, &hash, bytes.len(), State::Waiting)?;
         queue::note_adrift(db, &name, true)?;
     }
@@ -174,6 +179,9 @@ pub fn adopt(db: &Connection, schema: &Schema, files: &PhotoFiles) -> Result<u64
     }
     let mut explained = queue::wanted(db)?;
     explained.extend(queue::released(db)?);
+    for hash in nameless(db)? {
+        explained.remove(&hash);
+    }
     let puzzling: Vec<&String> = here.difference(&explained).collect();
     let mut adopted = 0;
     for Named { name, sha256, state } in named(db, schema, &puzzling)? {
@@ -192,6 +200,16 @@ pub fn adopt(db: &Connection, schema: &Schema, files: &PhotoFiles) -> Result<u64
     Ok(adopted)
 }
 
+/// Pictures of which no line says whose they are.
+fn nameless(db: &Connection) -> Result<Vec<String>, CoreError> {
+    let mut found = db.prepare(
+        "SELECT sha256 FROM campo_photo p WHERE collection = ?1 AND NOT EXISTS (
+           SELECT 1 FROM campo_photo q WHERE q.sha256 = p.sha256 AND q.collection <> ?1)",
+    )?;
+    let found = found.query_map([NAMELESS], |row| row.get(0))?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
 /// A picture that a record names, or its insertion on its way.
 struct Named {
     name: PhotoName,
@@ -207,13 +225,25 @@ fn named(db: &Connection, schema: &Schema, hashes: &[&String]) -> Result<Vec<Nam
     for collection in schema.collections.values().filter(|c| c.photos) {
         let (photo, thumbnail) = (quoted(columns::SHA256), quoted(columns::THUMBNAIL_SHA256));
         let (state, table) = (quoted(columns::STATE), quoted(&collection.name));
+        // Also the server's row of one that is out of the view, because its deletion waits.
         let sql = format!(
-            "SELECT id, {photo}, {thumbnail}, coalesce({state}, '') FROM {table}
-             WHERE {state} IS NOT ?1 OR {photo} IN (SELECT value FROM json_each(?2))
-               OR {thumbnail} IN (SELECT value FROM json_each(?2))"
+            "SELECT id, photo, thumbnail, coalesce(state, '') FROM (
+               SELECT id, {photo} AS photo, {thumbnail} AS thumbnail, {state} AS state FROM {table}
+               UNION ALL SELECT s.record, s.content ->> ?3, s.content ->> ?4, s.content ->> ?5
+                 FROM campo_server_row s WHERE s.collection = ?6 AND json_valid(s.content)
+                   AND NOT EXISTS (SELECT 1 FROM {table} t WHERE t.id = s.record))
+             WHERE state IS NOT ?1 OR photo IN (SELECT value FROM json_each(?2))
+               OR thumbnail IN (SELECT value FROM json_each(?2))"
         );
         let mut statement = db.prepare(&sql)?;
-        let mut rows = statement.query([columns::STORED, &hashes])?;
+        let mut rows = statement.query([
+            columns::STORED,
+            &hashes,
+            columns::SHA256,
+            columns::THUMBNAIL_SHA256,
+            columns::STATE,
+            &collection.name,
+        ])?;
         while let Some(row) = rows.next()? {
             let text = |index: usize| row.get_ref(index).ok()?.as_str().ok().map(str::to_owned);
             let Some(record) = text(0).and_then(|id| id.parse::<RecordId>().ok()) else { continue };
@@ -227,23 +257,34 @@ fn named(db: &Connection, schema: &Schema, hashes: &[&String]) -> Result<Vec<Nam
                 named.push(Named { name, sha256, state });
             }
         }
-        let mut statement = db.prepare(
-            "SELECT m.record, m.content FROM campo_mutation m JOIN campo_outbox o ON o.seq = m.seq
-             WHERE m.collection = ?1 AND m.kind = 'insert' AND o.state <> 'discarded'
-               AND o.replaced_by IS NULL",
-        )?;
-        let mut rows = statement.query(params![collection.name])?;
-        while let Some(row) = rows.next()? {
-            let text = |index: usize| row.get_ref(index).ok()?.as_str().ok().map(str::to_owned);
-            let Some(record) = text(0).and_then(|id| id.parse::<RecordId>().ok()) else { continue };
-            let content: Json =
-                text(1).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-            for variant in Variant::ALL {
-                let Some(hash) = content["set"][variant.columns().0].as_str() else { continue };
-                let collection = collection.name.clone();
-                let name = PhotoName { collection, record, variant };
-                named.push(Named { name, sha256: hash.to_owned(), state: State::Waiting });
-            }
+    }
+    named.extend(waiting(db, schema)?);
+    Ok(named)
+}
+
+/// Pictures of insertions that are on their way, or were refused. Also of a collection that is not known: its person
+/// may not see it any more, or the schema was lost.
+fn waiting(db: &Connection, schema: &Schema) -> Result<Vec<Named>, CoreError> {
+    let mut statement = db.prepare(
+        "SELECT m.collection, m.record, m.content FROM campo_mutation m
+           JOIN campo_outbox o ON o.seq = m.seq
+         WHERE m.kind = 'insert' AND o.state <> 'discarded' AND o.replaced_by IS NULL",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut named = Vec::new();
+    while let Some(row) = rows.next()? {
+        let text = |index: usize| row.get_ref(index).ok()?.as_str().ok().map(str::to_owned);
+        let Some(collection) = text(0) else { continue };
+        if schema.collection(&collection).is_some_and(|known| !known.photos) {
+            continue;
+        }
+        let Some(record) = text(1).and_then(|id| id.parse::<RecordId>().ok()) else { continue };
+        let content: Json =
+            text(2).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        for variant in Variant::ALL {
+            let Some(hash) = content["set"][variant.columns().0].as_str() else { continue };
+            let name = PhotoName { collection: collection.clone(), record, variant };
+            named.push(Named { name, sha256: hash.to_owned(), state: State::Waiting });
         }
     }
     Ok(named)

@@ -180,6 +180,47 @@ async fn a_photo_whose_collection_is_hidden_waits_for_its_insertion() {
     assert_eq!(look().expect("looked"), (0, vec![true, true]));
 }
 
+/// Found by the simulator: nobody looked at insertions of a collection that a role hides, nor at rows whose deletion
+/// waits.
+#[tokio::test]
+async fn lines_of_hidden_collections_and_of_rows_out_of_the_view_are_written_anew() {
+    for sql in [
+        "DELETE FROM campo_photo",
+        "UPDATE campo_photo SET variant = '§' || variant",
+        "UPDATE campo_photo SET sha256 = '§' || sha256",
+        "UPDATE campo_photo SET record = '§' || record",
+    ] {
+        for deleted in [false, true] {
+            let dir = tempfile::tempdir().expect("dir");
+            let (_, ana) = ana(dir.path()).await;
+            let record = article(&ana, "puerta");
+            let made = ana.core.add_photo("articulos", record, &photo(1, 500)).expect("added");
+            if deleted {
+                for _ in 0..2 {
+                    ana.sync().await.expect("it is stored, and that is known");
+                }
+                ana.core.delete("articulo_fotos", made).expect("deleted");
+            }
+            let engine = ana.core.engine().expect("signed in");
+            let store = engine.store();
+            let lines = store.write(|db| {
+                db.execute_batch(sql)?;
+                let mut schema = Schema::clone(&*store.schema_in(db)?);
+                schema.collections.retain(|_, collection| deleted || !collection.photos);
+                mend::queue(db, &schema, store.photos())?;
+                let mut lines = db.prepare(
+                    "SELECT collection || ' ' || (record = ?1) || ' ' || variant || ' ' || adrift
+                     FROM campo_photo ORDER BY variant",
+                )?;
+                let lines = lines.query_map([made.to_string()], |row| row.get(0))?;
+                Ok(lines.collect::<Result<Vec<String>, _>>()?)
+            });
+            let whole = ["articulo_fotos 1 photo 0", "articulo_fotos 1 thumbnail 0"];
+            assert_eq!(lines.expect("looked"), whole, "{sql}, deleted: {deleted}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn photos_of_a_database_that_is_set_aside_stay_with_it_until_they_are_exported() {
     let server = Server::new();
