@@ -4,6 +4,9 @@
 #![allow(missing_docs, reason = "tests are named by what they show")]
 
 mod model;
+#[allow(dead_code, reason = "the tests of photos use the rest")]
+#[path = "photos/shot.rs"]
+mod shot;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -278,6 +281,27 @@ async fn damage_does_not_hide_behind_an_edit_or_a_new_computation() {
         });
         assert_eq!(asked.expect("a list")[0].ids, [id], "edited: {edited}");
     }
+}
+
+/// Found by the simulator: a value that nobody can read kept every pull from its end.
+#[tokio::test]
+async fn a_damaged_row_keeps_neither_pulls_nor_work_below_it_from_going_on() {
+    let server = Server::new();
+    let dir = tempfile::tempdir().expect("dir");
+    let ana = Phone::signed_in(&server, dir.path(), 1).await;
+    let id = ana.put("articulos", json!({ "nombre": "Tabla", "existencia": 5 }));
+    ana.sync().await.expect("sync");
+    let store = ana.core.engine().expect("signed in").store().clone();
+    let damaged = store.write(|db| Ok(db.execute("UPDATE articulos SET existencia = '§'", [])?));
+    assert_eq!(damaged.expect("damaged"), 1);
+    ana.core.add_photo("articulos", id, &shot::photo(1, 500)).expect("it goes with its record");
+    // As a pull does for an edit that comes back into the view.
+    let asked = store.write(|db| {
+        let schema = store.schema_in(db)?;
+        rows::keep_server_state(db, schema.collection("articulos").expect("known"), id)?;
+        damage::to_refetch(db, &schema)
+    });
+    assert_eq!(asked.expect("it goes on")[0].ids, [id], "the row is asked for");
 }
 
 #[tokio::test]

@@ -84,8 +84,7 @@ fn the_fixed_seeds_hold_and_show_everything() {
 #[test]
 fn fresh_seeds_hold() {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock");
-    // With damaged phones some hundreds in a row hold, which is not yet enough for a test that draws tens of them
-    // each time (docs/simulation.md).
+    // Of some hundreds of seeds with damaged phones one still fails (docs/simulation.md).
     let left_out = LeftOut { damage: true, ..LeftOut::default() };
     let wanted = Wanted { left_out, ..wanted(since.as_secs() * 1_000, 1_000, FRESH) };
     let found = search(wanted);

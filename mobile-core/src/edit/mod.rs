@@ -99,7 +99,7 @@ impl<'a> Edit<'a> {
             Some(id) => record_id(&id)?,
             None => RecordId(self.random.uuid_at(self.now.wall_us)?),
         };
-        if rows::read(self.db, collection, record)?.is_some() {
+        if rows::read_legible(self.db, collection, record)?.is_some() {
             let collection = collection.name.clone();
             return Err(CoreError::RecordExists { collection, record });
         }
@@ -183,7 +183,7 @@ impl<'a> Edit<'a> {
     pub fn restore(&mut self, collection: &str, record: RecordId) -> Result<(), CoreError> {
         let collection = self.writable(collection)?;
         let record = alias::present(self.db, collection, record)?;
-        if rows::read(self.db, collection, record)?.is_some() {
+        if rows::read_legible(self.db, collection, record)?.is_some() {
             let collection = collection.name.clone();
             return Err(CoreError::RecordExists { collection, record });
         }
@@ -201,7 +201,7 @@ impl<'a> Edit<'a> {
     pub fn exists(&self, collection: &str, record: RecordId) -> Result<bool, CoreError> {
         let collection = known_collection(self.schema, collection)?;
         let record = alias::present(self.db, collection, record)?;
-        Ok(rows::read(self.db, collection, record)?.is_some())
+        Ok(rows::read_legible(self.db, collection, record)?.is_some())
     }
 
     /// Writes the transaction into the outbox; `None` if nothing was changed.
@@ -316,7 +316,8 @@ pub(crate) fn fill_in(
     let Some(above) = schema.collection(&parent.collection) else { return Ok(()) };
     let Some(id) = shown.set.get(&parent.field).and_then(Json::as_str) else { return Ok(()) };
     let Ok(id) = id.parse() else { return Ok(()) };
-    let Some(row) = rows::read(db, above, id)? else { return Ok(()) };
+    // Also below a row that is damaged there is work: what it cannot say comes with the server's row.
+    let Some(row) = rows::read_legible(db, above, id)? else { return Ok(()) };
     for field in collection.fields.iter().filter(|f| f.from_parent) {
         if let Some(value) = row.fields.get(&field.name) {
             shown.set.insert(field.name.clone(), value.to_json(&field.kind));

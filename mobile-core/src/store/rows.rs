@@ -94,14 +94,38 @@ pub fn read(
     collection: &Collection,
     record: RecordId,
 ) -> Result<Option<Row>, CoreError> {
+    read_with(db, collection, record, |field| {
+        Err(CoreError::Stored(format!("{}.{field} of {record}", collection.name)))
+    })
+}
+
+/// As [`read`], but a value that cannot be read is none: for what goes on although a row is damaged.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn read_legible(
+    db: &Connection,
+    collection: &Collection,
+    record: RecordId,
+) -> Result<Option<Row>, CoreError> {
+    read_with(db, collection, record, |_| Ok(Value::Null))
+}
+
+fn read_with(
+    db: &Connection,
+    collection: &Collection,
+    record: RecordId,
+    illegible: impl Fn(&str) -> Result<Value, CoreError>,
+) -> Result<Option<Row>, CoreError> {
     let mut statement = db.prepare_cached(&tables::select_one(collection))?;
     let mut found = statement.query([record.to_string()])?;
     let Some(sql) = found.next()? else { return Ok(None) };
     let mut fields = Fields::new();
     for (index, field) in collection.fields.iter().enumerate() {
-        let value = from_sql(&field.kind, sql.get_ref(index)?).ok_or_else(|| {
-            CoreError::Stored(format!("{}.{} of {record}", collection.name, field.name))
-        })?;
+        let value = match from_sql(&field.kind, sql.get_ref(index)?) {
+            Some(value) => value,
+            None => illegible(&field.name)?,
+        };
         fields.insert(field.name.clone(), value);
     }
     let next = collection.fields.len();
@@ -183,7 +207,9 @@ pub fn keep_server_state(
         damage::found(db, Kind::Content, &place, "the content is not what was written")?;
         damage::refetch(db, &collection.name, record)?;
     }
-    let state = server_state(db, collection, record)?;
+    let row = read_legible(db, collection, record)?;
+    let state =
+        row.map(|row| ServerRow { fields: row.fields, version: row.version, scopes: row.scopes });
     put_beside(db, collection, record, state.as_ref())
 }
 
