@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
+use sync_protocol::Scope;
 use sync_protocol::schema::{Collection, DeleteConflict};
 use sync_protocol::wire::push::{Mutation, MutationKind};
 use sync_protocol::wire::receipt::{FieldOutcome, MutationOutcome};
@@ -10,7 +11,7 @@ use sync_protocol::wire::receipt::{FieldOutcome, MutationOutcome};
 use super::history::{History, Write};
 use super::verdict::{Verdict, touched, verdict};
 use super::{INVARIANT, Judge, Trial};
-use crate::oracle::snapshot::{Name, Row};
+use crate::oracle::snapshot::{Name, Row, scopes_of};
 use crate::oracle::{Checked, violated};
 
 impl Judge {
@@ -74,7 +75,8 @@ impl Judge {
                     history.deleted = None;
                     history.restored = Some(write);
                     history.version = write.version;
-                    let row = Row { deleted: false, emptied: false, ..row };
+                    let scopes = scopes_again(trial, collection, name, &row);
+                    let row = Row { deleted: false, emptied: false, scopes, ..row };
                     trial.rows.insert(name.clone(), row);
                 }
                 Ok(())
@@ -94,6 +96,7 @@ impl Judge {
                         return Ok(());
                     }
                     (row.deleted, row.emptied) = (false, false);
+                    row.scopes = scopes_again(trial, collection, name, &row);
                     history.deleted = None;
                     history.restored = Some(write);
                 }
@@ -199,4 +202,25 @@ impl Judge {
         self.rows.insert(name.clone(), history);
         Ok(())
     }
+}
+
+/// The scopes of a row that comes back: a child is where its parent is by then.
+fn scopes_again(
+    trial: &Trial<'_>,
+    collection: &Collection,
+    name: &Name,
+    row: &Row,
+) -> BTreeSet<Scope> {
+    let mut fields = row.fields.clone();
+    if let Some(parent) = &collection.parent
+        && let Some(id) = fields.get(&parent.field).and_then(Json::as_str)
+        && let Ok(id) = id.parse()
+        && let Some(above) = trial.rows.get(&(parent.collection.clone(), id))
+    {
+        for field in collection.fields.iter().filter(|field| field.from_parent) {
+            let value = above.fields.get(&field.name).cloned();
+            fields.insert(field.name.clone(), value.unwrap_or_else(|| id.to_string().into()));
+        }
+    }
+    scopes_of(collection, name.1, &fields)
 }

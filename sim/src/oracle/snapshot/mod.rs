@@ -112,7 +112,7 @@ fn is_emptied(tombstone: &Json) -> bool {
 }
 
 /// The scopes that a row's columns name.
-fn scopes_of(
+pub(super) fn scopes_of(
     collection: &Collection,
     record: RecordId,
     fields: &BTreeMap<String, Json>,
