@@ -265,26 +265,29 @@ fn named(db: &Connection, schema: &Schema, hashes: &[&String]) -> Result<Vec<Nam
 /// Pictures of insertions that are on their way, or were refused. Also of a collection that is not known: its person
 /// may not see it any more, or the schema was lost.
 fn waiting(db: &Connection, schema: &Schema) -> Result<Vec<Named>, CoreError> {
-    let mut statement = db.prepare(
-        "SELECT m.collection, m.record, m.content FROM campo_mutation m
-           JOIN campo_outbox o ON o.seq = m.seq
-         WHERE m.kind = 'insert' AND o.state <> 'discarded' AND o.replaced_by IS NULL",
+    let mut names = db.prepare_cached(
+        "SELECT DISTINCT collection FROM campo_mutation WHERE typeof(collection) = 'text'",
     )?;
-    let mut rows = statement.query([])?;
+    let names: Vec<String> = names.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let may_have = |name: &&String| schema.collection(name).is_none_or(|known| known.photos);
+    let mut statement = db.prepare_cached(
+        "SELECT m.record, m.content FROM campo_mutation m JOIN campo_outbox o ON o.seq = m.seq
+         WHERE m.collection = ?1 AND m.kind = 'insert' AND o.state <> 'discarded'
+           AND o.replaced_by IS NULL",
+    )?;
     let mut named = Vec::new();
-    while let Some(row) = rows.next()? {
-        let text = |index: usize| row.get_ref(index).ok()?.as_str().ok().map(str::to_owned);
-        let Some(collection) = text(0) else { continue };
-        if schema.collection(&collection).is_some_and(|known| !known.photos) {
-            continue;
-        }
-        let Some(record) = text(1).and_then(|id| id.parse::<RecordId>().ok()) else { continue };
-        let content: Json =
-            text(2).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-        for variant in Variant::ALL {
-            let Some(hash) = content["set"][variant.columns().0].as_str() else { continue };
-            let name = PhotoName { collection: collection.clone(), record, variant };
-            named.push(Named { name, sha256: hash.to_owned(), state: State::Waiting });
+    for collection in names.iter().filter(may_have) {
+        let mut rows = statement.query([collection])?;
+        while let Some(row) = rows.next()? {
+            let text = |index: usize| row.get_ref(index).ok()?.as_str().ok().map(str::to_owned);
+            let Some(record) = text(0).and_then(|id| id.parse::<RecordId>().ok()) else { continue };
+            let content: Json =
+                text(1).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+            for variant in Variant::ALL {
+                let Some(hash) = content["set"][variant.columns().0].as_str() else { continue };
+                let name = PhotoName { collection: collection.clone(), record, variant };
+                named.push(Named { name, sha256: hash.to_owned(), state: State::Waiting });
+            }
         }
     }
     Ok(named)

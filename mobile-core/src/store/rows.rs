@@ -43,6 +43,13 @@ pub struct Row {
     pub pending: i64,
 }
 
+/// A row without edits is what the server has.
+impl From<Row> for ServerRow {
+    fn from(row: Row) -> Self {
+        Self { fields: row.fields, version: row.version, scopes: row.scopes }
+    }
+}
+
 /// Records whose view has to be computed anew, by their collections.
 pub type Touched = BTreeSet<(String, RecordId)>;
 
@@ -161,11 +168,7 @@ pub fn server_state(
             Ok(Some(ServerRow { fields, version, scopes }))
         }
         Some((_, _, None)) => Ok(None),
-        None => Ok(read(db, collection, record)?.map(|row| ServerRow {
-            fields: row.fields,
-            version: row.version,
-            scopes: row.scopes,
-        })),
+        None => Ok(read(db, collection, record)?.map(ServerRow::from)),
     }
 }
 
@@ -207,9 +210,7 @@ pub fn keep_server_state(
         damage::found(db, Kind::Content, &place, "the content is not what was written")?;
         damage::refetch(db, &collection.name, record)?;
     }
-    let row = read_legible(db, collection, record)?;
-    let state =
-        row.map(|row| ServerRow { fields: row.fields, version: row.version, scopes: row.scopes });
+    let state = read_legible(db, collection, record)?.map(ServerRow::from);
     put_beside(db, collection, record, state.as_ref())
 }
 

@@ -11,7 +11,7 @@ use crate::setting::{Setting, stream};
 
 /// More steps than a transaction takes to begin.
 const STEPS_MAX: usize = 64;
-/// Sessions of a pool: each of them is used again.
+/// Sessions of a pool: as many readers at once use each of them again.
 const SESSIONS: usize = 20;
 
 /// Polls a future so often, with a pause for the answer after each, and drops it; whether it ended.
@@ -48,10 +48,11 @@ async fn left_behind(superuser: &mut PgConnection) -> Vec<String> {
 /// Whoever comes next finds every session of the pool in order.
 async fn others_work(setting: &Setting) {
     let mut held = Vec::new();
-    for _ in 0..SESSIONS / 2 {
+    for _ in 0..SESSIONS {
         held.push(setting.store.read(setting.tenant).await.expect("a reader begins"));
     }
-    for n in 0..SESSIONS / 2 {
+    drop(held);
+    for n in 0..SESSIONS {
         let tx = setting.store.write(setting.tenant, stream(n as u128)).await;
         tx.expect("a writer begins").commit().await.expect("commit");
     }

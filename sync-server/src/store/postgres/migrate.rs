@@ -191,8 +191,8 @@ async fn refuse_beside_servers(connection: &mut PgConnection) -> Result<(), Stor
     Err(StoreError::Setup(format!(
         "servers are at work ({sessions} sessions named `{APPLICATION}` or of the role campo_server), \
          and those of an earlier version would not tell phones what {} writes: stop them, migrate, then \
-         start this version. If none runs, a pooler keeps these sessions: end them there. Nothing was \
-         changed",
+         start this version. If none runs, a pooler keeps these sessions: end them there. Nothing of \
+         it was applied",
         waiting.join(" and ")
     )))
 }
