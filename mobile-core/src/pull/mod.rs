@@ -44,7 +44,7 @@ use crate::verify::{checkpoint, damage, scrub};
 pub struct Applied {
     /// Rows that came with their content.
     pub rows: u64,
-    /// Rows that left.
+    /// Rows that left: one by one, or with a scope.
     pub exits: u64,
     /// Transactions that were settled.
     pub settled: u64,
@@ -97,11 +97,11 @@ fn apply_in(
         settled: u64::try_from(page.settled.len()).unwrap_or(0),
         ..Applied::default()
     };
-    scopes::drop_scopes(db, schema, &page.drops)?;
+    applied.exits += scopes::drop_scopes(db, schema, &page.drops)?;
     let is_first = meta::get(db, name::CURSOR)?.is_none();
     if is_first && meta::get(db, name::BEGUN_ANEW)?.is_some() {
         // The first page without a cursor gains every scope that the user has.
-        scopes::take_off_lost(db, schema, &page.gains)?;
+        applied.exits += scopes::take_off_lost(db, schema, &page.gains)?;
     }
     for scope in &page.gains {
         db.execute("INSERT OR IGNORE INTO campo_backfill (scope) VALUES (?1)", [scope.as_str()])?;
@@ -156,7 +156,7 @@ fn apply_in(
             // A backfill ends with the checkpoint of its last page, never with a delta's before it.
             db.execute("DELETE FROM campo_backfill", [])?;
             if meta::get(db, name::BEGUN_ANEW)?.is_some() {
-                scopes::sweep_stale(db, schema)?;
+                applied.exits += scopes::sweep_stale(db, schema)?;
                 meta::remove(db, name::BEGUN_ANEW)?;
                 damage::all_came_anew(db)?;
             }

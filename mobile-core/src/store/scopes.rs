@@ -43,14 +43,15 @@ pub fn number(db: &Connection, scopes: &BTreeSet<Scope>) -> Result<i64, CoreErro
 }
 
 /// Takes scopes off the device: rows in no other scope leave, also staged ones; the sets of the
-/// others shrink. Rows with edits in the view are computed anew from what is left.
+/// others shrink. Rows with edits in the view are computed anew from what is left. Answers how many left.
 ///
 /// # Errors
 /// Those of SQLite.
-pub fn drop_scopes(db: &Connection, schema: &Schema, drops: &[Scope]) -> Result<(), CoreError> {
+pub fn drop_scopes(db: &Connection, schema: &Schema, drops: &[Scope]) -> Result<u64, CoreError> {
     if drops.is_empty() || planted::is(Bug::DropIgnored) {
-        return Ok(());
+        return Ok(0);
     }
+    let mut gone = 0;
     let drops: BTreeSet<&Scope> = drops.iter().collect();
     let begun_anew = meta::get(db, name::BEGUN_ANEW)?.is_some();
     for (before, set) in sets(db)? {
@@ -73,15 +74,15 @@ pub fn drop_scopes(db: &Connection, schema: &Schema, drops: &[Scope]) -> Result<
                 params![before, after],
             )?;
         }
-        move_rows(db, schema, before, after)?;
+        gone += move_rows(db, schema, before, after)?;
         if begun_anew {
-            move_rows(db, schema, -before, -after)?;
+            gone += move_rows(db, schema, -before, -after)?;
         }
     }
     for scope in drops {
         db.execute("DELETE FROM campo_backfill WHERE scope = ?1", [scope.as_str()])?;
     }
-    Ok(())
+    Ok(gone)
 }
 
 /// Begins anew after a history that ended: every row counts as stale until a backfill brings it again.
@@ -105,13 +106,13 @@ pub fn mark_all_stale(db: &Connection) -> Result<(), CoreError> {
 }
 
 /// Takes off stale rows that are in none of these scopes, which are all that the user has now; the sets of
-/// the others shrink.
+/// the others shrink. Answers how many left.
 ///
 /// # Errors
 /// Those of SQLite, and [`CoreError::Stored`].
-pub fn take_off_lost(db: &Connection, schema: &Schema, held: &[Scope]) -> Result<(), CoreError> {
+pub fn take_off_lost(db: &Connection, schema: &Schema, held: &[Scope]) -> Result<u64, CoreError> {
     if planted::is(Bug::StaleRowsKept) {
-        return Ok(());
+        return Ok(0);
     }
     let mut lost = Vec::new();
     for (id, set) in sets(db)? {
@@ -128,13 +129,13 @@ pub fn take_off_lost(db: &Connection, schema: &Schema, held: &[Scope]) -> Result
     take_off(db, schema, lost.into_iter())
 }
 
-/// Takes off what is stale: called when everything that the server has was brought anew.
+/// Takes off what is stale: called when everything that the server has was brought anew. Answers how many left.
 ///
 /// # Errors
 /// Those of SQLite, and [`CoreError::Stored`].
-pub fn sweep_stale(db: &Connection, schema: &Schema) -> Result<(), CoreError> {
+pub fn sweep_stale(db: &Connection, schema: &Schema) -> Result<u64, CoreError> {
     if planted::is(Bug::StaleRowsKept) {
-        return Ok(());
+        return Ok(0);
     }
     take_off(db, schema, stale_sets(db, schema)?.into_iter())
 }
@@ -175,7 +176,8 @@ pub fn sets(db: &Connection) -> Result<Vec<(i64, BTreeSet<Scope>)>, CoreError> {
     Ok(sets)
 }
 
-fn move_rows(db: &Connection, schema: &Schema, before: i64, after: i64) -> Result<(), CoreError> {
+/// Gives rows of one set another one, or takes them off where that is none. Answers how many left.
+fn move_rows(db: &Connection, schema: &Schema, before: i64, after: i64) -> Result<u64, CoreError> {
     if after == NONE {
         return take_off(db, schema, std::iter::once(before));
     }
@@ -188,16 +190,16 @@ fn move_rows(db: &Connection, schema: &Schema, before: i64, after: i64) -> Resul
         let sql = format!("UPDATE {table} SET _scopes = ?2 WHERE _scopes = ?1");
         db.execute(&sql, params![before, after])?;
     }
-    Ok(())
+    Ok(0)
 }
 
 /// Takes off the rows of these sets. Those with edits in the view are computed anew without the server's
-/// state.
+/// state. Answers how many rows of the server that were.
 fn take_off(
     db: &Connection,
     schema: &Schema,
     sets: impl Iterator<Item = i64>,
-) -> Result<(), CoreError> {
+) -> Result<u64, CoreError> {
     let sets = serde_json::to_string(&sets.collect::<Vec<i64>>())?;
     let mut statement = db.prepare(
         "SELECT collection, record FROM campo_server_row
@@ -211,9 +213,10 @@ fn take_off(
          WHERE scopes IN (SELECT value FROM json_each(?1))",
         [&sets],
     )?;
+    let mut gone = edited.len();
     for collection in schema.collections.values() {
         let table = quoted(&collection.name);
-        db.execute(
+        gone += db.execute(
             &format!(
                 "DELETE FROM {table}
                  WHERE _scopes IN (SELECT value FROM json_each(?1)) AND _pending = 0"
@@ -228,5 +231,5 @@ fn take_off(
             rows::recompute(db, collection, record)?;
         }
     }
-    Ok(())
+    Ok(u64::try_from(gone).unwrap_or(u64::MAX))
 }

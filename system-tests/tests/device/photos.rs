@@ -74,7 +74,8 @@ async fn a_lost_scope_takes_photos_and_thumbnails_along(site: Site) {
         juan.put("asistencias", json!({ "id": row[0], "notas": format!("n{n}") }));
     }
     site.revoke(juan_id, project).await;
-    juan.sync().await;
+    let left = juan.sync().await.exits;
+    assert_eq!(left, 1 + 10 + 10, "the project, ten check-ins and their photos are told as gone");
     assert_eq!(files(&site.dir("juan")), 0, "no photo and no thumbnail is left");
     assert!(juan.core.photos().expect("a list").is_empty());
     assert!(juan.core.list("asistencia_fotos").expect("a list").rows.is_empty());
